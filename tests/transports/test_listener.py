@@ -1,0 +1,293 @@
+"""Listeners: what they bind, what they leave behind, and that no single failure ends them."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from tests.transports.pairs import open_descriptors
+from trimcp.errors import ConnectionLost, UsageError
+from trimcp.transports import listener
+from trimcp.transports.duplex import Duplex
+from trimcp.transports.listener import serve_tcp, serve_unix
+from trimcp.transports.socket import connect_tcp, connect_unix
+
+
+async def shout(duplex: Duplex) -> None:
+    while frames := await duplex.receive():
+        for frame in frames:
+            assert isinstance(frame, bytes)
+            await duplex.send_all(frame.upper() + b"\n")
+
+
+async def asked(duplex: Duplex, question: bytes) -> bytes:
+    await duplex.send_all(question + b"\n")
+    (answer,) = await duplex.receive()
+    await duplex.aclose()
+    assert isinstance(answer, bytes)
+    return answer
+
+
+async def test_tcp_serves_many_and_says_where() -> None:
+    before = open_descriptors()
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            host, port = await nursery.start(functools.partial(serve_tcp, shout, port=0))
+            assert host == "127.0.0.1"
+            clients = [await connect_tcp(host, port) for _ in range(20)]
+            assert clients[0].description == f"tcp 127.0.0.1:{port}"
+            for client in clients:
+                assert await asked(client, b"hello") == b"HELLO"
+            nursery.cancel_scope.cancel()
+    assert open_descriptors() == before
+
+
+async def test_nobody_at_the_address_is_a_lost_connection(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(ConnectionLost, match=f"cannot connect to tcp 127.0.0.1:{port}: Connection refused"):
+        await connect_tcp("127.0.0.1", port)
+    with pytest.raises(ConnectionLost, match="cannot connect to unix"):
+        await connect_unix(tmp_path / "nothing")
+
+
+async def test_an_address_in_use_is_told_at_the_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"cannot listen on tcp 127.0.0.1:{port}"):
+            await serve_tcp(shout, port=port)
+
+
+async def test_a_unix_socket_is_private_and_removed_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    before = open_descriptors()
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            assert await nursery.start(functools.partial(serve_unix, shout, path=path)) == str(path)
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            assert await asked(await connect_unix(path), b"hello") == b"HELLO"
+            nursery.cancel_scope.cancel()
+    assert not path.exists()
+    assert open_descriptors() == before
+
+
+async def test_a_socket_file_that_nobody_answers_on_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+        dead.listen()
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(functools.partial(serve_unix, shout, path=path, mode=0o660))
+            assert stat.S_IMODE(path.stat().st_mode) == 0o660
+            assert await asked(await connect_unix(path), b"hello") == b"HELLO"
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_socket_that_somebody_answers_on_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as alive:
+        alive.bind(str(path))
+        alive.listen()
+        with pytest.raises(UsageError, match="somebody listens"):
+            await serve_unix(shout, path=path)
+        assert path.exists()
+
+
+async def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "precious"
+    path.write_text("data")
+    with pytest.raises(UsageError, match="no socket"):
+        await serve_unix(shout, path=path)
+    assert path.read_text() == "data"
+    with pytest.raises(UsageError, match="cannot listen"):
+        await serve_unix(shout, path=tmp_path / "no" / "directory")
+
+
+async def test_the_file_of_a_server_that_took_over_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as successor, trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(functools.partial(serve_unix, shout, path=path))
+            path.rename(tmp_path / "old")
+            successor.bind(str(path))
+            nursery.cancel_scope.cancel()
+    assert path.exists()
+
+
+async def test_a_handler_that_fails_ends_its_own_connection_alone() -> None:
+    reports: list[tuple[str, dict[str, Any]]] = []
+
+    async def handler(duplex: Duplex) -> None:
+        (frame,) = await duplex.receive()
+        if frame == b"fail":
+            raise ValueError("a bug")
+        if frame == b"lose":
+            raise ConnectionLost("they left")
+        await duplex.send_all(b"fine\n")
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            address = await nursery.start(
+                functools.partial(serve_tcp, handler, port=0, report=lambda event, keys: reports.append((event, keys)))
+            )
+            well = await connect_tcp(*address)
+            for question in (b"fail\n", b"lose\n"):
+                ill = await connect_tcp(*address)
+                await ill.send_all(question)
+                assert await ill.receive() == []
+                await ill.aclose()
+            assert await asked(well, b"hello") == b"fine"
+            nursery.cancel_scope.cancel()
+    assert [event for event, _ in reports] == ["connection.failed", "connection.lost"]
+    assert isinstance(reports[0][1]["exc_info"], ValueError)
+
+
+async def test_handlers_in_a_nursery_of_their_own_outlive_the_listener() -> None:
+    with trio.fail_after(5):
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as nursery:
+                address = await nursery.start(functools.partial(serve_tcp, shout, port=0, connections=connections))
+                client = await connect_tcp(*address)
+                await client.send_all(b"one\n")
+                assert await client.receive() == [b"ONE"]
+                nursery.cancel_scope.cancel()
+            assert await asked(client, b"two") == b"TWO"
+            with pytest.raises(ConnectionLost):
+                await connect_tcp(*address)
+
+
+async def test_connections_over_the_limit_wait_their_turn() -> None:
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            address = await nursery.start(functools.partial(serve_tcp, shout, port=0, max_connections=1))
+            first, second = await connect_tcp(*address), await connect_tcp(*address)
+            await second.send_all(b"second\n")
+            await first.send_all(b"first\n")
+            assert await first.receive() == [b"FIRST"]
+            await first.aclose()
+            assert await second.receive() == [b"SECOND"]
+            await second.aclose()
+            nursery.cancel_scope.cancel()
+
+
+class _Listening:
+    """A listening socket whose accept gives what the test says."""
+
+    def __init__(self, *outcomes: int) -> None:
+        self.outcomes = list(outcomes)
+        self.closed = False
+
+    async def accept(self) -> Any:
+        await trio.lowlevel.checkpoint()
+        if self.outcomes:
+            raise OSError(self.outcomes.pop(0), "provoked")
+        await trio.sleep_forever()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class _Endpoint(listener._Endpoint):
+    def __init__(self, *sockets: _Listening | OSError) -> None:
+        self.sockets = list(sockets)
+
+    async def open(self) -> list[Any]:
+        await trio.lowlevel.checkpoint()
+        found = self.sockets.pop(0)
+        if isinstance(found, OSError):
+            raise found
+        return [found]
+
+    def address(self) -> str:
+        return "somewhere"
+
+    def describe(self, peer: object) -> str:
+        return "somebody"
+
+    def clean(self) -> None:
+        pass
+
+    def __str__(self) -> str:
+        return "somewhere"
+
+
+async def reports_of(endpoint: _Endpoint, seconds: float) -> list[tuple[float, str]]:
+    """Run a listener on the endpoint and return when it reported what."""
+    reports: list[tuple[float, str]] = []
+    start = trio.current_time()
+
+    def report(event: str, keys: dict[str, Any]) -> None:
+        reports.append((round(trio.current_time() - start, 3), event))
+
+    with trio.move_on_after(seconds):
+        await listener._serve(endpoint, shout, 100, 10, None, report, trio.TASK_STATUS_IGNORED)
+    return reports
+
+
+async def test_running_out_of_descriptors_is_reported_and_waited_out(autojump_clock: trio.testing.MockClock) -> None:
+    endpoint = _Endpoint(_Listening(errno.EMFILE, errno.ECONNABORTED, errno.ENFILE))
+    assert await reports_of(endpoint, 60) == [(0.0, "accept.failed"), (0.1, "accept.failed")]
+
+
+async def test_a_lost_listener_is_opened_anew_with_backoff(autojump_clock: trio.testing.MockClock) -> None:
+    lost = _Listening(errno.EBADF)
+    refusal = OSError(errno.EADDRINUSE, "in use")
+    endpoint = _Endpoint(lost, *[refusal] * 8, _Listening())
+    reports = await reports_of(endpoint, 100)
+    assert reports == [
+        *((when, "listener.failed") for when in (0.0, 0.1, 0.3, 0.7, 1.5, 3.1, 6.3, 11.3, 16.3)),
+        (21.3, "listener.restarted"),
+    ]
+    assert lost.closed
+
+
+async def test_a_restarted_listener_has_the_port_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports: list[str] = []
+    restarted = trio.Event()
+
+    def report(event: str, keys: dict[str, Any]) -> None:
+        reports.append(event)
+        if event == "listener.restarted":
+            restarted.set()
+
+    accept = trio.socket.SocketType.accept
+    failing = True
+
+    async def accept_once_failing(sock: Any) -> Any:
+        nonlocal failing
+        if failing:
+            failing = False
+            raise OSError(errno.EINVAL, "provoked")
+        return await accept(sock)
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            endpoint = listener._TcpEndpoint("127.0.0.1", 0)
+            sockets = await endpoint.open()
+            address = endpoint.address()
+            for sock in sockets:
+                monkeypatch.setattr(type(sock), "accept", accept_once_failing)
+                sock.close()
+            again = functools.partial(serve_tcp, shout, port=address[1], report=report)
+
+            assert await nursery.start(again) == address
+            await restarted.wait()
+            assert await asked(await connect_tcp(*address), b"hello") == b"HELLO"
+            nursery.cancel_scope.cancel()
+    assert reports == ["listener.failed", "listener.restarted"]
+
+
+def test_a_path_that_is_gone_has_no_identity(tmp_path: Path) -> None:
+    endpoint = listener._UnixEndpoint(os.fspath(tmp_path / "nothing"), 0o600)
+    assert endpoint._identity() is None
+    endpoint.clean()

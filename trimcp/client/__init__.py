@@ -1,0 +1,5 @@
+"""The client's side: a session with a server, and typed calls on it.
+
+`connect` opens a `Client`; `targets` knows where to; `negotiation` finds out which era the
+server speaks. `service` is the client as its session sees it. `results` is what calls return.
+"""

@@ -1,0 +1,159 @@
+"""`connect`: open a connection, start its session, agree on a revision, hand out a `Client`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from trimcp.client.client import Client, Timeouts
+from trimcp.client.negotiation import Agreement, Offer, negotiate
+from trimcp.client.service import ClientService
+from trimcp.client.targets import opener_of
+from trimcp.errors import ConnectionEnded, UsageError
+from trimcp.observability import events, log
+from trimcp.session.limits import Limits
+from trimcp.session.session import Session
+from trimcp.transports.duplex import Duplex
+from trimcp.types.capabilities import ClientCapabilities
+from trimcp.types.metadata import Implementation
+from trimcp.types.revisions import BY_VERSION, REVISIONS, Era, Revision
+
+CLIENT_MESSAGE_BYTES = 32 * 2**20
+"""The longest message a client reads: what servers answer with is longer than what they are asked."""
+
+
+@asynccontextmanager
+async def connect(
+    target: object,
+    *,
+    revision: str | None = None,
+    timeouts: Timeouts | None = None,
+    limits: Limits | None = None,
+    name: str = "trimcp",
+    version: str = "0",
+    env: Mapping[str, str] | None = None,
+    inherit_env: bool = False,
+    cwd: str | os.PathLike[str] | None = None,
+    on_stderr: Callable[[str], None] | None = None,
+) -> AsyncIterator[Client]:
+    """Connect to a server, of any revision.
+
+        async with trimcp.connect(["python", "server.py"]) as client:
+            result = await client.call_tool("add", {"a": 1, "b": 2})
+            print(result.text)
+
+    Args:
+        target: a command as a list; the path of a script (`.py`, `.js`, …); `tcp://HOST:PORT`;
+            `unix:PATH`; a `trimcp.Server` in this process; or any `Duplex`.
+        revision: the one to insist on; if not given, the newest that both speak.
+        timeouts: how long to wait for what.
+        limits: the bounds of the session.
+        name: what the client calls itself.
+        version: of the client, not of the protocol.
+        env: environment variables for a command, beside `PATH`, `HOME` and the like.
+        inherit_env: give the command the whole environment of this process.
+        cwd: the directory a command runs in.
+        on_stderr: called with each line that a command writes to stderr; this process's own
+            stderr gets it if not given.
+
+    Leaving the context ends the session; a command is stopped by closing its stdin, then by
+    SIGTERM, then by SIGKILL, and never outlives the context.
+
+    Raises:
+        UsageError: the target is none, or a revision that does not exist.
+        SessionFailed: no revision in common, or no MCP server.
+        ConnectionEnded: the connection could not be made, or ended at once (`ServerExited` says
+            what the command said last).
+    """
+    chosen = _revisions(revision)
+    bounds = Limits(message_bytes=CLIENT_MESSAGE_BYTES) if limits is None else limits
+    waits = timeouts or Timeouts()
+    opener = opener_of(
+        target, env=env, inherit_env=inherit_env, cwd=cwd, on_stderr=on_stderr, limit=bounds.message_bytes
+    )
+    offer = Offer(
+        revisions=chosen,
+        info=Implementation(name=name, version=version),
+        capabilities=ClientCapabilities(),
+        probe_timeout=waits.probe,
+        timeout=waits.request or 60.0,
+    )
+    probing = Attempt(offer, bounds, waits)
+    async with opener() as duplex, probing.session(duplex) as client:
+        if client is not None:
+            yield client
+            return
+    # A legacy server that does not survive being asked something before `initialize`.
+    log.debug(events.CONNECTION_LOST, why="the server left when it was probed; opening it again without")
+    legacy = [r for r in chosen if r.era is Era.LEGACY]
+    again = Attempt(_only(offer, legacy), bounds, waits, last=True)
+    async with opener() as duplex, again.session(duplex) as client:
+        assert client is not None
+        yield client
+
+
+class Attempt:
+    """One try at a session on one connection."""
+
+    def __init__(self, offer: Offer, limits: Limits, timeouts: Timeouts, *, last: bool = False) -> None:
+        self._offer = offer
+        self._limits = limits
+        self._timeouts = timeouts
+        # Another try makes sense only where there is an era left to fall back to.
+        self._last = last or not (offer.of(Era.MODERN) and offer.of(Era.LEGACY))
+
+    @asynccontextmanager
+    async def session(self, duplex: Duplex) -> AsyncIterator[Client | None]:
+        """Run a session on the connection; None where the server left when it was probed."""
+        client: Client | None = None
+
+        def on_notice(method: str, params: Mapping[str, Any] | None) -> None:
+            if client is not None:
+                client.noticed(method, params)
+
+        session = Session(duplex, ClientService(self._limits, self._offer.revisions, on_notice))
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            await nursery.start(session.run)
+            try:
+                agreement = await self._negotiate(session)
+                if agreement is not None:
+                    client = Client(session, agreement, self._timeouts)
+                yield client
+            except Exception as exc:  # noqa: BLE001
+                # The session's tasks raise nothing, so what is raised here is the user's own or ours,
+                # and leaves as itself below, not in a group.
+                failure = exc
+            session.close()
+        if failure is not None:
+            raise failure
+
+    async def _negotiate(self, session: Session) -> Agreement | None:
+        try:
+            return await negotiate(session, self._offer)
+        except ConnectionEnded:
+            if self._last:
+                raise
+            return None
+
+
+def _only(offer: Offer, revisions: Sequence[Revision]) -> Offer:
+    return Offer(
+        revisions=revisions,
+        info=offer.info,
+        capabilities=offer.capabilities,
+        probe_timeout=offer.probe_timeout,
+        timeout=offer.timeout,
+    )
+
+
+def _revisions(version: str | None) -> Sequence[Revision]:
+    if version is None:
+        return REVISIONS
+    if version not in BY_VERSION:
+        raise UsageError(f"no revision {version}; there are {', '.join(BY_VERSION)}")
+    return [BY_VERSION[version]]

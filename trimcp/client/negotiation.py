@@ -1,0 +1,176 @@
+"""Finding out what a server speaks, on a stream: one probe, and the handshake if it must be.
+
+basic/versioning and basic/transports/stdio, "Backward Compatibility", of 2026-07-28;
+basic/lifecycle before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import attrs
+
+from trimcp.codec.envelope import encode_notification
+from trimcp.codec.revisions import codec_for
+from trimcp.errors import InvalidPayload, RequestFailed, RequestTimedOut, SessionFailed
+from trimcp.observability import events, log
+from trimcp.protocol.lifecycle import Step
+from trimcp.session.session import Session
+from trimcp.types.capabilities import ClientCapabilities, ServerCapabilities
+from trimcp.types.jsonrpc import HEADER_MISMATCH, MISSING_CLIENT_CAPABILITY, UNSUPPORTED_PROTOCOL_VERSION
+from trimcp.types.lifecycle import DiscoverResult, InitializeRequestParams, InitializeResult
+from trimcp.types.metadata import (
+    CLIENT_CAPABILITIES,
+    CLIENT_INFO,
+    PROTOCOL_VERSION,
+    SERVER_INFO,
+    Implementation,
+)
+from trimcp.types.revisions import BY_VERSION, Era, Revision
+
+MODERN_ERRORS: Final = frozenset((UNSUPPORTED_PROTOCOL_VERSION, MISSING_CLIENT_CAPABILITY, HEADER_MISMATCH))
+"""Codes that only a server of the modern era sends. No other code says anything about the era."""
+
+
+@attrs.frozen
+class Agreement:
+    """What client and server found that they both speak."""
+
+    revision: Revision
+    capabilities: ServerCapabilities
+    server_info: Implementation | None
+    instructions: str | None
+    stamp: dict[str, Any] | None
+    """What every request carries in its `_meta`; None in a legacy session."""
+
+
+@attrs.frozen(kw_only=True)
+class Offer:
+    """What the client brings."""
+
+    revisions: Sequence[Revision]
+    """Oldest first."""
+    info: Implementation
+    capabilities: ClientCapabilities
+    probe_timeout: float
+    """Seconds until a server that does not answer the probe counts as a legacy one."""
+    timeout: float
+    """Seconds for each request of the negotiation beside the probe."""
+
+    def of(self, era: Era) -> list[Revision]:
+        """The revisions of one era, newest first."""
+        return [revision for revision in reversed(self.revisions) if revision.era is era]
+
+
+async def negotiate(session: Session, offer: Offer) -> Agreement:
+    """Agree with the server on a revision.
+
+    Raises:
+        SessionFailed: there is none in common, or the server answers what is no answer.
+        ConnectionEnded: the server left.
+    """
+    modern, legacy = offer.of(Era.MODERN), offer.of(Era.LEGACY)
+    if modern:
+        found = await _probe(session, offer, modern, may_fall_back=bool(legacy))
+        if found is not None:
+            return found
+    return await _initialize(session, offer, legacy[0])
+
+
+async def _probe(session: Session, offer: Offer, modern: list[Revision], *, may_fall_back: bool) -> Agreement | None:
+    """Ask `server/discover`; None where that shows a legacy server."""
+    revision = modern[0]
+    stamp = _stamp(offer, revision)
+    try:
+        raw = await session.calls.call("server/discover", {"_meta": stamp}, timeout=offer.probe_timeout)
+    except RequestTimedOut:
+        if may_fall_back:
+            return None
+        raise SessionFailed("the server did not answer server/discover: it may speak legacy revisions only") from None
+    except RequestFailed as exc:
+        if exc.code in MODERN_ERRORS:
+            return await _probe_again(session, offer, modern, exc)
+        if may_fall_back:
+            return None
+        raise SessionFailed(f"the server speaks none of {_listed(modern)}: it answered {exc}") from exc
+    return _discovered(session, offer, revision, stamp, raw)
+
+
+async def _probe_again(session: Session, offer: Offer, modern: list[Revision], refusal: RequestFailed) -> Agreement:
+    """The server is modern, but does not speak the revision of the probe."""
+    supported = refusal.data.get("supported") if isinstance(refusal.data, dict) else None
+    mutual = [r for r in modern[1:] if isinstance(supported, list) and r.version in supported]
+    if not mutual:
+        spoken = ", ".join(map(str, supported)) if isinstance(supported, list) else "none that it names"
+        raise SessionFailed(f"no revision in common: the server speaks {spoken}; we, {_listed(modern)}") from refusal
+    stamp = _stamp(offer, mutual[0])
+    raw = await session.calls.call("server/discover", {"_meta": stamp}, timeout=offer.timeout)
+    return _discovered(session, offer, mutual[0], stamp, raw)
+
+
+def _discovered(
+    session: Session, offer: Offer, revision: Revision, stamp: dict[str, Any], raw: dict[str, Any]
+) -> Agreement:
+    codec = codec_for(revision)
+    try:
+        result = codec.result_decoder("server/discover")(raw)
+        said = (result.meta or {}).get(SERVER_INFO)
+        info = None if said is None else codec.structure(said, Implementation)
+    except InvalidPayload as exc:
+        raise SessionFailed(f"the server's answer to server/discover breaks its schema: {exc}") from exc
+    assert isinstance(result, DiscoverResult)
+    if revision.version not in result.supported_versions:
+        spoken = [BY_VERSION[v] for v in result.supported_versions if v in BY_VERSION]
+        mutual = [r for r in offer.of(Era.MODERN) if r in spoken]
+        if not mutual:
+            raise SessionFailed(
+                f"no revision in common: the server speaks {', '.join(result.supported_versions)}; "
+                f"we, {_listed(offer.of(Era.MODERN))}"
+            )
+        revision, stamp = mutual[0], _stamp(offer, mutual[0])
+    session.revision = revision
+    return Agreement(revision, result.capabilities, info, result.instructions, stamp)
+
+
+async def _initialize(session: Session, offer: Offer, revision: Revision) -> Agreement:
+    codec = codec_for(revision)
+    params = codec.params_encoder("initialize")(
+        InitializeRequestParams(
+            protocol_version=revision.version, capabilities=offer.capabilities, client_info=offer.info
+        )
+    )
+    try:
+        raw = await session.calls.call("initialize", params, timeout=offer.timeout, cancellable=False)
+    except RequestFailed as exc:
+        raise SessionFailed(f"the server refused to initialize: {exc}") from exc
+    except RequestTimedOut:
+        raise SessionFailed(f"the server did not answer initialize within {offer.timeout:g} s") from None
+    version = raw.get("protocolVersion")
+    agreed = next((r for r in offer.of(Era.LEGACY) if r.version == version), None)
+    if agreed is None:
+        raise SessionFailed(f"the server chose revision {version!r}; we speak {_listed(offer.of(Era.LEGACY))}")
+    try:
+        result = codec_for(agreed).result_decoder("initialize")(raw)
+    except InvalidPayload as exc:
+        raise SessionFailed(f"the server's answer to initialize breaks its schema: {exc}") from exc
+    assert isinstance(result, InitializeResult)
+    session.revision = agreed
+    session.handshake.take(Step.INITIALIZE)
+    session.handshake.take(Step.INITIALIZED)
+    session.writer.post(encode_notification("notifications/initialized", None))
+    log.debug(events.HANDSHAKE_COMPLETED, session=session.number, revision=agreed.version)
+    return Agreement(agreed, result.capabilities, result.server_info, result.instructions, None)
+
+
+def _stamp(offer: Offer, revision: Revision) -> dict[str, Any]:
+    codec = codec_for(revision)
+    return {
+        PROTOCOL_VERSION: revision.version,
+        CLIENT_INFO: codec.unstructure(offer.info),
+        CLIENT_CAPABILITIES: codec.unstructure(offer.capabilities),
+    }
+
+
+def _listed(revisions: Sequence[Revision]) -> str:
+    return ", ".join(revision.version for revision in revisions)

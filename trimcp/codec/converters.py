@@ -1,0 +1,79 @@
+"""The cattrs converters: one for each revision, and its slower twin that says what is wrong.
+
+Made on first use and never changed after; hooks of a class are generated when they are first
+asked for. `trimcp.codec.revisions` owns them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import attrs
+from cattrs import BaseConverter, Converter
+from cattrs.fns import identity
+
+from trimcp.codec.classes import ClassHooks
+from trimcp.codec.strict import Refused, origin_is, register_strict_hooks
+from trimcp.codec.unions import UnionHooks, is_one_or_several, is_union_of_classes
+from trimcp.types.revisions import Revision
+
+
+def build_converter(revision: Revision, *, detailed: bool) -> Converter:
+    """A converter for the types of one revision.
+
+    Args:
+        revision: what fields, methods and content blocks there are.
+        detailed: whether its errors say where and what; it costs about three times as much.
+    """
+    converter = Converter(detailed_validation=detailed)
+    register_strict_hooks(converter)
+    classes = ClassHooks(revision)
+    unions = UnionHooks(revision)
+    # cattrs asks the factory that was registered last first.
+    for predicate, incoming, outgoing in (
+        (attrs.has, classes.structure_hook, classes.unstructure_hook),
+        (is_union_of_classes, unions.structure_hook, unions.unstructure_hook),
+        (is_one_or_several, unions.one_or_several_structure_hook, unions.one_or_several_unstructure_hook),
+    ):
+        converter.register_structure_hook_factory(predicate, incoming)
+        converter.register_unstructure_hook_factory(predicate, outgoing)
+    converter.register_unstructure_hook_factory(origin_is(list), _list_out)
+    converter.register_unstructure_hook_factory(origin_is(dict), _dict_out)
+    return converter
+
+
+def _list_out(cls: Any, converter: BaseConverter) -> Callable[[Any], Any]:
+    item_hook = converter.get_unstructure_hook(get_args(cls)[0])
+
+    def array(items: Any) -> Any:
+        try:
+            return [item_hook(item) for item in items]
+        except Refused as refused:
+            _climb(refused, enumerate(items), items)
+            raise
+
+    return array
+
+
+def _dict_out(cls: Any, converter: BaseConverter) -> Callable[[Any], Any]:
+    if get_args(cls)[1] is Any:
+        return identity
+    member_hook = converter.get_unstructure_hook(get_args(cls)[1])
+
+    def mapping(members: Any) -> Any:
+        try:
+            return {name: member_hook(member) for name, member in members.items()}
+        except Refused as refused:
+            _climb(refused, members.items(), members)
+            raise
+
+    return mapping
+
+
+def _climb(refused: Refused, entries: Any, subject: Any) -> None:
+    step = next((step for step, entry in entries if entry is refused.subject), None)
+    if step is None:
+        refused.subject = subject
+    else:
+        refused.climb(step, subject)

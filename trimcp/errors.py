@@ -1,0 +1,133 @@
+"""Every exception that trimcp raises, named after who acted.
+
+    TrimcpError
+    ├── UsageError                 the caller of trimcp did what the protocol or the API forbids
+    ├── RequestFailed              the peer answered a request with an error (raise it in a handler to answer so)
+    │   └── InvalidParams          code -32602; in a handler, the peer's params are at fault
+    ├── RequestTimedOut            no answer within the deadline
+    ├── ToolFailed                 a tool ran and said `isError`
+    ├── InvalidPayload             a value does not fit the type that the schema gives it
+    │   └── InvalidResult          the peer's result does not fit its schema, or the tool's own
+    ├── ConnectionEnded            the connection is gone
+    │   ├── ConnectionClosed       this side closed it
+    │   └── ConnectionLost         the peer, or what lies between, did
+    │       └── ServerExited       a server that trimcp had started ended
+    └── SessionFailed              a session could not be opened: the peer speaks no revision of ours
+
+`ToolError` is the one that user code raises in a tool. This module imports nothing of trimcp.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class TrimcpError(Exception):
+    """The root of trimcp's exceptions."""
+
+
+class UsageError(TrimcpError):
+    """trimcp was used in a way that the protocol, or this API, does not allow.
+
+    Nothing has reached the peer. The message says what to do instead.
+    """
+
+
+class RequestFailed(TrimcpError):
+    """A request was answered with a JSON-RPC error.
+
+    The client raises it where a call was answered so. A handler on the server may raise it,
+    and the peer then gets exactly this error.
+
+    Attributes:
+        code: the error's integer code.
+        message: one sentence for people.
+        data: whatever the error carried beside them; None where it carried nothing.
+    """
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(code, message, data)
+        self.code = code
+        self.message = message
+        self.data = data
+
+    def __str__(self) -> str:
+        return f"{self.message} (code {self.code})"
+
+
+class InvalidParams(RequestFailed):
+    """The params of a request are not what its method takes (code -32602)."""
+
+    def __init__(self, message: str, data: Any = None) -> None:
+        super().__init__(-32602, message, data)
+
+
+class RequestTimedOut(TrimcpError):
+    """No answer came in time; the peer was told that nobody waits any more."""
+
+
+class ToolError(TrimcpError):
+    """Raise this in a tool to answer with `isError` and a text that the model can act upon.
+
+    Any other exception of a tool is answered with `isError` as well, but with its
+    details kept from the peer, since they may hold what the peer must not see.
+    """
+
+
+class ToolFailed(TrimcpError):
+    """A tool answered with `isError`; the text of its content is the message.
+
+    Attributes:
+        result: the whole `CallToolResult`.
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+class InvalidPayload(TrimcpError):
+    """A JSON value does not fit the type that the schema of the revision gives it.
+
+    Attributes:
+        problems: one string each, `expected … @ $.path.to[0].it`; values are never in them,
+            since they may be secret.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class InvalidResult(InvalidPayload):
+    """The peer's result breaks the schema of its method, or the schema its tool declared."""
+
+
+class ConnectionEnded(TrimcpError):
+    """The connection is gone, and what waited on it with it."""
+
+
+class ConnectionClosed(ConnectionEnded):
+    """This side closed the connection (or is draining) before the answer came."""
+
+
+class ConnectionLost(ConnectionEnded):
+    """The peer, or what lies between, ended the connection."""
+
+
+class ServerExited(ConnectionLost):
+    """The server process that trimcp had started ended.
+
+    Attributes:
+        returncode: its exit status as `subprocess` gives it (negative: the signal), None if unknown.
+        stderr: its last lines on stderr.
+    """
+
+    def __init__(self, message: str, returncode: int | None = None, stderr: str = "") -> None:
+        super().__init__(message)
+        self.returncode = returncode
+        self.stderr = stderr
+
+
+class SessionFailed(TrimcpError):
+    """A session could not be opened: no revision in common, or the peer is no MCP server."""

@@ -1,0 +1,35 @@
+"""The names of the events that trimcp logs: dotted, in the past tense, listed once.
+
+Each is emitted with keys; `session` and `request` (the internal serial) where there are such.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SESSION_OPENED: Final = "session.opened"
+SESSION_ENDED: Final = "session.ended"
+SESSION_FAILED: Final = "session.failed"
+SESSION_REFUSED: Final = "session.refused"
+HANDSHAKE_COMPLETED: Final = "handshake.completed"
+
+MESSAGE_REFUSED: Final = "message.refused"
+MESSAGE_IGNORED: Final = "message.ignored"
+BATCH_REFUSED: Final = "batch.refused"
+
+REQUEST_REFUSED: Final = "request.refused"
+REQUEST_DUPLICATED: Final = "request.duplicated"
+REQUEST_CANCELLED: Final = "request.cancelled"
+REQUEST_OVERSTAYED: Final = "request.overstayed"
+HANDLER_FAILED: Final = "handler.failed"
+
+CANCEL_IGNORED: Final = "cancel.ignored"
+PROGRESS_IGNORED: Final = "progress.ignored"
+RESPONSE_IGNORED: Final = "response.ignored"
+LOGS_DROPPED: Final = "logs.dropped"
+
+WRITER_BLOCKED: Final = "writer.blocked"
+CONNECTION_LOST: Final = "connection.lost"
+LISTENER_FAILED: Final = "listener.failed"
+DRAIN_STARTED: Final = "drain.started"
+DRAIN_FINISHED: Final = "drain.finished"

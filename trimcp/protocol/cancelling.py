@@ -1,0 +1,43 @@
+"""Why a request is cancelled, and what then goes on the wire: one table.
+
+basic/utilities/cancellation of the legacy revisions, basic/patterns/cancellation of 2026-07-28.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+from trimcp.types.jsonrpc import BUSY, DRAINING, TIMED_OUT
+
+
+class CancelReason(enum.Enum):
+    """What `ctx.cancel_reason` says while a cancelled handler unwinds."""
+
+    CANCELLED = "cancelled"
+    """The peer cancelled the request."""
+    CONNECTION_LOST = "connection_lost"
+    """The connection that asked is gone, and nobody would read an answer."""
+    SESSION_LOST = "session_lost"
+    """The whole session ended."""
+    DEADLINE = "deadline"
+    """The time that the tool or the server allows has passed."""
+    OVERLOAD = "overload"
+    """The server gave the request up to save itself."""
+    SHUTDOWN = "shutdown"
+    """The server is stopping, and the time to drain is over."""
+    INPUT_REQUIRED = "input_required"
+    """The handler asked the client something; the request is answered and will be retried."""
+
+
+ANSWERS: Final[dict[CancelReason, tuple[int, str] | None]] = {
+    CancelReason.CANCELLED: None,
+    CancelReason.CONNECTION_LOST: None,
+    CancelReason.SESSION_LOST: None,
+    CancelReason.DEADLINE: (TIMED_OUT, "The request took longer than the server allows"),
+    CancelReason.OVERLOAD: (BUSY, "The server gave the request up under load"),
+    CancelReason.SHUTDOWN: (DRAINING, "The server is stopping"),
+    CancelReason.INPUT_REQUIRED: None,
+}
+"""The error that answers a request cancelled for that reason; None: nothing more of it is sent
+(for `input_required`, the result that was prepared is)."""

@@ -1,0 +1,69 @@
+"""The requests that we owe an answer: by serial, with ids and progress tokens as indexes.
+
+A JSON-RPC id is data. A request is known by the serial we give it, so that two requests with one
+id (which a widely used host sends over HTTP) never get each other's answer. `basic` of every
+revision forbids such ids, and on a duplex stream a second one cannot be answered at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+from trimcp.types.jsonrpc import ProgressToken, RequestId
+
+
+class Owed(Protocol):
+    """What the register needs to know of a request."""
+
+    @property
+    def serial(self) -> int: ...
+    @property
+    def id(self) -> RequestId: ...
+    @property
+    def progress_token(self) -> ProgressToken | None: ...
+
+
+R = TypeVar("R", bound=Owed)
+
+
+class Inbound(Generic[R]):
+    """The register of one session or exchange. Bounded by whoever admits the requests."""
+
+    __slots__ = ("_by_id", "_by_serial")
+
+    def __init__(self) -> None:
+        self._by_serial: dict[int, R] = {}
+        self._by_id: dict[RequestId, list[R]] = {}
+
+    def add(self, request: R) -> None:
+        """Register a request."""
+        self._by_serial[request.serial] = request
+        same = self._by_id.get(request.id)
+        if same is None:
+            self._by_id[request.id] = [request]
+        else:
+            same.append(request)
+
+    def remove(self, request: R) -> None:
+        """Forget a request. A second call does nothing."""
+        if self._by_serial.pop(request.serial, None) is None:
+            return
+        same = self._by_id[request.id]
+        same.remove(request)
+        if not same:
+            del self._by_id[request.id]
+
+    def with_id(self, request_id: RequestId) -> list[R]:
+        """All requests in flight that carry this id: none, one, or several."""
+        return self._by_id.get(request_id, [])
+
+    def __contains__(self, request_id: RequestId) -> bool:
+        return request_id in self._by_id
+
+    def __len__(self) -> int:
+        return len(self._by_serial)
+
+    def __iter__(self) -> Iterator[R]:
+        """Over a copy: the loop may end requests."""
+        return iter(list(self._by_serial.values()))

@@ -1,0 +1,108 @@
+"""Who a peer said it is: for a legacy session once, for a modern request each time.
+
+`basic/index` of 2026-07-28, "Per-request protocol fields"; `basic/lifecycle` before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import attrs
+
+from trimcp.codec.revisions import codec_for
+from trimcp.errors import InvalidPayload
+from trimcp.types.capabilities import ClientCapabilities
+from trimcp.types.jsonrpc import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION, ErrorData
+from trimcp.types.metadata import (
+    CLIENT_CAPABILITIES,
+    CLIENT_INFO,
+    LOG_LEVEL,
+    PROTOCOL_VERSION,
+    Implementation,
+)
+from trimcp.types.revisions import BY_VERSION, Era, Revision
+
+LOGGING_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+"""From the least to the most severe (RFC 5424)."""
+
+
+@attrs.define
+class ClientProfile:
+    """What a server knows of the client that asks."""
+
+    revision: Revision
+    """The revision that the request is served in."""
+    capabilities: ClientCapabilities
+    info: Implementation | None = None
+    """Self-reported: for display and logs, never for decisions."""
+    log_level: str | None = None
+    """The least severe level of `notifications/message` that it wants; None: none at all."""
+
+
+class Stateless:
+    """Reads the profile that each modern request carries. One for each connection.
+
+    A client says the same with every request, so the last profile is kept and compared.
+    """
+
+    __slots__ = ("_last", "_last_meta", "_modern")
+
+    def __init__(self, offered: Sequence[Revision]) -> None:
+        """`offered`: the revisions that this side speaks, of both eras."""
+        # The legacy ones are left out of what is advertised here: a request's metadata cannot
+        # choose them, and a client that tried would be refused for ever.
+        self._modern = {r.version: r for r in offered if r.era is Era.MODERN}
+        self._last_meta: tuple[Any, ...] | None = None
+        self._last: ClientProfile | None = None
+
+    def concerns(self, meta: Any) -> bool:
+        """Whether a request with this `_meta` is of the modern era.
+
+        A server that speaks no modern revision is a legacy server, to which the key means nothing.
+        """
+        return type(meta) is dict and PROTOCOL_VERSION in meta and bool(self._modern)
+
+    def profile(self, meta: dict[str, Any]) -> ClientProfile | ErrorData:
+        """The profile in the `_meta` of a request, or the error to answer."""
+        get = meta.get
+        said = (get(PROTOCOL_VERSION), get(CLIENT_CAPABILITIES), get(CLIENT_INFO), get(LOG_LEVEL))
+        if said == self._last_meta and self._last is not None:
+            return self._last
+        version, capabilities, info, level = said
+        if type(version) is not str:
+            return _wrong(PROTOCOL_VERSION, "a string")
+        revision = self._modern.get(version)
+        if revision is None:
+            return ErrorData(
+                UNSUPPORTED_PROTOCOL_VERSION,
+                f"Unsupported protocol version {version!r}"
+                + (" in a request's metadata: that revision opens with initialize" if version in BY_VERSION else ""),
+                {"supported": list(self._modern), "requested": version},
+            )
+        if type(capabilities) is not dict:
+            return _wrong(CLIENT_CAPABILITIES, "an object")
+        if level is not None and level not in LOGGING_LEVELS:
+            return _wrong(LOG_LEVEL, "one of " + ", ".join(LOGGING_LEVELS))
+        codec = codec_for(revision)
+        try:
+            profile = ClientProfile(
+                revision,
+                codec.structure(capabilities, ClientCapabilities),
+                None if info is None else codec.structure(info, Implementation),
+                level,
+            )
+        except InvalidPayload as exc:
+            return ErrorData(
+                INVALID_PARAMS, "The request's metadata does not fit the schema", {"problems": exc.problems}
+            )
+        self._last_meta, self._last = said, profile
+        return profile
+
+
+def _wrong(key: str, expected: str) -> ErrorData:
+    return ErrorData(
+        INVALID_PARAMS,
+        f"Every request must carry {key} in params._meta, as {expected}",
+        {"problems": [f"expected {expected} @ $._meta['{key}']"]},
+    )

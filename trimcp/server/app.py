@@ -1,0 +1,344 @@
+"""`Server`: what a program declares, and the ways to serve it. The public face of this package."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import trio
+
+from trimcp.errors import UsageError
+from trimcp.server import serving
+from trimcp.server.dependencies import Providers
+from trimcp.server.middleware import Middleware
+from trimcp.server.running import Running, RunSnapshot, run_of
+from trimcp.server.tool import ToolOptions
+from trimcp.server.tools import Tools
+from trimcp.session.limits import READ_CHUNK, Limits
+from trimcp.session.session import DrainReport, Session
+from trimcp.types.metadata import Icon, Implementation
+from trimcp.types.revisions import BY_VERSION, REVISIONS
+
+if TYPE_CHECKING:
+    import os
+
+    from trimcp.transports.duplex import Duplex
+    from trimcp.types.tools import ToolAnnotations
+
+F = TypeVar("F", bound=Callable[..., Any])
+Lifespan = Callable[["Server"], AbstractAsyncContextManager[Any]]
+
+
+class Server:
+    """An MCP server: tools declared on plain functions, served to any client of any revision.
+
+        server = trimcp.Server("adder")
+
+        @server.tool
+        async def add(a: int, b: int) -> int:
+            "Add two numbers."
+            return a + b
+
+        server.run()
+
+    Declaring is plain and synchronous, and may go on while the server runs. Serving is
+    structured: every `serve_…` runs until it is cancelled, drained, or its peer leaves, and
+    leaves no task behind.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        version: str = "0",
+        title: str | None = None,
+        description: str | None = None,
+        instructions: str | None = None,
+        website_url: str | None = None,
+        icons: Sequence[Icon] | None = None,
+        lifespan: Lifespan | None = None,
+        limits: Limits | None = None,
+        revisions: Sequence[str] | None = None,
+        show_errors: bool = False,
+    ) -> None:
+        """
+        Args:
+            name: what the server calls itself to programs.
+            version: of the server, not of the protocol.
+            title: what it is called to people.
+            description: what it is, in a sentence.
+            instructions: how a model should use it.
+            website_url: where people read more.
+            icons: pictures for it.
+            lifespan: an async context manager function, called with the server, that is entered
+                before the first request of a run and left after the last; what it yields is `ctx.state`.
+            limits: every bound there is; see `Limits`.
+            revisions: those to speak, such as `["2025-11-25"]`; all five if not given.
+            show_errors: whether the text of a tool's unexpected exception goes to the client.
+                By default only that of `ToolError` does.
+
+        Raises:
+            UsageError: a revision that does not exist.
+        """
+        unknown = [version for version in revisions or () if version not in BY_VERSION]
+        if unknown or revisions == []:
+            raise UsageError(f"no revision {', '.join(unknown) or 'given'}; there are {', '.join(BY_VERSION)}")
+        self.name = name
+        self.info = Implementation(
+            name=name,
+            version=version,
+            title=title,
+            description=description,
+            website_url=website_url,
+            icons=None if icons is None else list(icons),
+        )
+        self.instructions = instructions
+        self.lifespan = lifespan
+        self.limits = Limits() if limits is None else limits
+        self.revisions = tuple(r for r in REVISIONS if revisions is None or r.version in revisions)
+        self._providers = Providers()
+        self.tools = Tools(self.limits, self._providers, show_errors=show_errors)
+        self.layers: list[Middleware] = []
+        """The middleware, outermost first."""
+        self._shared: Running | None = None
+        self._runs: list[Running] = []
+        self._began_with_tools = False
+
+    # --- declaring --------------------------------------------------------------------
+
+    @overload
+    def tool(self, function: F, /) -> F: ...
+
+    @overload
+    def tool(
+        self,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: ToolAnnotations | None = None,
+        icons: Sequence[Icon] | None = None,
+        meta: dict[str, Any] | None = None,
+        input_schema: dict[str, Any] | None = None,
+        timeout: float | None = None,
+        limit: int | None = None,
+    ) -> Callable[[F], F]: ...
+
+    def tool(self, function: Any = None, /, **options: Any) -> Any:
+        """Declare a tool: `@server.tool`, or `@server.tool(title=…, timeout=…)`.
+
+        The function's name is the tool's, its docstring the description, its type hints the
+        schemas of input and output. An async function runs in Trio; a sync one in a thread.
+        Parameters annotated `Context`, or with a type that has a provider, are not arguments.
+        The function itself is returned unchanged.
+
+        Args:
+            function: the function, where the decorator is used without arguments.
+            options: `name`, `title`, `description`, `annotations`, `icons`, `meta`;
+                `input_schema`: a JSON Schema instead of the one from the type hints;
+                `timeout`: seconds that a call may run; `limit`: calls that run at once.
+
+        Raises:
+            UsageError: the function cannot be a tool; the message says what to do.
+
+        See server/tools of the specification.
+        """
+        if function is None:
+            return lambda function: self.tool_from(function, ToolOptions(**options))
+        return self.tool_from(function, ToolOptions())
+
+    def tool_from(self, function: F, options: ToolOptions) -> F:
+        """Declare a tool with its options as one object; see `tool`."""
+        if self._runs and not self.has_tools:
+            raise UsageError("declare the first tool before the server runs: what it can do is told when a peer asks")
+        self.tools.add(function, options)
+        self._tools_changed()
+        return function
+
+    def remove_tool(self, name: str) -> None:
+        """Take a tool back; clients are told. Calls of it that run go on.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        self.tools.remove(name)
+        self._tools_changed()
+
+    def middleware(self, function: Middleware) -> Middleware:
+        """Declare an async function around the answering of every request that takes work.
+
+        It is called as `function(ctx, params, proceed)` and returns `await proceed(params)`,
+        or another result. The first declared is the outermost.
+
+        Raises:
+            UsageError: the server runs already.
+        """
+        if self._runs:
+            raise UsageError("declare middleware before the server runs")
+        self.layers.append(function)
+        return function
+
+    def provider(self, function: F) -> F:
+        """Declare where objects of a type come from: handlers ask for one by annotating a parameter.
+
+        The type is the function's return annotation. It may be async, may take the `Context`,
+        and may be an async generator that yields once, to clean up after the call. Declare it
+        before the tools that use it.
+
+        Raises:
+            UsageError: the type has a provider, or the function's shape is another.
+        """
+        self._providers.add(function)
+        return function
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether the `tools` capability is declared: what a run began with, it keeps."""
+        return len(self.tools) > 0 or self._began_with_tools
+
+    def _tools_changed(self) -> None:
+        for running in self._runs:
+            running.tools_changed()
+
+    # --- running ----------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Running]:
+        """Enter one run of the server, which everything served inside of it shares.
+
+            async with server.running(), trio.open_nursery() as nursery:
+                await nursery.start(server.serve_stdio)
+                await nursery.start(server.serve_unix, "/run/adder.sock")
+
+        Without it each `serve_…` is a run of its own, with its own lifespan and places.
+
+        Raises:
+            UsageError: a run is shared already.
+        """
+        if self._shared is not None:
+            raise UsageError("the server is inside of running() already")
+        async with self._run() as running:
+            self._shared = running
+            try:
+                yield running
+            finally:
+                self._shared = None
+
+    @asynccontextmanager
+    async def run_or_join(self) -> AsyncIterator[Running]:
+        """The run that `running` shares, or one of its own."""
+        if self._shared is not None:
+            yield self._shared
+            return
+        async with self._run() as running:
+            yield running
+
+    @asynccontextmanager
+    async def _run(self) -> AsyncIterator[Running]:
+        async with run_of(self) as running:
+            self._began_with_tools = len(self.tools) > 0
+            self._runs.append(running)
+            try:
+                yield running
+            finally:
+                self._runs.remove(running)
+
+    def run(self) -> None:
+        """Serve stdio, and end the process: the last line of a server's file.
+
+        stdout carries nothing but messages: descriptor 1 is moved aside, and what else is
+        written to it goes to stderr. End of input, SIGTERM and SIGINT drain the server, for
+        `Limits.grace` seconds; a second signal ends it at once.
+
+        Exits with 0 where everything accepted was answered, 1 where something was lost, 3 where
+        a handler would not end.
+        """
+        sys.exit(serving.run_process(lambda: self))
+
+    async def serve_stdio(self, *, task_status: trio.TaskStatus[Session] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve one client on descriptors 0 and 1, in a program that is not trimcp's alone.
+
+        Nothing is redirected and no signal is taken: what the program prints to stdout breaks
+        the stream. Returns when the client has left and its requests are answered.
+        """
+        await serving.serve_stdio(self, task_status)
+
+    async def serve_tcp(
+        self,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        *,
+        task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve every client that connects by TCP, newline-delimited as on stdio, until drained or cancelled.
+
+        There is no authentication: whoever can connect is served. The address that was bound
+        is the task's status.
+
+        Raises:
+            UsageError: the address cannot be listened on.
+        """
+        from trimcp.transports.listener import serve_tcp
+
+        await serving.listen(self, serve_tcp, task_status, host=host, port=port)
+
+    async def serve_unix(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        mode: int = 0o600,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve every client that connects to a Unix socket; `mode` says who may. See `serve_tcp`."""
+        from trimcp.transports.listener import serve_unix
+
+        await serving.listen(self, serve_unix, task_status, path=path, mode=mode)
+
+    async def serve(self, duplex: Duplex, *, task_status: trio.TaskStatus[Session] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve one client on a connection of any kind; it is closed at the end."""
+        await serving.serve_duplex(self, duplex, task_status)
+
+    async def drain(self, deadline: float | None = None) -> DrainReport:
+        """Stop in good order: refuse new work, let what is in flight finish, flush, close.
+
+        Every `serve_…` then returns.
+
+        Args:
+            deadline: seconds until what still runs is cancelled; `Limits.grace` if not given.
+
+        Returns:
+            What became of the requests in flight.
+        """
+        reports: list[DrainReport] = []
+
+        async def drain_one(running: Running) -> None:
+            reports.append(await running.drain(self.limits.grace if deadline is None else deadline))
+
+        async with trio.open_nursery() as nursery:
+            for running in self._runs:
+                nursery.start_soon(functools.partial(drain_one, running))
+        return sum(reports, DrainReport())
+
+    # --- a look at it -----------------------------------------------------------------
+
+    def tree(self) -> tuple[RunSnapshot, ...]:
+        """What every run of the server does now: actors, how full they are, requests with their age.
+
+        Print one to see it drawn. It costs nothing while nobody asks.
+        """
+        return tuple(running.snapshot() for running in self._runs)
+
+    def memory_bound(self) -> int:
+        """The most that trimcp's own buffers can hold in one run, in bytes of wire text.
+
+        The sum, over the sessions allowed, of what is being read, what waits to run, and what
+        waits to leave; answers are counted for the places that the server has. What handlers
+        hold themselves, and the objects that text becomes while it is handled, come on top.
+        """
+        limits = self.limits
+        reading = limits.message_bytes + READ_CHUNK + limits.session_request_bytes + limits.out_bytes
+        answers = min(limits.server_requests, limits.sessions * limits.session_requests) * limits.result_bytes
+        return limits.sessions * reading + answers

@@ -1,0 +1,207 @@
+"""What a handler may know and do about the request it serves: one type, in both eras."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import trio
+
+from trimcp.errors import UsageError
+from trimcp.protocol.cancelling import CancelReason
+from trimcp.session.request import InboundRequest
+from trimcp.types.capabilities import ClientCapabilities
+from trimcp.types.jsonrpc import RequestId
+from trimcp.types.metadata import Implementation
+
+if TYPE_CHECKING:
+    from trimcp.server.running import Running
+    from trimcp.session.job import HandedJob
+
+T = TypeVar("T")
+
+PING_TIMEOUT = 30.0
+"""Seconds that `ctx.ping` waits for the client."""
+
+
+class Context:
+    """The request that a handler serves.
+
+    A function gets it by annotating a parameter with it; it is good for as long as the
+    request runs. It means the same in every revision.
+    """
+
+    __slots__ = ("_request", "_running")
+
+    def __init__(self, request: InboundRequest, running: Running) -> None:
+        self._request = request
+        self._running = running
+
+    # --- who asks, and for what -------------------------------------------------------
+
+    @property
+    def request_id(self) -> RequestId:
+        """The id that the client gave the request. Not unique: for logs only."""
+        return self._request.id
+
+    @property
+    def method(self) -> str:
+        """The method of the request, such as `tools/call`."""
+        return self._request.method
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The params as they came. Do not change them."""
+        return self._request.params or {}
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """The `_meta` of the request as it came; empty if there is none."""
+        meta = self.params.get("_meta")
+        return meta if isinstance(meta, dict) else {}
+
+    @property
+    def protocol_version(self) -> str:
+        """The revision that the request is served in, such as `2026-07-28`."""
+        return self._request.revision.version
+
+    @property
+    def session_number(self) -> int:
+        """A number for the connection, for logs. In 2026-07-28 a connection means nothing: keep no state by it."""
+        return self._request.session.number
+
+    @property
+    def principal(self) -> str | None:
+        """Who was authenticated at the other end; None on stdio and plain sockets."""
+        return self._request.session.principal
+
+    @property
+    def client_info(self) -> Implementation | None:
+        """What the client says it is. Unverified: for display and logs, never for decisions."""
+        profile = self._request.profile
+        return None if profile is None else profile.info
+
+    @property
+    def client_capabilities(self) -> ClientCapabilities:
+        """What the client declared that it can do: for its session, or for this request (2026-07-28)."""
+        profile = self._request.profile
+        return ClientCapabilities() if profile is None else profile.capabilities
+
+    @property
+    def state(self) -> Any:
+        """What the server's lifespan yielded; None if it has none."""
+        return self._running.state
+
+    # --- cancellation -----------------------------------------------------------------
+
+    @property
+    def cancel_reason(self) -> CancelReason | None:
+        """Why the request is being cancelled, for `finally` and `except trio.Cancelled`; None if it is not."""
+        return self._request.why_cancelled
+
+    def cleaning_up(self) -> trio.CancelScope:
+        """A scope in which a cancelled handler may still await, for `Limits.cleanup` seconds.
+
+        try:
+            ...
+        finally:
+            with ctx.cleaning_up():
+                await connection.rollback()
+        """
+        return trio.move_on_after(self._request.session.limits.cleanup, shield=True)
+
+    # --- progress ---------------------------------------------------------------------
+
+    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        """Tell the client how far the request has come, if it asked to be told.
+
+        A checkpoint, which waits while the client is behind in reading. Reports over
+        `Limits.progress_rate` are replaced by the next one; the last one always arrives.
+
+        Args:
+            progress: how far, in any unit; it must increase, and a report that does not is dropped.
+            total: where it will end, if that is known.
+            message: what is going on, for people (not sent in 2024-11-05, which lacks it).
+
+        See basic/utilities/progress (basic/patterns/progress in 2026-07-28).
+        """
+        request = self._request
+        request.session.progress.report(request, progress, total, message)
+        await trio.lowlevel.checkpoint()
+        await request.outlet.wait_room()
+
+    def track(
+        self, items: Iterable[T] | AsyncIterable[T], total: float | None = None, message: str | None = None
+    ) -> Tracked[T]:
+        """Iterate, with `async for`, and report progress after each item.
+
+        Args:
+            items: what to go through, a plain or an async iterable.
+            total: how many there are; their length where they have one.
+            message: for each report; `{}` in it stands for the item.
+        """
+        if total is None and hasattr(items, "__len__"):
+            total = len(items)
+        return Tracked(self, items, total, message)
+
+    # --- the client -------------------------------------------------------------------
+
+    async def ping(self) -> None:
+        """Ask the client whether it is there.
+
+        Raises:
+            UsageError: the revision has no such request (2026-07-28).
+            ConnectionEnded: it is not.
+            RequestTimedOut: it does not say so within 30 seconds.
+        """
+        if not self._request.revision.server_asks:
+            raise UsageError(f"in {self.protocol_version} a server sends no requests, so it cannot ping the client")
+        await self._request.session.calls.call("ping", None, timeout=PING_TIMEOUT)
+
+    def start_job(self, work: Any, *, name: str | None = None) -> HandedJob:
+        """Start async work, a function without arguments, that outlives the request and ends with the server.
+
+        Raises:
+            UsageError: too many such jobs run already.
+        """
+        return self._running.jobs.start(work, name=name or getattr(work, "__name__", "job"))
+
+
+class Tracked(Generic[T]):
+    """What `Context.track` returns: an async iterator. It holds nothing that would need closing."""
+
+    __slots__ = ("_context", "_done", "_last", "_message", "_next", "_total")
+
+    def __init__(
+        self, context: Context, items: Iterable[T] | AsyncIterable[T], total: float | None, message: str | None
+    ) -> None:
+        self._context = context
+        self._next: Any
+        if isinstance(items, AsyncIterable):
+            self._next = aiter(items).__anext__
+        else:
+            iterator = iter(items)
+
+            async def following() -> T:
+                try:
+                    return next(iterator)
+                except StopIteration:
+                    raise StopAsyncIteration from None
+
+            self._next = following
+        self._total = total
+        self._message = message
+        self._done = 0
+        self._last: T | None = None
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        if self._done:
+            message = None if self._message is None else self._message.format(self._last)
+            await self._context.progress(self._done, self._total, message)
+        item: T = await self._next()
+        self._last = item
+        self._done += 1
+        return item

@@ -1,0 +1,145 @@
+"""The server as its sessions see it: which requests it answers in each revision, and how.
+
+Routes are compiled once for each revision, when the first peer speaks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from trimcp.codec.revisions import codec_for
+from trimcp.errors import RequestFailed
+from trimcp.observability import events, log
+from trimcp.protocol.lifecycle import Step
+from trimcp.protocol.profile import ClientProfile
+from trimcp.server.middleware import Handle, wrap
+from trimcp.session.request import InboundRequest
+from trimcp.session.service import Route, Service, never, pong
+from trimcp.session.session import Session
+from trimcp.types.capabilities import ServerCapabilities, ToolsCapability
+from trimcp.types.jsonrpc import INVALID_REQUEST
+from trimcp.types.lifecycle import DiscoverResult, InitializeRequestParams, InitializeResult
+from trimcp.types.metadata import SERVER_INFO
+from trimcp.types.methods import METHODS, methods_of
+from trimcp.types.revisions import BY_VERSION, Era, Revision
+
+if TYPE_CHECKING:
+    from trimcp.server.running import Running
+
+
+class ServerService(Service):
+    """One run of a server, as the service of its sessions."""
+
+    role = "server"
+
+    def __init__(self, running: Running) -> None:
+        server = running.server
+        self._running = running
+        self._server = server
+        self.limits = server.limits
+        self.revisions = server.revisions
+        self._routes: dict[str, dict[str, Route]] = {}
+
+    # --- routes -----------------------------------------------------------------------
+
+    def routes(self, revision: Revision) -> Mapping[str, Route]:
+        """See `Service`."""
+        routes = self._routes.get(revision.version)
+        if routes is None:
+            routes = self._routes[revision.version] = self._compile(revision)
+        return routes
+
+    def _compile(self, revision: Revision) -> dict[str, Route]:
+        handlers: dict[str, Handle] = {}
+        at_once: dict[str, Callable[[InboundRequest, Any], Any]] = {
+            "initialize": self._initialize,
+            "ping": pong,
+            "server/discover": self._discover,
+        }
+        tools = self._server.tools
+        if self._server.has_tools:
+            handlers["tools/list"] = tools.list
+            handlers["tools/call"] = tools.caller(self._running.context)
+        codec = codec_for(revision)
+        stamp = self._stamp() if revision.result_type else None
+        routes: dict[str, Route] = {}
+        for name, method in methods_of(revision, "client").items():
+            if method.kind != "request" or (name not in handlers and name not in at_once):
+                continue
+            encode = codec.result_encoder(name)
+            handle = handlers.get(name, never)
+            routes[name] = Route(
+                method=method,
+                decode=codec.params_decoder(name),
+                handle=wrap(handle, self._server.layers, self._running.context),
+                encode=encode if stamp is None else _stamped(encode, stamp),
+                at_once=at_once.get(name),
+            )
+        return routes
+
+    def _stamp(self) -> dict[str, Any]:
+        """What every modern result says of the server (basic/index, "Per-response protocol fields")."""
+        modern = next(r for r in self.revisions if r.result_type)
+        return {SERVER_INFO: codec_for(modern).unstructure(self._server.info)}
+
+    # --- who we are -------------------------------------------------------------------
+
+    def _capabilities(self, revision: Revision) -> ServerCapabilities:
+        # In the modern era changes are told on the stream of a subscriptions/listen, so
+        # listChanged is declared only where that is answered.
+        tells = revision.era is Era.LEGACY
+        return ServerCapabilities(tools=ToolsCapability(list_changed=tells or None) if self._server.has_tools else None)
+
+    def _initialize(self, request: InboundRequest, params: InitializeRequestParams) -> InitializeResult:
+        session = request.session
+        if not session.handshake.allows(Step.INITIALIZE):
+            raise RequestFailed(INVALID_REQUEST, "initialize was answered already on this connection")
+        legacy = [revision for revision in self.revisions if revision.era is Era.LEGACY]
+        wanted = BY_VERSION.get(params.protocol_version)
+        revision = wanted if wanted in legacy else legacy[-1]
+        assert revision is not None
+        session.handshake.take(Step.INITIALIZE)
+        session.revision = revision
+        session.client = ClientProfile(revision, params.capabilities, params.client_info)
+        log.debug(events.HANDSHAKE_COMPLETED, session=session.number, revision=revision.version)
+        return InitializeResult(
+            protocol_version=revision.version,
+            capabilities=self._capabilities(revision),
+            server_info=self._server.info,
+            instructions=self._server.instructions,
+        )
+
+    def _discover(self, request: InboundRequest, params: Any) -> DiscoverResult:
+        return DiscoverResult(
+            supported_versions=[r.version for r in self.revisions if r.era is Era.MODERN],
+            capabilities=self._capabilities(request.revision),
+            instructions=self._server.instructions,
+        )
+
+    # --- sessions ---------------------------------------------------------------------
+
+    def notified(self, session: Session, method: str, params: Mapping[str, Any] | None) -> None:
+        """See `Service`."""
+        known = METHODS.get(method)
+        if known is None or known.kind == "request":
+            # A request without an id asks for no answer, so all one can do is say that it came.
+            log.debug(events.MESSAGE_IGNORED, session=session.number, method=method, why="no such notification")
+
+    def opened(self, session: Session) -> None:
+        """See `Service`."""
+        self._running.sessions.add(session)
+
+    def ended(self, session: Session) -> None:
+        """See `Service`."""
+        self._running.sessions.discard(session)
+
+
+def _stamped(encode: Callable[[Any], dict[str, Any]], stamp: dict[str, Any]) -> Callable[[Any], dict[str, Any]]:
+    def encode_stamped(result: Any) -> dict[str, Any]:
+        encoded = encode(result)
+        meta = encoded.get("_meta")
+        encoded["_meta"] = stamp if meta is None else {**stamp, **meta}
+        return encoded
+
+    return encode_stamped

@@ -1,0 +1,91 @@
+"""Shapes of unions: which alternative a JSON value is, and how it is built.
+
+The alternatives are tried in the order of the annotation, as far as the type of the JSON value
+leaves several: the first whose schema the value fits and whose Python value can be built. Numbers
+go to the alternative that has their own form first (`int | float` gives 1 as int and 1.0 as float).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from trimcp.server.shapes.shape import LOAD_ERRORS, Shape, located
+
+if TYPE_CHECKING:
+    from trimcp.server.shapes.builder import ShapeBuilder
+
+_KINDS_OF: Final[dict[type, tuple[str, ...]]] = {
+    type(None): ("null",),
+    bool: ("boolean",),
+    int: ("integer", "number"),
+    float: ("number", "integer"),
+    str: ("string",),
+    list: ("array",),
+    dict: ("object",),
+}
+"""For each Python type that JSON gives, the kinds that may take it, the best first."""
+
+
+def union_shape(members: tuple[Any, ...], where: str, build: ShapeBuilder) -> Shape:
+    """The shape of a union of `members`."""
+    shapes = [build.shape(member, where) for member in members]
+    table: dict[type, Callable[[Any], Any] | None] = {}
+    if not build.output and any(shape.load is not None for shape in shapes):
+        for cls, kinds in _KINDS_OF.items():
+            candidates = [shape for shape in shapes if not shape.kinds.isdisjoint(kinds)]
+            candidates.sort(key=lambda shape: min(kinds.index(kind) for kind in kinds if kind in shape.kinds))
+            table[cls] = _choose(candidates, build)
+
+    def load(value: Any) -> Any:
+        chosen = table[type(value)]
+        return value if chosen is None else chosen(value)
+
+    return Shape(
+        _schema([shape.schema for shape in shapes]),
+        load if any(table.values()) else None,
+        frozenset().union(*(shape.kinds for shape in shapes)),
+        opaque=any(shape.opaque for shape in shapes),
+    )
+
+
+def _schema(schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    if {} in schemas:
+        return {}
+    distinct: list[dict[str, Any]] = []
+    for schema in schemas:
+        if schema not in distinct:
+            distinct.append(schema)
+    if len(distinct) == 1:
+        return distinct[0]
+    # Where the alternatives are bare types, a list of types is what a model reads most easily.
+    if all(schema.keys() == {"type"} and isinstance(schema["type"], str) for schema in distinct):
+        types = [schema["type"] for schema in distinct]
+        if "number" in types and "integer" in types:
+            types.remove("integer")
+        return {"type": types if len(types) > 1 else types[0]}
+    return {"anyOf": distinct}
+
+
+def _choose(candidates: list[Shape], build: ShapeBuilder) -> Callable[[Any], Any] | None:
+    if not any(shape.load is not None for shape in candidates):
+        return None
+    if len(candidates) == 1:
+        return candidates[0].load
+    accepts: list[Callable[[Any], bool]] = []
+    build.when_complete(lambda: accepts.extend(build.validator(shape.schema).is_valid for shape in candidates))
+
+    def load_first(value: Any) -> Any:
+        failure: Exception | None = None
+        for accept, shape in zip(accepts, candidates, strict=True):
+            if not accept(value):
+                continue
+            if shape.load is None:
+                return value
+            try:
+                return shape.load(value)
+            except LOAD_ERRORS as error:
+                failure = failure or error
+        raise located(failure or ValueError("fits none of the alternatives")) from None
+
+    return load_first

@@ -1,0 +1,155 @@
+"""One tool: a function, prepared when it is declared, so that a call costs little more than the function.
+
+server/tools of every revision.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import attrs
+import trio
+
+from trimcp.errors import RequestFailed, ToolError, UsageError
+from trimcp.observability import events, log
+from trimcp.server.arguments import ArgumentBinder, InvalidArguments
+from trimcp.server.context import Context
+from trimcp.server.dependencies import Injection
+from trimcp.server.results import ResultShaper
+from trimcp.server.signature import ToolSignature
+from trimcp.session.request import InboundRequest
+from trimcp.types.content import TextContent
+from trimcp.types.metadata import Icon
+from trimcp.types.tools import CallToolResult, Tool, ToolAnnotations
+
+
+@attrs.frozen(kw_only=True)
+class ToolOptions:
+    """What a declaration says of a tool beyond its function."""
+
+    name: str | None = None
+    title: str | None = None
+    description: str | None = None
+    annotations: ToolAnnotations | None = None
+    icons: Sequence[Icon] | None = None
+    meta: dict[str, Any] | None = None
+    input_schema: dict[str, Any] | None = None
+    timeout: float | None = None
+    """Seconds that one call may run."""
+    limit: int | None = None
+    """Calls that run at once, of all sessions; further ones wait."""
+
+
+class ToolFunction:
+    """A tool and how it is called."""
+
+    def __init__(
+        self,
+        signature: ToolSignature,
+        options: ToolOptions,
+        injection: Injection | None,
+        *,
+        threads: trio.CapacityLimiter,
+        show_errors: bool,
+    ) -> None:
+        """
+        Raises:
+            UsageError: the options contradict each other, or the function has no JSON Schema.
+        """
+        if options.timeout is not None and not options.timeout > 0:
+            raise UsageError(f"the timeout of the tool {signature.name} must be more than 0 seconds")
+        if options.limit is not None and options.limit < 1:
+            raise UsageError(f"the limit of the tool {signature.name} must be at least 1")
+        self.name = signature.name
+        self.function = signature.function
+        self._binder = ArgumentBinder(signature, schema=options.input_schema)
+        self._shaper = ResultShaper(signature.returns, owner=f"{signature.name}()")
+        self._injection = injection
+        self._is_async = signature.is_async
+        self._threads = threads
+        self._show_errors = show_errors
+        self._timeout = options.timeout
+        self._places = None if options.limit is None else trio.Semaphore(options.limit)
+        self.definition = Tool(
+            name=self.name,
+            title=options.title,
+            description=options.description or signature.description,
+            input_schema=self._binder.schema,
+            output_schema=self._shaper.output_schema,
+            annotations=options.annotations,
+            icons=None if options.icons is None else list(options.icons),
+            meta=options.meta,
+        )
+
+    async def call(
+        self, request: InboundRequest, arguments: Mapping[str, Any] | None, context: Callable[[InboundRequest], Context]
+    ) -> Any:
+        """Call the function for a request, and shape what it returns.
+
+        Raises:
+            RequestFailed: the function raised one, to be answered as a protocol error.
+        """
+        try:
+            kwargs = self._binder.bind(arguments)
+        except InvalidArguments as exc:
+            # A result rather than a protocol error, so that a model gets to see it and can mend its call.
+            return _error(f"Invalid arguments for {self.name}: {exc}")
+        if self._timeout is not None:
+            request.limit_time(self._timeout)
+        try:
+            if self._places is None and self._injection is None and self._is_async:
+                value = await self.function(**kwargs)
+            else:
+                value = await self._call_otherwise(request, kwargs, context)
+            return self._shaper.shape(value)
+        except RequestFailed:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever a tool raises is its result
+            return self._failed(request, exc)
+
+    async def _call_otherwise(
+        self, request: InboundRequest, kwargs: dict[str, Any], context: Callable[[InboundRequest], Context]
+    ) -> Any:
+        """The call of a function that has a limit, wants something injected, or needs a thread."""
+        async with AsyncExitStack() as stack:
+            if self._places is not None:
+                await stack.enter_async_context(self._places)
+            if self._injection is not None:
+                await self._injection.fill(kwargs, context(request), stack)
+            if self._is_async:
+                return await self.function(**kwargs)
+            # The thread is abandoned when the request is cancelled; it keeps its place among the
+            # threads until it ends, so abandoned ones are bounded too.
+            return await trio.to_thread.run_sync(
+                functools.partial(self.function, **kwargs), limiter=self._threads, abandon_on_cancel=True
+            )
+
+    def _failed(self, request: InboundRequest, exc: Exception) -> CallToolResult:
+        expected = _tool_errors(exc)
+        if expected is not None:
+            return _error(expected)
+        log.error(events.HANDLER_FAILED, exc_info=exc, tool=self.name, request=request.serial)
+        # What an exception says may be meant for nobody outside; a ToolError is meant for the model.
+        detail = f": {type(exc).__name__}: {exc}" if self._show_errors else ""
+        return _error(f"The tool {self.name} failed{detail or ' with an unexpected error'}")
+
+
+def _tool_errors(exc: Exception) -> str | None:
+    """The text of a ToolError, or of a group of nothing but those; None for anything else."""
+    if isinstance(exc, ToolError):
+        return str(exc)
+    if isinstance(exc, ExceptionGroup):
+        texts = [_tool_errors(inner) for inner in exc.exceptions]
+        if all(text is not None for text in texts):
+            return "; ".join(text for text in texts if text is not None)
+    return None
+
+
+def _error(text: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(text=text)], is_error=True)
+
+
+ToolCall = Callable[[InboundRequest, Any], Awaitable[Any]]

@@ -1,0 +1,99 @@
+"""Tools: the actor that owns what tools there are, for all sessions.
+
+It has nothing to wait for, so it has no task: its functions are called from the request's task.
+server/tools of every revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+
+from trimcp.errors import InvalidParams, UsageError
+from trimcp.server.context import Context
+from trimcp.server.dependencies import Providers
+from trimcp.server.pagination import page_of
+from trimcp.server.signature import inspect_function
+from trimcp.server.tool import ToolFunction, ToolOptions
+from trimcp.session.limits import Limits
+from trimcp.session.request import InboundRequest
+from trimcp.types.pagination import PaginatedRequestParams
+from trimcp.types.tools import CallToolRequestParams, ListToolsResult, Tool
+
+NAME_LENGTH = 128
+"""The longest name of a tool (server/tools of 2025-11-25)."""
+NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
+
+
+class Tools:
+    """The tools of one server."""
+
+    def __init__(self, limits: Limits, providers: Providers, *, show_errors: bool) -> None:
+        self._limits = limits
+        self._providers = providers
+        self._show_errors = show_errors
+        self._threads = trio.CapacityLimiter(limits.tool_threads)
+        self._tools: dict[str, ToolFunction] = {}
+        self._definitions: dict[str, Tool] = {}
+
+    def add(self, function: Callable[..., Any], options: ToolOptions) -> ToolFunction:
+        """Declare a tool.
+
+        Raises:
+            UsageError: the name is taken or not a name, or the function cannot be a tool.
+        """
+        signature = inspect_function(function, injected=self._providers.injects, name=options.name)
+        name = signature.name
+        if name in self._tools:
+            raise UsageError(f"there is a tool named {name!r} already: give this one a name=…")
+        if not 0 < len(name) <= NAME_LENGTH or not NAME_CHARACTERS.issuperset(name):
+            raise UsageError(f"{name!r} is no name for a tool: 1 to {NAME_LENGTH} of A-Z a-z 0-9 _ - .")
+        tool = ToolFunction(
+            signature,
+            options,
+            self._providers.injection(dict(signature.injected)),
+            threads=self._threads,
+            show_errors=self._show_errors,
+        )
+        self._tools[name] = tool
+        self._definitions[name] = tool.definition
+        return tool
+
+    def remove(self, name: str) -> None:
+        """Take a tool back; calls of it that run go on.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        if self._tools.pop(name, None) is None:
+            raise UsageError(f"there is no tool named {name!r}")
+        del self._definitions[name]
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    @property
+    def threads_in_use(self) -> int:
+        """Threads that run sync tools now, abandoned ones included."""
+        return self._threads.borrowed_tokens
+
+    async def list(self, request: InboundRequest, params: PaginatedRequestParams) -> ListToolsResult:
+        """Answer `tools/list`: in the order of declaration."""
+        page = page_of(self._definitions, params.cursor, self._limits.page, kind="tools")
+        return ListToolsResult(tools=list(page.items), next_cursor=page.next_cursor)
+
+    def caller(
+        self, context: Callable[[InboundRequest], Context]
+    ) -> Callable[[InboundRequest, CallToolRequestParams], Awaitable[Any]]:
+        """What answers `tools/call`, with that way of making a context."""
+        tools = self._tools
+
+        def call(request: InboundRequest, params: CallToolRequestParams) -> Awaitable[Any]:
+            tool = tools.get(params.name)
+            if tool is None:
+                raise InvalidParams(f"Unknown tool: {params.name}")
+            return tool.call(request, params.arguments, context)
+
+        return call

@@ -1,0 +1,237 @@
+"""Calls: the requests that we make of the peer, each waited for by the task that makes it.
+
+A call is a cancel scope: leaving it early tells the peer, without waiting for anybody. The reader
+hands the answer to the caller and goes on; whatever it takes to make use of it (validation,
+progress callbacks) happens in the caller's own task, so no caller can hold up another.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+
+from trimcp.actors.doorbell import Doorbell
+from trimcp.codec.envelope import encode_request
+from trimcp.errors import ConnectionEnded, InvalidPayload, RequestFailed, RequestTimedOut, TrimcpError
+from trimcp.observability import events, log
+from trimcp.protocol.outbound import Outbound
+from trimcp.protocol.progress import Meter, Verdict
+from trimcp.session.limits import Limits
+from trimcp.session.writer import Writer
+from trimcp.types.fields import ABSENT
+from trimcp.types.jsonrpc import ErrorResponse, RequestId, Response
+
+OnProgress = Callable[[float, float | None, str | None], Awaitable[None] | None]
+"""What a caller passes to hear of progress: called with the progress, the total and the message."""
+
+
+class Call:
+    """One request of ours, for as long as its caller waits."""
+
+    __slots__ = ("_bell", "_meter", "_scope", "error", "id", "last_deadline", "method", "reports", "result", "timeout")
+
+    def __init__(self, id: RequestId, method: str, reports: deque[Any] | None, meter: Meter | None) -> None:
+        self.id = id
+        self.method = method
+        self.result: dict[str, Any] | None = None
+        self.error: Exception | None = None
+        self.reports = reports
+        self.timeout: float | None = None
+        self.last_deadline: float | None = None
+        self._meter = meter
+        self._scope: trio.CancelScope | None = None
+        self._bell = Doorbell()
+
+    def settle(self, result: dict[str, Any] | None, error: Exception | None) -> None:
+        """The answer is there, or will never be. Only the first one counts."""
+        if self.result is None and self.error is None:
+            self.result, self.error = result, error
+            self._bell.ring()
+
+    def progressed(self, progress: float, total: float | None, message: str | None) -> None:
+        """A report has come: it gives the call more time, and waits for the callback, if there is one."""
+        if self.reports is None or self._meter is None:
+            return
+        now = trio.current_time()
+        verdict = self._meter.weigh(progress, now)
+        if verdict is Verdict.REFUSE:
+            log.debug(events.PROGRESS_IGNORED, token=self.id, why="it does not increase")
+            return
+        if self._scope is not None and self.timeout is not None:
+            deadline = now + self.timeout
+            self._scope.deadline = deadline if self.last_deadline is None else min(deadline, self.last_deadline)
+        if verdict is Verdict.HOLD and self.reports:
+            self.reports.pop()  # over the rate: the newest replaces the one before it
+        self.reports.append((progress, total, message))
+        self._bell.ring()
+
+    async def answered(self, on_progress: OnProgress | None) -> None:
+        """Wait for the answer, and run the callback for each report before it, in order."""
+        while True:
+            reports = self.reports
+            while reports and on_progress is not None:
+                told = on_progress(*reports.popleft())
+                if inspect.isawaitable(told):
+                    await told
+            if self.result is not None or self.error is not None:
+                return
+            await self._bell.wait()
+
+    def within(self, scope: trio.CancelScope) -> None:
+        """The scope whose deadline progress may move."""
+        self._scope = scope
+
+
+class Calls:
+    """All calls of one session."""
+
+    def __init__(self, writer: Writer, limits: Limits, give_up: Callable[[RequestId, str], None]) -> None:
+        """`give_up` tells the peer that nobody waits for an answer any more."""
+        self._writer = writer
+        self._limits = limits
+        self._give_up = give_up
+        self._outbound: Outbound[Call] = Outbound()
+        self._room = trio.Semaphore(limits.calls)
+        self._over: ConnectionEnded | None = None
+
+    async def call(
+        self,
+        method: str,
+        params: dict[str, Any] | None,
+        *,
+        timeout: float | None,
+        most: float | None = None,
+        on_progress: OnProgress | None = None,
+        cancellable: bool = True,
+    ) -> dict[str, Any]:
+        """Make a request and wait for its answer.
+
+        Args:
+            method: the method's name.
+            params: the raw params; with `on_progress`, a progress token is added to them.
+            timeout: seconds without an answer or progress; None waits for ever.
+            most: seconds in all, whatever the progress.
+            on_progress: called for each report, before the answer is returned.
+            cancellable: whether giving up is told to the peer (`initialize` must not be).
+
+        Returns:
+            The raw result.
+
+        Raises:
+            RequestFailed: the peer answered with an error.
+            RequestTimedOut: it did not answer in time.
+            ConnectionEnded: the connection is gone; the peer may or may not have acted.
+        """
+        if self._over is not None:
+            raise self._over_again()
+        if self._writer.is_over:
+            await self._writer.wait_room()
+        async with self._room:
+            request_id = self._outbound.new_id()
+            reports: deque[Any] | None = None
+            meter: Meter | None = None
+            if on_progress is not None:
+                params = _with_token(params, request_id)
+                reports = deque(maxlen=self._limits.progress_backlog)
+                meter = Meter(self._limits.progress_rate, self._limits.progress_burst)
+            frame = encode_request(request_id, method, params)
+            call = Call(request_id, method, reports, meter)
+            self._outbound.add(request_id, call)
+            self._writer.post(frame)
+            if self._over is not None:  # the write has just found out
+                raise self._over_again()
+            return await self._wait(call, timeout, most, on_progress, cancellable)
+
+    async def _wait(
+        self,
+        call: Call,
+        timeout: float | None,
+        most: float | None,
+        on_progress: OnProgress | None,
+        cancellable: bool,
+    ) -> dict[str, Any]:
+        why = "the caller was cancelled"
+        try:
+            if timeout is None and most is None:
+                await call.answered(on_progress)
+            else:
+                now = trio.current_time()
+                call.timeout = timeout
+                call.last_deadline = None if most is None else now + most
+                first = min(t for t in (timeout, most) if t is not None)
+                with trio.CancelScope(deadline=now + first) as scope:
+                    call.within(scope)
+                    await call.answered(on_progress)
+                if call.result is None and call.error is None:
+                    why = "no answer came in time"
+                    raise RequestTimedOut(f"{call.method} was not answered within {_passed(timeout, most)}")
+        finally:
+            if self._outbound.give_up(call.id) and cancellable:
+                self._give_up(call.id, why)
+        if call.error is not None:
+            raise call.error
+        assert call.result is not None
+        return call.result
+
+    # --- what the reader brings -------------------------------------------------------
+
+    def response(self, message: Response | ErrorResponse) -> None:
+        """An answer has come."""
+        call = self._outbound.answered(message.id)
+        if call is None:
+            why = "it is late" if self._outbound.was_given_up(message.id) else "nobody asked"
+            log.debug(events.RESPONSE_IGNORED, id=message.id, why=why)
+        elif type(message) is Response:
+            call.settle(message.result, None)
+        elif type(message) is ErrorResponse:
+            error = message.error
+            call.settle(
+                None, RequestFailed(error.code, error.message, error.data if error.data is not ABSENT else None)
+            )
+
+    def invalid_response(self, request_id: RequestId | None, problem: str) -> None:
+        """Something came that sets out to be an answer, and is none."""
+        call = self._outbound.answered(request_id)
+        if call is None:
+            log.debug(events.RESPONSE_IGNORED, id=request_id, why=problem)
+        else:
+            call.settle(None, InvalidPayload([problem]))
+
+    def waiting(self, request_id: RequestId) -> Call | None:
+        """The call with this id, if its answer has not come yet."""
+        return self._outbound.waiting(request_id)
+
+    def fail_all(self, error: ConnectionEnded) -> None:
+        """No answer will come any more, and no request can be made."""
+        if self._over is None:
+            self._over = error
+        for call in self._outbound.take_all():
+            call.settle(None, self._over_again())
+
+    def _over_again(self) -> TrimcpError:
+        """The end of the connection, as an exception of the caller's own: one that is raised
+        in several tasks would grow a traceback out of all of them."""
+        over = self._over
+        assert over is not None
+        again = type(over)(*over.args)
+        again.__dict__.update(over.__dict__)
+        again.__cause__ = over.__cause__
+        return again
+
+    def __len__(self) -> int:
+        return len(self._outbound)
+
+
+def _with_token(params: dict[str, Any] | None, token: RequestId) -> dict[str, Any]:
+    params = {} if params is None else params
+    return {**params, "_meta": {**params.get("_meta", {}), "progressToken": token}}
+
+
+def _passed(timeout: float | None, most: float | None) -> str:
+    if timeout is None or (most is not None and most <= timeout):
+        return f"{most:g} s"
+    return f"{timeout:g} s" + ("" if most is None else f" without progress, {most:g} s in all")

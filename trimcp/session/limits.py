@@ -1,0 +1,63 @@
+"""Every bound of a session and a server, in one place, with what happens there."""
+
+from __future__ import annotations
+
+import attrs
+
+READ_CHUNK = 65536
+"""Bytes that a transport reads at a time; part of the bound of memory."""
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """The bounds that a server or a client keeps. Sizes are bytes, times are seconds.
+
+    `Server.memory_bound()` computes from them the most that trimcp's own buffers can hold.
+    """
+
+    message_bytes: int = 4 * 2**20
+    """The longest message read. A longer one is answered with -32600 without being kept."""
+    json_depth: int = 128
+    """The deepest nesting of a message; deeper is answered with -32700."""
+    batch_length: int = 100
+    """The most members of a batch (2025-03-26); a longer one is answered with one error."""
+
+    session_requests: int = 256
+    """Requests of one session that run at once; further ones wait in its list."""
+    session_waiting: int = 1024
+    """Requests of one session that may wait for a place; further ones are refused as busy."""
+    session_request_bytes: int = 16 * 2**20
+    """Bytes of the requests of one session that run or wait; beyond, they are refused as busy."""
+    server_requests: int = 4096
+    """Requests that a server runs at once; free places go round the sessions that wait."""
+    sessions: int = 1000
+    """Connections that a listener serves at once; a further one is closed at once."""
+
+    out_bytes: int = 2**20
+    """Bytes that may wait to leave. Beyond, a server stops reading, and callers wait."""
+    write_timeout: float = 30.0
+    """How long the peer may take no byte of what waits to leave; then the session ends."""
+    result_bytes: int = 16 * 2**20
+    """The longest answer; a longer one is replaced by an error (-32603)."""
+    log_messages: int = 256
+    """Log notifications that may wait to leave; beyond, the oldest are dropped and counted."""
+
+    calls: int = 1024
+    """Our own requests that wait for an answer at once; a further caller waits for its turn."""
+    progress_rate: float = 50.0
+    """Progress notifications a second for each request, in each direction; beyond, the newest replaces."""
+    progress_burst: int = 50
+    """How many pass at once before the rate applies."""
+    progress_backlog: int = 64
+    """Reports that a slow progress callback may be behind; beyond, the oldest are dropped."""
+
+    tool_threads: int = 40
+    """Sync tools that run in threads at once, abandoned ones included; further ones wait."""
+    cleanup: float = 5.0
+    """How long a cancelled handler may shield its cleaning up, before the log says so and `run` gives up on it."""
+    grace: float = 10.0
+    """How long handlers may go on after end of input, or after a first signal."""
+    page: int = 100
+    """Items in one page of a list."""
+    schema_bytes: int = 256 * 2**10
+    """The longest JSON Schema that is compiled."""

@@ -1,0 +1,86 @@
+"""Where what belongs to a request leaves: the session's Writer, a batch, later an HTTP stream."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Protocol
+
+from trimcp.session.writer import Writer
+
+
+class Outlet(Protocol):
+    """The stream that a request's answer, progress and logs go to, in order of posting."""
+
+    def answer(self, frame: bytes) -> None:
+        """Post the one answer of a request."""
+        ...
+
+    def withdraw(self) -> None:
+        """Say that a request will not be answered, since it was cancelled."""
+        ...
+
+    def post_latest(self, key: Hashable, frame: bytes) -> None:
+        """Post a notification that replaces an older one with the same key which has not left."""
+        ...
+
+    def post_log(self, frame: bytes) -> None:
+        """Post a log message, which may be dropped."""
+        ...
+
+    async def wait_room(self) -> None:
+        """Wait while more waits to leave than should."""
+        ...
+
+
+class SessionOutlet:
+    """The way out of a duplex session: everything shares one stream."""
+
+    __slots__ = ("answer", "post_latest", "post_log", "wait_room")
+
+    def __init__(self, writer: Writer) -> None:
+        # Bound once: an answer costs no call more than the Writer's own.
+        self.answer = writer.post
+        self.post_latest = writer.post_latest
+        self.post_log = writer.post_log
+        self.wait_room = writer.wait_room
+
+    def withdraw(self) -> None:
+        """On a duplex stream an answer that does not come is nothing at all."""
+
+
+class Batch:
+    """The answers to the members of one batch, collected into one array (basic of 2025-03-26).
+
+    Members that are cancelled are left out; a batch without a single answer writes nothing.
+    Notifications do not wait for the array.
+    """
+
+    __slots__ = ("_answers", "_owed", "_writer")
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._answers: list[bytes] = []
+        self._owed = 1  # held by the reader until it has read every member
+
+    def expect(self) -> None:
+        """One more member will be answered or withdrawn."""
+        self._owed += 1
+
+    def answer(self, frame: bytes) -> None:
+        self._answers.append(frame)
+        self.withdraw()
+
+    def withdraw(self) -> None:
+        """One member fewer is owed; the last one sends the array."""
+        self._owed -= 1
+        if self._owed == 0 and self._answers:
+            self._writer.post(b"[" + b",".join(self._answers) + b"]")
+
+    def post_latest(self, key: Hashable, frame: bytes) -> None:
+        self._writer.post_latest(key, frame)
+
+    def post_log(self, frame: bytes) -> None:
+        self._writer.post_log(frame)
+
+    async def wait_room(self) -> None:
+        await self._writer.wait_room()

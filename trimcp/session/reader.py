@@ -1,0 +1,168 @@
+"""The Reader: frames to messages, and each message to its owner.
+
+Answers, cancels and progress go straight to whom they concern; requests go to the Router, which
+never waits, so neither does the Reader, but for two things: the next bytes, and, on a server,
+a peer that does not read what it is sent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trimcp.codec.envelope import InvalidMessage, encode_error, read_message
+from trimcp.codec.jsontext import InvalidJson, loads
+from trimcp.framing.lines import Oversized
+from trimcp.observability import events, log
+from trimcp.protocol.lifecycle import Step
+from trimcp.session.outlet import Batch, Outlet
+from trimcp.types.fields import ABSENT
+from trimcp.types.jsonrpc import INVALID_REQUEST, PARSE_ERROR, Notification, Request, RequestId
+from trimcp.types.metadata import PROTOCOL_VERSION
+
+if TYPE_CHECKING:
+    from trimcp.session.session import Session
+
+
+class Reader:
+    """Reads one session. Its task is the session's own."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._depth = session.limits.json_depth
+        self._is_server = session.service.role == "server"
+        self._now = 0.0
+        self.read = 0
+        """Frames read so far."""
+
+    async def run(self) -> None:
+        """Read until the end of input.
+
+        Raises:
+            ConnectionEnded: the connection failed.
+        """
+        session = self._session
+        duplex, writer = session.duplex, session.writer
+        while True:
+            if self._is_server and writer.is_over:
+                # The peer does not read. It may be waiting for us to read, but a client reads always.
+                await writer.wait_room()
+            frames = await duplex.receive()
+            if not frames:
+                return
+            self._now = trio.current_time()
+            writer.cork()
+            try:
+                for frame in frames:
+                    self.read += 1
+                    self._take(frame)
+            finally:
+                writer.uncork()
+
+    def _take(self, frame: bytes | Oversized) -> None:
+        if type(frame) is Oversized:
+            self._violation(INVALID_REQUEST, f"A message must not be longer than {frame.limit} bytes")
+            return
+        try:
+            value = loads(frame, max_depth=self._depth)  # type: ignore[arg-type]  # Oversized has left above
+        except InvalidJson as exc:
+            self._violation(PARSE_ERROR, f"Parse error: {exc.reason}")
+            return
+        size = len(frame)  # type: ignore[arg-type]  # as above
+        if type(value) is list:
+            self._take_batch(value, size)
+        else:
+            self._take_message(value, self._session.outlet, size)
+
+    def _take_message(self, value: Any, outlet: Outlet, size: int) -> None:
+        session = self._session
+        try:
+            message = read_message(value)
+        except InvalidMessage as exc:
+            self._invalid(exc, outlet)
+            return
+        kind = type(message)
+        if kind is Request:
+            session.router.accept(message, outlet, size, self._now)  # type: ignore[arg-type]  # `type` narrows no union
+        elif kind is Notification:
+            self._take_notification(message)  # type: ignore[arg-type]  # as above
+        else:
+            session.calls.response(message)  # type: ignore[arg-type]  # as above
+
+    def _take_notification(self, message: Notification) -> None:
+        session, method = self._session, message.method
+        if method == "notifications/cancelled":
+            session.cancellation.cancelled(message.params)
+        elif method == "notifications/progress":
+            session.progress.arrived(message.params)
+        elif method == "notifications/initialized":
+            if not session.handshake.take(Step.INITIALIZED):
+                log.debug(events.MESSAGE_IGNORED, method=method, why="initialize was not answered")
+        else:
+            session.service.notified(session, method, message.params)
+
+    # --- batches (2025-03-26) ---------------------------------------------------------
+
+    def _take_batch(self, values: list[Any], size: int) -> None:
+        session = self._session
+        refusal = self._batch_refusal(values)
+        if refusal is not None:
+            log.debug(events.BATCH_REFUSED, why=refusal)
+            self._violation(INVALID_REQUEST, refusal)
+            return
+        batch = Batch(session.writer)
+        share = size // len(values)
+        for value in values:
+            is_object = type(value) is dict
+            if not is_object or ("id" in value and "method" in value) or not ("method" in value or _is_answer(value)):
+                batch.expect()  # a request, or something that gets an error in its place
+            if is_object and value.get("method") == "initialize" and "id" in value:
+                batch.answer(self._error(value.get("id"), INVALID_REQUEST, "initialize must not be part of a batch"))
+            else:
+                self._take_message(value, batch, share)
+        batch.withdraw()
+
+    def _batch_refusal(self, values: list[Any]) -> str | None:
+        """Why the whole array is refused with one error, if it is."""
+        session = self._session
+        revision = session.revision
+        if revision is None or not revision.batches:
+            spoken = "before initialize" if revision is None else f"in {revision.version}"
+            return f"A message must be a JSON object: there are no batches {spoken}"
+        if not values:
+            return "A batch must not be empty"
+        if len(values) > session.limits.batch_length:
+            return f"A batch must not have more than {session.limits.batch_length} members"
+        for value in values:
+            params = value.get("params") if type(value) is dict else None
+            meta = params.get("_meta") if type(params) is dict else None
+            if type(meta) is dict and PROTOCOL_VERSION in meta:
+                return f"A message that carries {PROTOCOL_VERSION} must not be part of a batch"
+        return None
+
+    # --- what is wrong with the peer's messages ---------------------------------------
+
+    def _invalid(self, exc: InvalidMessage, outlet: Outlet) -> None:
+        if exc.kind == "response":
+            self._session.calls.invalid_response(exc.id, str(exc))
+        elif exc.kind == "notification":
+            log.warning(events.MESSAGE_IGNORED, why=str(exc))
+        elif exc.id is None and outlet is self._session.outlet:
+            self._violation(exc.code, exc.message, {"path": exc.path})
+        else:
+            outlet.answer(self._error(exc.id, exc.code, exc.message, {"path": exc.path}))
+
+    def _violation(self, code: int, message: str, data: Any = ABSENT) -> None:
+        """Answer, on a server, something that has no id to answer to; a client only takes note."""
+        log.warning(events.MESSAGE_REFUSED, peer=self._session.duplex.description, code=code, why=message)
+        if self._is_server:
+            self._session.writer.post(self._error(None, code, message, data))
+
+    def _error(self, request_id: Any, code: int, message: str, data: Any = ABSENT) -> bytes:
+        readable: RequestId | None = request_id if type(request_id) in (int, str) else None
+        return encode_error(readable, code, message, data, null_id=self._session.unreadable_id_is_null)
+
+
+def _is_answer(value: dict[str, Any]) -> bool:
+    return "result" in value or "error" in value

@@ -1,0 +1,279 @@
+"""The Router: decides, for each request that arrives, whether, in what revision and when it runs.
+
+A synchronous door that the Reader calls; what must wait, waits in the session's own list. What
+is answered at once (`ping`, `initialize`, `server/discover`) takes no place and passes all work.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from trimcp.actors.crew import Crew
+from trimcp.codec.envelope import encode_error, encode_result
+from trimcp.errors import InvalidPayload, RequestFailed
+from trimcp.observability import events, log
+from trimcp.protocol.cancelling import CancelReason
+from trimcp.protocol.inbound import Inbound
+from trimcp.protocol.lifecycle import Phase
+from trimcp.protocol.profile import ClientProfile, Stateless
+from trimcp.session.admission import Admission
+from trimcp.session.outlet import Outlet
+from trimcp.session.request import InboundRequest
+from trimcp.session.service import Route
+from trimcp.types.fields import ABSENT
+from trimcp.types.jsonrpc import (
+    BUSY,
+    DRAINING,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    ErrorData,
+    ProgressToken,
+    Request,
+)
+from trimcp.types.metadata import PROTOCOL_VERSION
+from trimcp.types.revisions import LATEST_LEGACY, Era, Revision
+
+if TYPE_CHECKING:
+    from trimcp.session.session import Session
+
+_serials: Final = itertools.count(1)
+
+RETRY_AFTER_MS: Final = 1000
+"""What a refused peer is told to wait; a hint, not a promise."""
+
+BEFORE_HANDSHAKE: Final = ("initialize", "ping")
+"""What a legacy session answers before it is opened."""
+
+
+class Router:
+    """Requests of one session: from accepted to started, and from ended to forgotten."""
+
+    def __init__(self, session: Session, crew: Crew, admission: Admission) -> None:
+        self._session = session
+        self._service = session.service
+        self._limits = session.limits
+        self._crew = crew
+        self._admission = admission
+        self._stateless = Stateless(session.service.revisions)
+        self._openable = _openable(session.service.revisions)
+        self._waiting: deque[InboundRequest] = deque()
+        self._bytes = 0
+        self.inbound: Inbound[InboundRequest] = Inbound()
+        self.running = 0
+        """Requests that have a place."""
+        self.draining = False
+        """Whether new work is refused."""
+        self.refused = 0
+        """Requests that were refused for want of room."""
+
+    # --- in ---------------------------------------------------------------------------
+
+    def accept(self, message: Request, outlet: Outlet, size: int, now: float) -> None:
+        """Take a request from the Reader: start it, let it wait, answer it at once, or refuse it."""
+        params = message.params
+        meta = None if params is None else params.get("_meta")
+        profile = self._profile(message.method, meta)
+        if type(profile) is ErrorData:
+            self._refuse(message, outlet, profile.code, profile.message, profile.data)
+            return
+        routes = self._service.routes(self._revision(profile))  # type: ignore[arg-type]  # ErrorData has left above
+        route = routes.get(message.method)
+        if route is None:
+            self._refuse(message, outlet, METHOD_NOT_FOUND, f"Method not found: {message.method}")
+            return
+        if message.id in self.inbound:
+            self._duplicate(message, outlet)
+            return
+        token: ProgressToken | None = None
+        if meta is not None and type(meta) is dict:
+            token = meta.get("progressToken")
+            if token is not None and type(token) is not int and type(token) is not str:
+                token = None  # refused, with its path, when the params are decoded
+        request = InboundRequest(
+            self._session,
+            next(_serials),
+            message.id,
+            params,
+            route,
+            profile,  # type: ignore[arg-type]  # ErrorData has left above
+            outlet,
+            token,
+            size,
+            now,
+            self._ended,
+        )
+        if route.at_once is not None:
+            self._answer_at_once(request, route)
+        else:
+            self._admit(request)
+
+    def _profile(self, method: str, meta: Any) -> ClientProfile | ErrorData | None:
+        """Who asks. The era is that of the message, whatever else goes on on the connection."""
+        if self._service.role == "client":
+            return None
+        if self._stateless.concerns(meta):
+            return self._stateless.profile(meta)
+        session = self._session
+        if session.handshake.phase is not Phase.OPENING:
+            return session.client
+        if method in BEFORE_HANDSHAKE and self._openable is not None:
+            return None
+        return self._unopened(method)
+
+    def _unopened(self, method: str) -> ErrorData:
+        """A request that neither names its revision nor follows an `initialize`."""
+        service = self._service
+        versions = [revision.version for revision in service.revisions]
+        if not any(method in service.routes(revision) for revision in service.revisions):
+            # To a legacy client that meets a modern server this message is all the help there is.
+            spoken = f"; this server speaks {', '.join(versions)}"
+            return ErrorData(METHOD_NOT_FOUND, f"Method not found: {method}{spoken}", {"supported": versions})
+        if self._openable is None:
+            return ErrorData(
+                INVALID_PARAMS,
+                f"Every request must carry {PROTOCOL_VERSION} in params._meta; this server speaks {', '.join(versions)}",
+                {"supported": versions},
+            )
+        return ErrorData(
+            INVALID_PARAMS,
+            f"{method} before initialize, and without {PROTOCOL_VERSION} in params._meta",
+            {"supported": versions},
+        )
+
+    def _revision(self, profile: ClientProfile | None) -> Revision:
+        if profile is not None:
+            return profile.revision
+        return self._session.revision or self._openable or LATEST_LEGACY
+
+    def _duplicate(self, message: Request, outlet: Outlet) -> None:
+        """A second request with the id of one in flight.
+
+        An answer with that id would settle the first one at the peer, so none is sent.
+        """
+        log.warning(events.REQUEST_DUPLICATED, id=message.id, method=message.method)
+        outlet.withdraw()
+        if not self._session.unreadable_id_is_null:
+            self._session.writer.post(
+                encode_error(
+                    None, INVALID_REQUEST, f"A request with the id {message.id!r} is in flight already", null_id=False
+                )
+            )
+
+    def _answer_at_once(self, request: InboundRequest, route: Route) -> None:
+        assert route.at_once is not None
+        try:
+            result = route.at_once(request, route.decode(request.params))
+            frame = encode_result(request.id, route.encode(result))
+        except InvalidPayload as exc:
+            request.refuse(INVALID_PARAMS, f"Invalid params: {exc}", {"problems": exc.problems})
+        except RequestFailed as exc:
+            request.refuse(exc.code, exc.message, ABSENT if exc.data is None else exc.data)
+        except Exception as exc:  # noqa: BLE001 - ours, or a user's that was asked for instructions: the session goes on
+            request.refuse(INTERNAL_ERROR, "Internal error")
+            log.error(events.HANDLER_FAILED, exc_info=exc, method=request.method)
+        else:
+            request.outlet.answer(frame)
+
+    # --- places -----------------------------------------------------------------------
+
+    def _admit(self, request: InboundRequest) -> None:
+        limits = self._limits
+        if self.draining:
+            data = {"reason": "draining", "retryAfterMs": RETRY_AFTER_MS}
+            request.refuse(DRAINING, "The server is stopping and takes no new work", data)
+            return
+        if self._bytes + request.size > limits.session_request_bytes and len(self.inbound):
+            self._busy(request, f"requests of {limits.session_request_bytes} bytes")
+        elif self.running < limits.session_requests and not self._waiting and self._admission.take():
+            self._register(request)
+            self.running += 1
+            self._crew.post(request)
+        elif len(self._waiting) < limits.session_waiting:
+            self._register(request)
+            self._waiting.append(request)
+            if self.running < limits.session_requests:
+                self._admission.enlist(self)
+        else:
+            self._busy(request, f"{limits.session_requests} requests, and {limits.session_waiting} more that wait,")
+
+    def _register(self, request: InboundRequest) -> None:
+        self.inbound.add(request)
+        self._bytes += request.size
+
+    def _busy(self, request: InboundRequest, what: str) -> None:
+        self.refused += 1
+        log.warning(events.REQUEST_REFUSED, method=request.method, id=request.id, reason="busy")
+        data = {"reason": "busy", "retryAfterMs": RETRY_AFTER_MS}
+        request.refuse(BUSY, f"Busy: {what} of this session are under way", data)
+
+    @property
+    def wants_place(self) -> bool:
+        """See `admission.Waiting`."""
+        return bool(self._waiting) and self.running < self._limits.session_requests
+
+    def start_next(self) -> None:
+        """See `admission.Waiting`."""
+        self.running += 1
+        self._crew.post(self._waiting.popleft())
+
+    def _ended(self, request: InboundRequest) -> None:
+        """The task is done with a request: its place is free."""
+        self.inbound.remove(request)
+        self._bytes -= request.size
+        self.running -= 1
+        if self._waiting:
+            self._admission.enlist(self)
+        self._admission.release()
+        if not self.running and not self._waiting:
+            self._session.now_idle()
+
+    # --- out --------------------------------------------------------------------------
+
+    def cancel(self, request: InboundRequest, reason: CancelReason) -> None:
+        """Cancel a request, whether it runs or waits."""
+        if not request.cancel(reason):
+            return
+        if request.scope is None and request in self._waiting:
+            # It has no place and no task: it ends here and now.
+            self._waiting.remove(request)
+            self.inbound.remove(request)
+            self._bytes -= request.size
+            request.dismiss(reason)
+            if not self.running and not self._waiting:
+                self._session.now_idle()
+
+    def cancel_all(self, reason: CancelReason) -> int:
+        """Cancel all that is in flight; return how many that were."""
+        requests = list(self.inbound)
+        for request in requests:
+            self.cancel(request, reason)
+        return len(requests)
+
+    def close(self) -> None:
+        """The session is over, and all its tasks with it: give back what it still held."""
+        self._admission.leave(self)
+        self._waiting.clear()
+        while self.running:  # requests that had a place, and never came to run
+            self.running -= 1
+            self._admission.release()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a place."""
+        return len(self._waiting)
+
+    def _refuse(self, message: Request, outlet: Outlet, code: int, text: str, data: Any = ABSENT) -> None:
+        if log.debugging():
+            log.debug(events.REQUEST_REFUSED, method=message.method, id=message.id, code=code)
+        outlet.answer(encode_error(message.id, code, text, data, null_id=False))
+
+
+def _openable(revisions: Sequence[Revision]) -> Revision | None:
+    """The latest revision that a handshake can open, of those offered."""
+    legacy = [revision for revision in revisions if revision.era is Era.LEGACY]
+    return legacy[-1] if legacy else None

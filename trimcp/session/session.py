@@ -1,0 +1,288 @@
+"""The Session: the supervisor of one duplex connection, in either role.
+
+Its nursery holds every task that works for this peer, and none outlives it. An idle session is
+one task, its Reader; the Writer, the members of the crew and the watch over cancelled handlers
+get theirs when they have something to wait for.
+
+How a session ends: at end of input a server's session drains; `close` and a failure of the
+connection end it at once. Either way what we asked of the peer fails with a clear exception, what
+the peer asked of us is cancelled with a reason, the medium is closed, and nobody else notices.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Final
+
+import attrs
+import trio
+
+from trimcp.actors.crew import Crew
+from trimcp.errors import ConnectionClosed, ConnectionEnded, ConnectionLost
+from trimcp.observability import events, log
+from trimcp.protocol.cancelling import CancelReason
+from trimcp.protocol.lifecycle import Handshake
+from trimcp.protocol.profile import ClientProfile
+from trimcp.session.admission import Admission
+from trimcp.session.calls import Calls
+from trimcp.session.cancellation_manager import CancellationManager
+from trimcp.session.outlet import SessionOutlet
+from trimcp.session.progress_tracker import ProgressTracker
+from trimcp.session.reader import Reader
+from trimcp.session.router import Router
+from trimcp.session.service import Service
+from trimcp.session.snapshot import RequestSnapshot, SessionSnapshot
+from trimcp.session.writer import Writer
+from trimcp.transports.duplex import Duplex
+from trimcp.types.revisions import LATEST, Revision
+
+_numbers: Final = itertools.count(1)
+
+CLOSE_TIMEOUT: Final = 1.0
+"""Seconds that closing the medium may take; it is shielded, so it must have a bound."""
+
+
+@attrs.frozen
+class DrainReport:
+    """What became of the requests that were in flight when a drain began."""
+
+    finished: int = 0
+    """Answered within the deadline."""
+    cancelled: int = 0
+    """Cancelled at the deadline, and answered so."""
+    lost: int = 0
+    """Left without an answer: the handler did not end, or the peer did not read."""
+
+    def __add__(self, other: DrainReport) -> DrainReport:
+        return DrainReport(self.finished + other.finished, self.cancelled + other.cancelled, self.lost + other.lost)
+
+
+class Session:
+    """One live peer on one duplex connection."""
+
+    router: Router
+    reader: Reader
+    writer: Writer
+    calls: Calls
+    cancellation: CancellationManager
+    progress: ProgressTracker
+    outlet: SessionOutlet
+
+    def __init__(
+        self,
+        duplex: Duplex,
+        service: Service,
+        admission: Admission | None = None,
+        *,
+        principal: str | None = None,
+    ) -> None:
+        """
+        Args:
+            duplex: the connection; the session closes it.
+            service: what is served on it, and as which role.
+            admission: the places shared with other sessions; its own, if there are none.
+            principal: who was authenticated at the other end, if anybody.
+        """
+        self.number = next(_numbers)
+        self.duplex = duplex
+        self.service = service
+        self.limits = service.limits
+        self.principal = principal
+        self.handshake = Handshake()
+        self.client: ClientProfile | None = None
+        """Whom `initialize` introduced; only ever set on a server."""
+        self.revision: Revision | None = None
+        """What the handshake agreed upon; on a client, what it chose to speak."""
+        self._admission = admission or Admission(service.limits.server_requests)
+        self._nursery: trio.Nursery | None = None
+        self._idle: trio.Event | None = None
+        self._over = trio.Event()
+        self._end: ConnectionEnded | None = None
+        self._ending = trio.Event()
+        self.lost = 0
+        """Requests that were accepted and not answered, as far as drains have counted."""
+
+    @property
+    def unreadable_id_is_null(self) -> bool:
+        """How errors are written that answer no id that could be read."""
+        return (self.revision or LATEST).unreadable_id_is_null
+
+    @property
+    def end(self) -> ConnectionEnded | None:
+        """Why the session ended, or will; None while it goes on."""
+        return self._end
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the session drains, or is over."""
+        return self._ending.is_set()
+
+    async def wait_ending(self) -> None:
+        """Wait until the session begins to end."""
+        await self._ending.wait()
+
+    # --- life -------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[Session] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve the peer until the session is over. Raises nothing but `Cancelled`.
+
+        Whatever ends it is in `end` afterwards, and in the log.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                self._assemble(nursery)
+                self.service.opened(self)
+                log.debug(events.SESSION_OPENED, session=self.number, peer=self.duplex.description)
+                task_status.started(self)
+                try:
+                    await self.reader.run()
+                except ConnectionEnded as exc:
+                    self._lose(exc)
+                else:
+                    await self._input_ended()
+                nursery.cancel_scope.cancel()
+        except* Exception as group:  # noqa: BLE001
+            # A bug of ours. It ends this session, since its state cannot be trusted, and no other.
+            log.error(events.SESSION_FAILED, exc_info=group, session=self.number)
+            self._lose(ConnectionClosed("the session failed; the log has the traceback"))
+        finally:
+            await self._finish()
+
+    def _assemble(self, nursery: trio.Nursery) -> None:
+        limits = self.limits
+        self._nursery = nursery
+        self.writer = Writer(self.duplex, limits, nursery, self._lose)
+        self.outlet = SessionOutlet(self.writer)
+        crew = Crew(nursery, on_turn_start=self.writer.cork, on_turn_end=self.writer.uncork)
+        self.router = Router(self, crew, self._admission)
+        self.cancellation = CancellationManager(self.router, self.writer, limits, nursery)
+        self.calls = Calls(self.writer, limits, self.cancellation.give_up)
+        self.progress = ProgressTracker(self.calls, limits)
+        self.reader = Reader(self)
+
+    async def _input_ended(self) -> None:
+        """The peer has closed its side: nothing it asked for is lost, nothing we ask is answered."""
+        ended = ConnectionLost(f"the peer ({self.duplex.description}) closed the connection")
+        self.calls.fail_all(ended)
+        if self.service.role == "server":
+            await self.drain(self.limits.grace)
+        self._lose(ended)
+
+    def _lose(self, end: ConnectionEnded) -> None:
+        """End the session at once. The first reason stays. Called from any task, and never waits."""
+        if self._end is not None:
+            return
+        self._end = end
+        self._ending.set()
+        log.debug(events.CONNECTION_LOST, session=self.number, why=str(end))
+        self.calls.fail_all(end)
+        self.router.cancel_all(CancelReason.SESSION_LOST)
+        self.writer.close()
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    async def _finish(self) -> None:
+        if self._end is None:  # cancelled from outside
+            self._end = ConnectionClosed("the scope that the session ran in was cancelled")
+        if self._nursery is not None:
+            self.calls.fail_all(self._end)
+            self.writer.close()
+            self.router.close()
+        self._nursery = None
+        with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
+            await self.duplex.aclose()
+        self._over.set()
+        self.now_idle()
+        self.service.ended(self)
+        log.debug(events.SESSION_ENDED, session=self.number, why=str(self._end))
+
+    def close(self) -> None:
+        """End the session at once, from any task."""
+        if self._nursery is None:
+            self._end = self._end or ConnectionClosed("closed before it was opened")
+        else:
+            self._lose(ConnectionClosed("the connection was closed by this side"))
+
+    async def wait_over(self) -> None:
+        """Wait until the session is over and its connection closed."""
+        await self._over.wait()
+
+    # --- drain ------------------------------------------------------------------------
+
+    async def drain(self, deadline: float) -> DrainReport:
+        """Refuse new work, let what is in flight finish, answer what does not, flush.
+
+        The connection stays open, and answers, cancels and pings are taken until the end.
+
+        Args:
+            deadline: seconds until what still runs is cancelled; a further `Limits.cleanup`
+                seconds are for its cleaning up.
+
+        Returns:
+            What became of the requests that were in flight.
+        """
+        if self._nursery is None:
+            return DrainReport()
+        router = self.router
+        router.draining = True
+        self._ending.set()
+        at_start = len(router.inbound)
+        log.debug(events.DRAIN_STARTED, session=self.number, in_flight=at_start)
+        with trio.move_on_after(deadline):
+            await self._wait_idle()
+        cancelled = self.cancellation.cancel_all(CancelReason.SHUTDOWN)
+        if cancelled:
+            with trio.move_on_after(self.limits.cleanup):
+                await self._wait_idle()
+        lost = len(router.inbound)
+        with trio.move_on_after(self.limits.write_timeout) as flushing:
+            await self.writer.drained()
+        if flushing.cancelled_caught:
+            lost += 1  # at least the answer that the peer would not take
+        self.lost += lost
+        report = DrainReport(at_start - cancelled, cancelled - min(lost, cancelled), lost)
+        log.debug(events.DRAIN_FINISHED, session=self.number, lost=lost)
+        return report
+
+    async def _wait_idle(self) -> None:
+        while len(self.router.inbound) and self._nursery is not None:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    def now_idle(self) -> None:
+        """Nothing of the peer's is in flight any more."""
+        if self._idle is not None:
+            self._idle.set()
+
+    # --- a look at it -----------------------------------------------------------------
+
+    def snapshot(self) -> SessionSnapshot:
+        """What it does now; computed when asked for."""
+        now = trio.current_time()
+        alive = self._nursery is not None
+        requests = [
+            RequestSnapshot(
+                serial=request.serial,
+                id=request.id,
+                method=request.method,
+                revision=request.revision.version,
+                age=now - request.received_at,
+                state=request.state,
+            )
+            for request in (self.router.inbound if alive else ())
+        ]
+        return SessionSnapshot(
+            number=self.number,
+            peer=self.duplex.description,
+            principal=self.principal,
+            phase=self.handshake.phase.value,
+            revision=None if self.revision is None else self.revision.version,
+            requests=tuple(requests),
+            waiting=self.router.waiting if alive else 0,
+            refused=self.router.refused if alive else 0,
+            calls=len(self.calls) if alive else 0,
+            out_bytes=self.writer.waiting_bytes if alive else 0,
+            read=self.reader.read if alive else 0,
+            written=self.writer.written if alive else 0,
+            tasks=len(self._nursery.child_tasks) + 1 if self._nursery is not None else 0,
+        )

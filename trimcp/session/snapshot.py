@@ -1,0 +1,61 @@
+"""What a session looks like at one moment: frozen data, made only when somebody asks."""
+
+from __future__ import annotations
+
+import attrs
+
+from trimcp.types.jsonrpc import RequestId
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class RequestSnapshot:
+    """One request of the peer's."""
+
+    serial: int
+    id: RequestId
+    method: str
+    revision: str
+    age: float
+    """Seconds since it was read."""
+    state: str
+    """`waiting` for its turn, `running`, or `cancelled: REASON` and unwinding."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class SessionSnapshot:
+    """One session: its actors, how full they are, and what waits."""
+
+    number: int
+    peer: str
+    principal: str | None
+    phase: str
+    """Of the legacy handshake."""
+    revision: str | None
+    requests: tuple[RequestSnapshot, ...]
+    waiting: int
+    """Router: requests that wait for a place."""
+    refused: int
+    """Router: requests refused as busy, so far."""
+    calls: int
+    """Calls: our requests that wait for the peer."""
+    out_bytes: int
+    """Writer: bytes that wait to leave."""
+    read: int
+    """Reader: frames, so far."""
+    written: int
+    """Writer: messages, so far."""
+    tasks: int
+    """Tasks of the session, the Reader's included."""
+
+    def render(self) -> str:
+        """The session as indented lines, for people."""
+        spoken = self.revision or "no handshake"
+        lines = [
+            f"session {self.number}  {self.peer}  {spoken}, {self.phase}  {self.tasks} tasks",
+            f"├── reader  {self.read} frames",
+            f"├── router  {len(self.requests)} requests, {self.waiting} of them wait, {self.refused} refused",
+            *(f"│   ├── {r.method}  id {r.id!r}  {r.age:.3f} s  {r.state}" for r in self.requests),
+            f"├── writer  {self.written} messages, {self.out_bytes} bytes wait",
+            f"└── calls   {self.calls} wait for the peer",
+        ]
+        return "\n".join(lines)
