@@ -23,7 +23,10 @@ Pair = tuple[Duplex, Duplex]
 
 
 def open_descriptors() -> int:
-    """How many descriptors this process has open."""
+    """How many descriptors this process has open.
+
+    Compare with `<=`: a thread that an earlier test left behind may close its own meanwhile.
+    """
     return len(os.listdir("/proc/self/fd"))
 
 

@@ -55,7 +55,8 @@ def _drive(
     What it yields to Trio is handed up, what Trio answers is handed down; Trio cannot tell the
     difference, and the current task is the member's.
     """
-    send, throw = work.send, work.throw
+    send: Callable[[Any], Any] = work.send
+    throw: Callable[[Any], Any] = work.throw
     try:
         trap = run(send, None)
     except StopIteration:

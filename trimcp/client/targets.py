@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeGuard
 
 import trio
 
@@ -46,8 +46,8 @@ def opener_of(
     """
     if isinstance(target, Duplex):
         return lambda: _as_it_is(target)
-    if hasattr(target, "serve"):
-        return lambda: _in_memory(target, limit)  # type: ignore[arg-type]  # checked by its one method
+    if _serves(target):
+        return lambda: _in_memory(target, limit)
     if isinstance(target, str) and target.startswith(("tcp://", "unix:")):
         return lambda: _socket(target, limit)
     if isinstance(target, str) and "://" in target:
@@ -67,6 +67,10 @@ def opener_of(
         )
 
     return spawn
+
+
+def _serves(target: object) -> TypeGuard[Serves]:
+    return callable(getattr(target, "serve", None))
 
 
 def _command(target: object) -> list[str]:

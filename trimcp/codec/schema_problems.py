@@ -54,9 +54,8 @@ def _problems_of(error: Any, nesting: int) -> list[str]:
     details: dict[str, Any] = error.kind.as_dict()
     if kind == "required":
         return [at("required property missing", [*path, details["property"]])]
-    if "unexpected" in details:  # additional or unevaluated: names of properties, or indexes of items
-        what = "unexpected item" if kind == "unevaluatedItems" else "unexpected property"
-        return [at(what, [*path, name]) for name in details["unexpected"]]
+    if kind in ("additionalProperties", "unevaluatedProperties"):
+        return [at("unexpected property", [*path, name]) for name in details["unexpected"]]
     if kind in ("anyOf", "oneOf") and (branches := details.get("context")):
         return _alternatives(error, branches, nesting)
     if kind == "propertyNames":
@@ -82,7 +81,7 @@ def _alternatives(error: Any, branches: list[list[Any]], nesting: int) -> list[s
             for inner in branch:
                 if inner.kind.name == "type" and list(inner.instance_path) == path:
                     types.update(dict.fromkeys(inner.kind.as_dict()["types"]))
-        return [at(f"expected {' or '.join(types)}", path)]
+        return [at(_types(types), path)]
     if not nesting:
         return [at(f"must fit one of {len(branches)} alternatives", path)]
     told = [_problems_of(_telling(branch), nesting - 1)[0] for branch in meant[:_ALTERNATIVES_SHOWN]]
@@ -121,6 +120,10 @@ def _count(words: str, noun: str, limit: int) -> str:
     return f"must have {words} {limit} {noun if limit == 1 else plural}"
 
 
+def _types(types: Iterable[str]) -> str:
+    return f"expected {' or '.join(sorted(types, key=lambda name: name == 'null'))}"
+
+
 def _options(details: dict[str, Any]) -> str:
     options = [_cut(_json(option), _TEXT_SHOWN) for option in details["options"]]
     more = ", …" if len(options) > _OPTIONS_SHOWN else ""
@@ -128,7 +131,7 @@ def _options(details: dict[str, Any]) -> str:
 
 
 _WORDINGS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
-    "type": lambda details: f"expected {' or '.join(details['types'])}",
+    "type": lambda details: _types(details["types"]),
     "enum": _options,
     "const": lambda details: f"expected {_cut(_json(details['expected_value']), _TEXT_SHOWN)}",
     "minimum": lambda details: f"must be >= {details['limit']}",
@@ -141,6 +144,7 @@ _WORDINGS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "minItems": lambda details: _count("at least", "item", details["limit"]),
     "maxItems": lambda details: _count("at most", "item", details["limit"]),
     "additionalItems": lambda details: _count("at most", "item", details["limit"]),
+    "unevaluatedItems": lambda _: "has items that are not allowed",  # the library names their values
     "minProperties": lambda details: _count("at least", "property", details["limit"]),
     "maxProperties": lambda details: _count("at most", "property", details["limit"]),
     "uniqueItems": lambda _: "items must be different from each other",

@@ -71,8 +71,7 @@ def _schema_with_properties(value: Any, _: Any = None) -> dict[str, Any]:
     if type(properties) is not dict:
         raise Refused("expected object", ("properties",))
     for name, inner in properties.items():
-        # An empty or a `true` schema says the same. Old servers do write the latter.
-        if type(inner) is not dict and type(inner) is not bool:
+        if type(inner) is not dict:
             raise Refused("expected object", ("properties", name))
     required = schema.get("required", [])
     if type(required) is not list:

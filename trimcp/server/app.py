@@ -115,6 +115,7 @@ class Server:
     @overload
     def tool(
         self,
+        /,
         *,
         name: str | None = None,
         title: str | None = None,
@@ -127,7 +128,21 @@ class Server:
         limit: int | None = None,
     ) -> Callable[[F], F]: ...
 
-    def tool(self, function: Any = None, /, **options: Any) -> Any:
+    def tool(
+        self,
+        function: F | None = None,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: ToolAnnotations | None = None,
+        icons: Sequence[Icon] | None = None,
+        meta: dict[str, Any] | None = None,
+        input_schema: dict[str, Any] | None = None,
+        timeout: float | None = None,
+        limit: int | None = None,
+    ) -> F | Callable[[F], F]:
         """Declare a tool: `@server.tool`, or `@server.tool(title=…, timeout=…)`.
 
         The function's name is the tool's, its docstring the description, its type hints the
@@ -137,18 +152,36 @@ class Server:
 
         Args:
             function: the function, where the decorator is used without arguments.
-            options: `name`, `title`, `description`, `annotations`, `icons`, `meta`;
-                `input_schema`: a JSON Schema instead of the one from the type hints;
-                `timeout`: seconds that a call may run; `limit`: calls that run at once.
+            name: instead of the function's.
+            title: what the tool is called to people.
+            description: instead of the docstring.
+            annotations: hints on what it does, such as that it only reads.
+            icons: pictures for it.
+            meta: its `_meta`.
+            input_schema: a JSON Schema instead of the one from the type hints.
+            timeout: seconds that a call may take, waiting for its turn included; then it is
+                cancelled and answered with an error.
+            limit: calls that run at once, of all sessions; further ones wait.
 
         Raises:
             UsageError: the function cannot be a tool; the message says what to do.
 
         See server/tools of the specification.
         """
+        options = ToolOptions(
+            name=name,
+            title=title,
+            description=description,
+            annotations=annotations,
+            icons=icons,
+            meta=meta,
+            input_schema=input_schema,
+            timeout=timeout,
+            limit=limit,
+        )
         if function is None:
-            return lambda function: self.tool_from(function, ToolOptions(**options))
-        return self.tool_from(function, ToolOptions())
+            return lambda function: self.tool_from(function, options)
+        return self.tool_from(function, options)
 
     def tool_from(self, function: F, options: ToolOptions) -> F:
         """Declare a tool with its options as one object; see `tool`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
@@ -140,7 +140,7 @@ class Context:
             total: how many there are; their length where they have one.
             message: for each report; `{}` in it stands for the item.
         """
-        if total is None and hasattr(items, "__len__"):
+        if total is None and isinstance(items, Sized):
             total = len(items)
         return Tracked(self, items, total, message)
 
@@ -158,13 +158,13 @@ class Context:
             raise UsageError(f"in {self.protocol_version} a server sends no requests, so it cannot ping the client")
         await self._request.session.calls.call("ping", None, timeout=PING_TIMEOUT)
 
-    def start_job(self, work: Any, *, name: str | None = None) -> HandedJob:
+    def start_job(self, work: Callable[[], Awaitable[Any]], *, name: str = "job") -> HandedJob:
         """Start async work, a function without arguments, that outlives the request and ends with the server.
 
         Raises:
             UsageError: too many such jobs run already.
         """
-        return self._running.jobs.start(work, name=name or getattr(work, "__name__", "job"))
+        return self._running.jobs.start(work, name=name)
 
 
 class Tracked(Generic[T]):

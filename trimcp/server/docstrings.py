@@ -31,7 +31,7 @@ def read_docstring(text: str | None) -> tuple[str | None, dict[str, str]]:
     import docstring_parser
 
     try:
-        parsed = docstring_parser.parse(inspect.cleandoc(text))
+        parsed = docstring_parser.parse(text)  # which cleans it itself, and must not do so twice
     except docstring_parser.ParseError:
         return description, {}
     found = {}

@@ -44,12 +44,26 @@ def class_hints(cls: type, owner: str) -> dict[str, Any]:
     return _resolve(cls, namespace, cls.__qualname__, owner)
 
 
+def alias_value(alias: Any, owner: str) -> Any:
+    """What a type alias (`type X = …`, or `TypeAliasType`) stands for, quoted names resolved.
+
+    Raises:
+        UsageError: it names what cannot be found.
+    """
+    quoted = types.SimpleNamespace(__annotations__={"value": alias.__value__})
+    namespace = vars(sys.modules[alias.__module__]) if alias.__module__ in sys.modules else {}
+    try:
+        return typing.get_type_hints(quoted, globalns=namespace, include_extras=True)["value"]
+    except NameError as error:
+        raise UsageError(f"{owner}: the alias {alias.__name__} needs the name `{error.name}`; define it before") from None
+
+
 def _resolve(target: Any, namespace: dict[str, Any], qualname: str, owner: str) -> dict[str, Any]:
     try:
         return typing.get_type_hints(target, include_extras=True)
     except NameError:
         pass
-    except TypeError as error:
+    except (TypeError, SyntaxError, AttributeError) as error:
         raise UsageError(f"{owner}: an annotation is not a type: {error}") from None
     local_names = _enclosing_names(qualname, namespace)
     if isinstance(target, type):

@@ -44,8 +44,9 @@ class ResultShaper:
         wrapped: whether structured content is `{"result": value}`, since the value need not be an
             object. It is the same in every revision.
         shape: turns a value that the function returned into a `CallToolResult`. A whole
-            `CallToolResult`, or any other result of the protocol, is handed on as it is. Raises `InvalidResult`, with words for the
-            tool's author, if the value does not fit the output schema or has no JSON form.
+            `CallToolResult`, or any other result of the protocol, is handed on as it is. Raises
+            `InvalidResult`, with words for the tool's author, if the value does not fit the
+            output schema or has no JSON form.
     """
 
     __slots__ = (

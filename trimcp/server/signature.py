@@ -202,7 +202,8 @@ def _docstring_of(fn: Any) -> str | None:
         inner = inner.func
     if inspect.isroutine(inner):
         return inspect.getdoc(inner)
-    return inspect.getdoc(type(inner).__call__) or inspect.getdoc(type(inner))
+    text: str | None = type(inner).__call__.__doc__ or type(inner).__doc__
+    return text
 
 
 def _is_async(fn: Any) -> bool:

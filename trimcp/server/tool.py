@@ -38,7 +38,7 @@ class ToolOptions:
     meta: dict[str, Any] | None = None
     input_schema: dict[str, Any] | None = None
     timeout: float | None = None
-    """Seconds that one call may run."""
+    """Seconds that one call may take, from its start, waiting for its turn included."""
     limit: int | None = None
     """Calls that run at once, of all sessions; further ones wait."""
 

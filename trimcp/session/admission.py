@@ -26,13 +26,14 @@ class Waiting(Protocol):
 class Admission:
     """The places of one server. A synchronous door: nothing here ever waits."""
 
-    __slots__ = ("_ring", "free", "most")
+    __slots__ = ("_ring", "_standing", "free", "most")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.free = most
         """Places that nobody has."""
         self._ring: deque[Waiting] = deque()
+        self._standing: set[Waiting] = set()  # who is in the ring, to tell without walking it
 
     def take(self) -> bool:
         """Take a place, if one is free and nobody waits for it."""
@@ -43,12 +44,14 @@ class Admission:
 
     def enlist(self, waiting: Waiting) -> None:
         """Stand in the ring for the next free place. One that stands there already stays where it is."""
-        if waiting not in self._ring:
+        if waiting not in self._standing:
+            self._standing.add(waiting)
             self._ring.append(waiting)
 
     def leave(self, waiting: Waiting) -> None:
         """Step out of the ring: the session is over."""
-        if waiting in self._ring:
+        if waiting in self._standing:
+            self._standing.remove(waiting)
             self._ring.remove(waiting)
 
     def release(self) -> None:
@@ -60,12 +63,13 @@ class Admission:
         """Hand free places round the ring, one to each in turn."""
         while self.free > 0 and self._ring:
             waiting = self._ring.popleft()
-            if not waiting.wants_place:
-                continue
-            self.free -= 1
-            waiting.start_next()
+            if waiting.wants_place:
+                self.free -= 1
+                waiting.start_next()
             if waiting.wants_place:
                 self._ring.append(waiting)
+            else:
+                self._standing.remove(waiting)
 
     @property
     def sessions_waiting(self) -> int:

@@ -130,7 +130,11 @@ class Calls:
             raise self._over_again()
         if self._writer.is_over:
             await self._writer.wait_room()
-        async with self._room:
+        try:
+            self._room.acquire_nowait()
+        except trio.WouldBlock:
+            await self._room.acquire()
+        try:
             request_id = self._outbound.new_id()
             reports: deque[Any] | None = None
             meter: Meter | None = None
@@ -145,6 +149,8 @@ class Calls:
             if self._over is not None:  # the write has just found out
                 raise self._over_again()
             return await self._wait(call, timeout, most, on_progress, cancellable)
+        finally:
+            self._room.release()
 
     async def _wait(
         self,

@@ -10,7 +10,7 @@ basic/utilities/progress of the legacy revisions, basic/patterns/progress of 202
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import trio
 
@@ -40,7 +40,7 @@ class ProgressTracker:
         answered or cancelled, or where the value does not increase.
         """
         token = request.progress_token
-        if token is None or request.cancel_reason is not None:
+        if token is None or request.is_settled or request.cancel_reason is not None:
             return
         if request.meter is None:
             request.meter = Meter(self._limits.progress_rate, self._limits.progress_burst)
@@ -77,5 +77,5 @@ class ProgressTracker:
         call.progressed(progress, total, message if type(message) is str else None)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return type(value) is int or type(value) is float

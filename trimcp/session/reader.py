@@ -7,7 +7,7 @@ a peer that does not read what it is sent.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -23,6 +23,10 @@ from trimcp.types.metadata import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
     from trimcp.session.session import Session
+
+STRETCH: Final = 256
+"""Frames taken before the reader looks up whether the peer reads: two bytes of garbage make a
+hundred of error, so one read may bring more to answer than may wait to leave."""
 
 
 class Reader:
@@ -52,13 +56,16 @@ class Reader:
             if not frames:
                 return
             self._now = trio.current_time()
-            writer.cork()
-            try:
-                for frame in frames:
-                    self.read += 1
-                    self._take(frame)
-            finally:
-                writer.uncork()
+            for start in range(0, len(frames), STRETCH):
+                if start and self._is_server and writer.is_over:
+                    await writer.wait_room()
+                writer.cork()
+                try:
+                    for frame in frames[start : start + STRETCH]:
+                        self.read += 1
+                        self._take(frame)
+                finally:
+                    writer.uncork()
 
     def _take(self, frame: bytes | Oversized) -> None:
         if type(frame) is Oversized:
@@ -148,6 +155,10 @@ class Reader:
             self._session.calls.invalid_response(exc.id, str(exc))
         elif exc.kind == "notification":
             log.warning(events.MESSAGE_IGNORED, why=str(exc))
+        elif exc.id is not None and exc.id in self._session.router.inbound:
+            # An answer by that id would settle the request in flight that has it.
+            outlet.withdraw()
+            self._violation(exc.code, exc.message, {"path": exc.path})
         elif exc.id is None and outlet is self._session.outlet:
             self._violation(exc.code, exc.message, {"path": exc.path})
         else:

@@ -64,8 +64,8 @@ class InboundRequest(Job):
         when_ended: Callable[[InboundRequest], None],
     ) -> None:
         # Not through super().__init__: one call fewer for each request.
-        self.scope = None
-        self.cancel_reason = None
+        self.scope: trio.CancelScope | None = None
+        self.cancel_reason: CancelReason | None = None
         self.session = session
         self.serial = serial
         """Ours, unique in the process; `id` is the peer's, and mere data."""
@@ -95,6 +95,11 @@ class InboundRequest(Job):
         if self.profile is not None:
             return self.profile.revision
         return self.session.revision or LATEST_LEGACY
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it was answered, or will never be."""
+        return self._settled
 
     @property
     def state(self) -> str:

@@ -75,19 +75,25 @@ class Router:
 
     def accept(self, message: Request, outlet: Outlet, size: int, now: float) -> None:
         """Take a request from the Reader: start it, let it wait, answer it at once, or refuse it."""
+        # Before all else: any answer by that id, an error too, would settle the first one at the peer.
+        if message.id in self.inbound:
+            self._duplicate(message, outlet)
+            return
         params = message.params
         meta = None if params is None else params.get("_meta")
         profile = self._profile(message.method, meta)
         if type(profile) is ErrorData:
             self._refuse(message, outlet, profile.code, profile.message, profile.data)
             return
-        routes = self._service.routes(self._revision(profile))  # type: ignore[arg-type]  # ErrorData has left above
+        revision = self._revision(profile)  # type: ignore[arg-type]  # ErrorData has left above
+        if self._service.role == "client" and not revision.server_asks:
+            # Forbidden in the modern era, where a client sends no answers (basic/patterns).
+            log.warning(events.MESSAGE_IGNORED, method=message.method, why="a server must not send requests")
+            return
+        routes = self._service.routes(revision)
         route = routes.get(message.method)
         if route is None:
             self._refuse(message, outlet, METHOD_NOT_FOUND, f"Method not found: {message.method}")
-            return
-        if message.id in self.inbound:
-            self._duplicate(message, outlet)
             return
         token: ProgressToken | None = None
         if meta is not None and type(meta) is dict:

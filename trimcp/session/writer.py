@@ -138,12 +138,12 @@ class Writer:
         size = 0
         while lane and size < PIECE:
             entry = lane.popleft()
-            if type(entry) is _Slot:
+            if isinstance(entry, bytes):
+                frame = entry
+            else:
                 frame = self._taken(entry)
                 if not frame:
                     continue
-            else:
-                frame = entry  # type: ignore[assignment]  # the only other type in the lane
             size += len(frame)
             frames.append(frame)
         self._lane_bytes -= size

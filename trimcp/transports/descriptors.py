@@ -36,7 +36,7 @@ def backend_of(fd: int) -> Backend:
     Raises:
         ConnectionClosed: the descriptor is not open.
     """
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover
         return "threads"
     try:
         mode = os.fstat(fd).st_mode

@@ -8,8 +8,8 @@ framing). Memory, stdio, sockets and subprocesses are built on it.
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 
 from trimcp.framing.lines import DEFAULT_LINE_LIMIT, LineSplitter
 from trimcp.transports.duplex import Duplex, Frame
@@ -22,7 +22,7 @@ class ByteStream(abc.ABC):
     """A connection that carries bytes, with the errors and the manners of `Duplex`."""
 
     @abc.abstractmethod
-    async def receive_some(self, max_bytes: int) -> bytes:
+    def receive_some(self, max_bytes: int) -> Coroutine[Any, Any, bytes]:
         """Wait for bytes: 1 to `max_bytes` of them, none at end of input. Cancelling it takes nothing."""
 
     @abc.abstractmethod
@@ -30,7 +30,7 @@ class ByteStream(abc.ABC):
         """Write what is taken without waiting; return how many bytes that was."""
 
     @abc.abstractmethod
-    async def send_all(self, data: bytes) -> None:
+    def send_all(self, data: bytes) -> Coroutine[Any, Any, None]:
         """Write all of it, waiting as long as that takes."""
 
     @abc.abstractmethod

@@ -43,9 +43,6 @@ FIRST_RESTART: Final = 0.1
 LAST_RESTART: Final = 5.0
 """Seconds before a lost socket is opened anew: doubled each time, from first to last."""
 
-ACCEPT_FAILED: Final = "accept.failed"
-LISTENER_RESTARTED: Final = "listener.restarted"
-CONNECTION_FAILED: Final = "connection.failed"
 
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 # accept(2): errors of the connection that was to be accepted, gone before we came to it.
@@ -265,7 +262,7 @@ async def _serve(
                 endpoint.clean()
             report(events.LISTENER_FAILED, {"endpoint": str(endpoint), "reason": reason(failure)})
             sockets = await _reopen(endpoint, report)
-            report(LISTENER_RESTARTED, {"endpoint": str(endpoint)})
+            report(events.LISTENER_RESTARTED, {"endpoint": str(endpoint)})
 
 
 async def _reopen(endpoint: _Endpoint, report: Report) -> list[trio.socket.SocketType]:
@@ -319,7 +316,7 @@ class _Accepting:
             except OSError as exc:
                 self._places.release()
                 if exc.errno in _EXHAUSTED:
-                    self._report(ACCEPT_FAILED, {"endpoint": str(self._endpoint), "reason": reason(exc)})
+                    self._report(events.ACCEPT_FAILED, {"endpoint": str(self._endpoint), "reason": reason(exc)})
                     await trio.sleep(EXHAUSTED_PAUSE)
                 elif exc.errno not in _GONE:
                     return exc
@@ -337,7 +334,7 @@ class _Accepting:
             self._report(events.CONNECTION_LOST, {"peer": duplex.description, "reason": reason(exc)})
         except Exception as exc:  # noqa: BLE001
             # The boundary of a connection: what a handler lets pass must not end its siblings.
-            self._report(CONNECTION_FAILED, {"peer": duplex.description, "reason": reason(exc), "exc_info": exc})
+            self._report(events.CONNECTION_FAILED, {"peer": duplex.description, "reason": reason(exc), "exc_info": exc})
         finally:
             self._places.release()
             # Closing waits for nobody, but it must not be cut short by a scope that was cancelled.

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import stat
 import sys
 import threading
 from collections.abc import Iterator
@@ -90,8 +89,8 @@ class _Modes:
     Blocking mode belongs to the open file, which we share with whoever else has it: our
     parent, its other children, our own stderr where all three are one terminal. So:
 
-    * Linux can open a pipe or terminal once more, and that opening is ours alone; nothing
-      needs restoring then, not even after a crash.
+    * Linux can open a terminal or an unnamed pipe once more, and that opening is ours alone;
+      nothing needs restoring then, not even after a crash.
     * A terminal that cannot be opened again is left to threads, as a logger that writes
       to stderr would otherwise fail.
     * Anything else is switched, and switched back when the last user is done: stdin and stdout
@@ -147,12 +146,17 @@ class _Modes:
 
 def _open_again(fd: int, flag: int) -> int | None:
     """Open the same pipe or terminal anew, in non-blocking mode; None where that cannot be done."""
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux"):  # pragma: no cover
         return None
     try:
-        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+        link = f"/proc/self/fd/{fd}"
+        target = os.readlink(link)
+        # Not a socket, since none can be; not a named pipe, which does not become readable at its
+        # end if its last writer left before we opened it; and not the master of a pseudo-terminal,
+        # since to open that is to make another.
+        if not target.startswith("pipe:") and (not os.isatty(fd) or target.endswith("/ptmx")):
             return None
-        return os.open(f"/proc/self/fd/{fd}", flag | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        return os.open(link, flag | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         # No /proc, no permission (the user has changed since), or a pipe that has no reader any more.
         return None
@@ -173,12 +177,14 @@ def stdio_set_aside() -> Iterator[StdioDescriptors]:
     """
     _flush(sys.stdout)
     with contextlib.ExitStack() as back:
-        aside: list[int] = []
         for fd, name in ((0, "stdin"), (1, "stdout")):
             try:
-                copy = _duplicate_high(fd)
+                os.fstat(fd)
             except OSError as exc:
                 raise UsageError(f"{name} is not open, so no messages can pass over it") from exc
+        aside: list[int] = []
+        for fd in (0, 1):
+            copy = _duplicate_high(fd)
             back.callback(_put_back, copy, fd)
             aside.append(copy)
         _point_at_null(0, os.O_RDONLY)

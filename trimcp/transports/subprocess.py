@@ -1,7 +1,7 @@
 """A server that we started: its stdin and stdout as a `Duplex`, its life and its end.
 
-Owns the child from its start until nothing of it is left: environment, process group, stderr,
-the exit, and the stop sequence of the basic/transports/stdio page (close stdin, wait, then
+Owns the child from its start until nothing of it is left: its pipes, stderr, the exit, and the
+stop sequence of the basic/transports/stdio page (close stdin, wait, then
 force). The client opens one for `connect(["command", …])`. What is said over the pipes is
 the session's.
 """
@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -21,7 +22,7 @@ import trio
 
 from trimcp.errors import ConnectionClosed, ConnectionLost, ServerExited, UsageError
 from trimcp.framing.lines import DEFAULT_LINE_LIMIT, LineSplitter, Oversized
-from trimcp.observability import log
+from trimcp.observability import events, log
 from trimcp.transports.descriptors import (
     DescriptorReader,
     DescriptorStream,
@@ -32,7 +33,9 @@ from trimcp.transports.descriptors import (
     ThreadWriter,
 )
 from trimcp.transports.duplex import Duplex, Frame
+from trimcp.transports.environment import server_environment
 from trimcp.transports.lines import READ_CHUNK, LineDuplex
+from trimcp.transports.process_group import KILL, group_lives, signal_group
 
 STDERR_LINES: Final = 20
 """Lines of stderr that are kept for `ServerExited`: a traceback's end, and what led to it."""
@@ -44,28 +47,6 @@ EXIT_PATIENCE: Final = 1.0
 """Seconds for which a server that has closed a pipe may take to exit, to tell why it did."""
 STDERR_PATIENCE: Final = 0.2
 """Seconds to wait for the last of stderr after the exit: a process left behind may hold it."""
-STDERR_CALLBACK_FAILED: Final = "stderr_callback.failed"
-SERVER_OUTLIVED: Final = "server.outlived"
-
-_INHERITED: Final = (
-    frozenset(
-        (
-            *("APPDATA", "COMSPEC", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT", "PROGRAMFILES"),
-            *(
-                "PROCESSOR_ARCHITECTURE",
-                "SYSTEMDRIVE",
-                "SYSTEMROOT",
-                "TEMP",
-                "TMP",
-                "USERNAME",
-                "USERPROFILE",
-                "WINDIR",
-            ),
-        )
-    )
-    if sys.platform == "win32"
-    else frozenset(("HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"))
-)
 
 
 @attrs.frozen
@@ -84,20 +65,6 @@ def to_our_stderr(line: str) -> None:
     """Write a line to this program's stderr: what becomes of a server's stderr by default."""
     if sys.stderr is not None:
         print(line, file=sys.stderr, flush=True)
-
-
-def server_environment(extra: Mapping[str, str] | None = None, *, inherit_all: bool = False) -> dict[str, str]:
-    """Build the environment of a server.
-
-    By default it inherits what a program needs to run at all (PATH, HOME, the locale, …), and
-    none of the keys and tokens that this program may hold; `extra` is added to that.
-    """
-    ours = os.environ
-    if inherit_all:
-        chosen = dict(ours)
-    else:
-        chosen = {name: ours[name] for name in ours if name.upper() in _INHERITED or name.startswith("LC_")}
-    return {**chosen, **(extra or {})}
 
 
 @contextlib.asynccontextmanager
@@ -291,7 +258,7 @@ class ServerProcess(Duplex):
                     self._on_stderr(text)
                 except Exception as exc:  # noqa: BLE001
                     # The user's function: its failure must not end the session.
-                    log.error(STDERR_CALLBACK_FAILED, exc_info=exc, server=self.description)
+                    log.error(events.STDERR_CALLBACK_FAILED, exc_info=exc, server=self.description)
                     self._on_stderr = None
 
     async def _stop_all(self) -> None:
@@ -310,21 +277,30 @@ class ServerProcess(Duplex):
                 with trio.move_on_after(STDERR_PATIENCE):
                     await self._stderr_ended.wait()
         finally:
-            # Reached early only by an exception from without, as a second Ctrl-C is.
             if self._process.returncode is None:
-                self._signal(_KILL)
-                log.warning(SERVER_OUTLIVED, server=self.description)
+                self._kill_now()
             self._attendance.cancel()
             for half in (self._reader, self._leftovers, self._stderr):
                 half.close()
 
+    def _kill_now(self) -> None:
+        # An exception from without, such as a second Ctrl-C, has cut the sequence short, or
+        # SIGKILL did not help. A process dies of it within a millisecond or not soon; that
+        # this waits with everything stopped does not matter here, and leaves no zombie.
+        signal_group(self._process, KILL)
+        for _ in range(20):
+            if self._process.returncode is not None:
+                return
+            time.sleep(0.005)
+        log.warning(events.SERVER_OUTLIVED, server=self.description)
+
     async def _end_process(self) -> None:
         if await self._exits_within(self._stop.grace):
             return
-        self._signal(signal.SIGTERM)
+        signal_group(self._process, signal.SIGTERM)
         if await self._exits_within(self._stop.terminate):
             return
-        self._signal(_KILL)
+        signal_group(self._process, KILL)
         await self._exits_within(self._stop.kill)
 
     async def _exits_within(self, seconds: float) -> bool:
@@ -339,28 +315,14 @@ class ServerProcess(Duplex):
 
     async def _end_group(self) -> None:
         """End what the server had started and not taken along."""
-        if sys.platform == "win32" or not self._signal(signal.SIGTERM):
+        if sys.platform == "win32" or not signal_group(self._process, signal.SIGTERM):
             return
         with trio.move_on_after(self._stop.terminate):
-            while self._signal(0):  # noqa: ASYNC110
+            while group_lives(self._process.pid):  # noqa: ASYNC110
                 # There is no way to wait for processes that are not our children.
                 await trio.sleep(0.02)
             return
-        self._signal(_KILL)
-
-    def _signal(self, number: int) -> bool:
-        """Send a signal to the server's group; return whether there was anybody to get it."""
-        try:
-            if sys.platform == "win32":
-                self._process.kill()
-            else:
-                os.killpg(self._process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            return False
-        return True
-
-
-_KILL: Final = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
+        signal_group(self._process, KILL)
 
 
 async def _start(
@@ -412,14 +374,14 @@ def _pipe(reading: contextlib.ExitStack, writing: contextlib.ExitStack) -> tuple
 
 # Our end of a pipe that we made is an open file of its own: its mode is nobody else's.
 def _reader(fd: int) -> DescriptorReader:
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover
         return ThreadReader(fd)
     os.set_blocking(fd, False)
     return PolledReader(fd)
 
 
 def _writer(fd: int) -> DescriptorWriter:
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover
         return ThreadWriter(fd)
     os.set_blocking(fd, False)
     return PolledWriter(fd)

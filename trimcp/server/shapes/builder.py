@@ -18,6 +18,7 @@ import orjson
 
 from trimcp.codec.validation import SchemaValidator, compile_schema
 from trimcp.errors import UsageError
+from trimcp.server.hints import alias_value
 from trimcp.server.shapes import classes, foreign
 from trimcp.server.shapes.constraints import constrained, read_metadata
 from trimcp.server.shapes.containers import container_shape
@@ -48,11 +49,13 @@ class ShapeBuilder:
 
     Attributes:
         output: whether the schema is for results: then every part of a class is always there.
+        closed: whether unknown properties of a class are refused; otherwise they are left out.
         definitions: what goes under `$defs`, by name.
     """
 
-    def __init__(self, *, output: bool) -> None:
+    def __init__(self, *, output: bool, closed: bool = True) -> None:
         self.output = output
+        self.closed = closed and not output
         self.definitions: dict[str, dict[str, Any]] = {}
         self._named: dict[Any, _Definition] = {}
         self._pending: list[Callable[[], object]] = []
@@ -79,7 +82,7 @@ class ShapeBuilder:
         if (supertype := getattr(annotation, "__supertype__", None)) is not None:
             return self.shape(supertype, where)
         if type(annotation).__name__ == "TypeAliasType":
-            return self._defined(annotation, lambda: self.shape(annotation.__value__, where))
+            return self._defined(annotation, lambda: self.shape(alias_value(annotation, where), where))
         if isinstance(annotation, type):
             return self._class(annotation, where)
         raise _unsupported(annotation, where)
@@ -94,7 +97,7 @@ class ShapeBuilder:
         if getattr(origin, "_name", None) in _QUALIFIERS:
             return self.shape(arguments[0], where)
         if type(origin).__name__ == "TypeAliasType":
-            return self._defined(annotation, lambda: self.shape(origin.__value__[arguments], where))
+            return self._defined(annotation, lambda: self.shape(alias_value(origin, where)[arguments], where))
         shape = container_shape(origin, arguments, where, self)
         if shape is None:
             if not isinstance(origin, type):

@@ -1,8 +1,8 @@
 """Shapes of classes with named parts: dataclasses, attrs classes, TypedDicts, NamedTuples.
 
 Each is a JSON object with a property for each part, under the part's own name. What is taken as
-an argument refuses unknown properties, so that a model learns of a misspelt one. The classes of
-pydantic and msgspec are `foreign`.
+an argument refuses unknown properties, so that a model learns of a misspelt one; what is read from
+somebody else's result passes over them. The classes of pydantic and msgspec are `foreign`.
 """
 
 from __future__ import annotations
@@ -75,18 +75,23 @@ def class_shape(cls: type, known: dict[Any, Any], where: str, build: ShapeBuilde
     always = {part.name for part in parts} if build.output and not typed_dict else set()
     if required := [part.name for part in parts if part.required or part.name in always]:
         schema["required"] = required
-    if not build.output:
+    if build.closed:
         schema["additionalProperties"] = False
-    return Shape(schema, _loader(None if typed_dict else cls, loads), OBJECT)
+    known_names = None if build.closed or typed_dict else frozenset(properties)
+    return Shape(schema, _loader(None if typed_dict else cls, loads, known_names), OBJECT)
 
 
-def _loader(cls: Any, loads: dict[str, Callable[[Any], Any]]) -> Callable[[Any], Any] | None:
-    if not loads:
+def _loader(
+    cls: Any, loads: dict[str, Callable[[Any], Any]], known_names: frozenset[str] | None
+) -> Callable[[Any], Any] | None:
+    if not loads and known_names is None:
         return None if cls is None else lambda value: cls(**value)
     pairs = tuple(loads.items())
 
     def load_parts(value: dict[str, Any]) -> Any:
         built = dict(value)
+        if known_names is not None:
+            built = {name: part for name, part in value.items() if name in known_names}
         name = ""
         try:
             for name, load in pairs:
@@ -101,8 +106,11 @@ def _loader(cls: Any, loads: dict[str, Callable[[Any], Any]]) -> Callable[[Any],
 
 def _dataclass_parts(cls: Any, hints: dict[str, Any], *, output: bool) -> list[_Part]:
     if output:
-        names = [field.name for field in dataclasses.fields(cls)]
-        return [_Part(name, hints[name], True) for name in names if not name.startswith("_")]
+        return [
+            _Part(field.name, hints[field.name], True, description=field.metadata.get("description"))
+            for field in dataclasses.fields(cls)
+            if not field.name.startswith("_")
+        ]
     parts = []
     for field in cls.__dataclass_fields__.values():
         kind = field._field_type.name  # the only way to see InitVars, which `fields()` leaves out

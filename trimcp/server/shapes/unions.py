@@ -15,16 +15,16 @@ from trimcp.server.shapes.shape import LOAD_ERRORS, Shape, located
 if TYPE_CHECKING:
     from trimcp.server.shapes.builder import ShapeBuilder
 
-_KINDS_OF: Final[dict[type, tuple[str, ...]]] = {
-    type(None): ("null",),
-    bool: ("boolean",),
-    int: ("integer", "number"),
-    float: ("number", "integer"),
-    str: ("string",),
-    list: ("array",),
-    dict: ("object",),
+_KINDS_OF: Final[dict[type, frozenset[str]]] = {
+    type(None): frozenset({"null"}),
+    bool: frozenset({"boolean"}),
+    int: frozenset({"integer", "number"}),
+    float: frozenset({"integer", "number"}),
+    str: frozenset({"string"}),
+    list: frozenset({"array"}),
+    dict: frozenset({"object"}),
 }
-"""For each Python type that JSON gives, the kinds that may take it, the best first."""
+"""For each Python type that JSON gives, the kinds that may take it."""
 
 
 def union_shape(members: tuple[Any, ...], where: str, build: ShapeBuilder) -> Shape:
@@ -34,7 +34,8 @@ def union_shape(members: tuple[Any, ...], where: str, build: ShapeBuilder) -> Sh
     if not build.output and any(shape.load is not None for shape in shapes):
         for cls, kinds in _KINDS_OF.items():
             candidates = [shape for shape in shapes if not shape.kinds.isdisjoint(kinds)]
-            candidates.sort(key=lambda shape: min(kinds.index(kind) for kind in kinds if kind in shape.kinds))
+            if cls in (int, float):
+                candidates.sort(key=lambda shape: ("number" in shape.kinds) is (cls is int))  # noqa: B023 - used at once
             table[cls] = _choose(candidates, build)
 
     def load(value: Any) -> Any:

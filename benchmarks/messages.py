@@ -1,0 +1,58 @@
+"""The messages of the load, as bytes: written here, by no SDK, so that every server gets the same.
+
+Used by the drivers in `process` and by whoever measures pieces of trimcp.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import orjson
+
+Era = Literal["legacy", "modern"]
+
+VERSIONS: Final[dict[Era, str]] = {"legacy": "2025-11-25", "modern": "2026-07-28"}
+CLIENT: Final = {"name": "benchmark", "version": "1"}
+METADATA: Final = {
+    "io.modelcontextprotocol/protocolVersion": VERSIONS["modern"],
+    "io.modelcontextprotocol/clientInfo": CLIENT,
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+ADD: Final = {"a": 1, "b": 2}
+INITIALIZED: Final = b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
+
+
+def call_params(era: Era, tool: str = "add") -> dict[str, Any]:
+    """The params of one call of the tool."""
+    params: dict[str, Any] = {"name": tool, "arguments": ADD}
+    if era == "modern":
+        params["_meta"] = METADATA
+    return params
+
+
+def opening(era: Era) -> bytes:
+    """The first request of a connection, with id 0."""
+    if era == "modern":
+        method, params = "server/discover", {"_meta": METADATA}
+    else:
+        method = "initialize"
+        params = {"protocolVersion": VERSIONS["legacy"], "capabilities": {}, "clientInfo": CLIENT}
+    return orjson.dumps({"jsonrpc": "2.0", "id": 0, "method": method, "params": params}) + b"\n"
+
+
+def call_template(era: Era, tool: str = "add") -> tuple[bytes, bytes]:
+    """A line with a call, cut where its id stands: the driver must not be what is measured."""
+    id = 4711
+    line = orjson.dumps({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call_params(era, tool)}) + b"\n"
+    before, _, after = line.partition(str(id).encode())
+    return before, after
+
+
+def failure_of(answer: dict[str, Any]) -> str | None:
+    """Why an answer is not what was asked for."""
+    if "error" in answer:
+        return str(answer["error"])
+    result = answer.get("result")
+    if not isinstance(result, dict) or result.get("isError"):
+        return str(result)
+    return None

@@ -1,0 +1,15 @@
+"""The tool on FastMCP. Async, since a sync one would pay for a thread."""
+
+from fastmcp import FastMCP
+
+server = FastMCP("add")
+
+
+@server.tool
+async def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+if __name__ == "__main__":
+    server.run("stdio", show_banner=False)

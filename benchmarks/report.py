@@ -1,0 +1,72 @@
+"""Medians, ratios, and the table they are printed as."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median of the ratios of each round: what slows a round down slows both."""
+    return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
+
+
+def interleaved(
+    names: Sequence[str], rounds: int, measure: Callable[[str], Mapping[str, float]]
+) -> dict[str, dict[str, list[float]]]:
+    """Measure all in turns, `rounds` times, each round beginning with another one.
+
+    Returns:
+        By name and by figure, the values of all rounds.
+    """
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in names}
+    for number in range(rounds):
+        for index in range(len(names)):
+            name = names[(index + number) % len(names)]
+            for figure, value in measure(name).items():
+                found[name].setdefault(figure, []).append(value)
+            print(f"\rround {number + 1} of {rounds}: {name:20}", end="", file=sys.stderr, flush=True)
+    print("\r" + " " * 50 + "\r", end="", file=sys.stderr, flush=True)
+    return found
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, padded so that it can be read as it is; figures to the right."""
+    columns = list(zip(head, *rows, strict=True))
+    widths = [max(len(cell) for cell in column) for column in columns]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return "| " + " | ".join(padded) + " |"
+
+    rule = ["-" * width if index == 0 else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
+    return "\n".join([line(head), "| " + " | ".join(rule) + " |", *(line(row) for row in rows)])
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on, and how busy that was."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "cpus": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "trio": version("trio"),
+        "orjson": version("orjson"),
+    }
+
+
+def machine_line() -> str:
+    """The same, as a line of text."""
+    facts = machine()
+    return (
+        f"Python {facts['python']}, {facts['system']}, {facts['cpus']} CPUs (load {facts['load']} before), "
+        f"trio {facts['trio']}, orjson {facts['orjson']}"
+    )

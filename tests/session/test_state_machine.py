@@ -1,0 +1,174 @@
+"""Whatever two clients, their server and the wire between them go through, some things always hold.
+
+Hypothesis writes the scripts (`script`), `player` plays each in a Trio run of its own on a mock
+clock. The number of scripts is small by default and always the same ones; TRIMCP_EXAMPLES=5000
+plays that many, of its own choosing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import HealthCheck, given, settings
+
+from tests.session.player import Peer, Player
+from tests.session.script import Call, Script, scripts
+from trimcp.observability import log
+
+EXAMPLES = os.environ.get("TRIMCP_EXAMPLES")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet() -> Any:
+    """Failing tools and broken lines are the point here: nothing is logged about them."""
+    log.set_level("off")
+    yield
+    log.set_level("warning")
+
+
+@settings(
+    max_examples=int(EXAMPLES or 250),
+    derandomize=EXAMPLES is None,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(scripts)
+def test_whatever_happens_every_request_is_settled_once_and_nothing_is_left_behind(script: Script) -> None:
+    player = Player(script)
+    trio.run(player.play, clock=trio.testing.MockClock(autojump_threshold=0))
+    nothing_is_left(player)
+    each_call_has_one_outcome(player)
+    for peer in player.peers:
+        each_request_has_at_most_one_answer(peer)
+        nothing_follows_a_cancel(peer)
+        progress_is_in_order_and_before_the_answer(peer)
+    if not any_fault(script):
+        every_request_that_was_not_cancelled_is_answered(player)
+    drains_add_up(player)
+
+
+def nothing_is_left(player: Player) -> None:
+    assert {what: number for what, number in player.left_at_end.items() if number} == {}
+
+
+def any_fault(script: Script) -> bool:
+    return any(type(step).__name__ in ("Fault", "Drain", "Garbage") for step in script.steps)
+
+
+# --- what the callers see -------------------------------------------------------------
+
+EXPECTED: dict[str, Callable[[Any, int], bool]] = {
+    "expected": lambda result, nonce: result.is_error and result.text == "as announced",
+    "unexpected": lambda result, nonce: result.is_error and "secret" not in result.text,
+    "large": lambda result, nonce: result.structured["nonce"] == nonce,
+    "asking": lambda result, nonce: result.is_error or result.structured == {"result": nonce},
+}
+
+
+def each_call_has_one_outcome(player: Player) -> None:
+    for made in player.calls:
+        assert made.outcome is not None, made
+        assert made.reports == sorted(set(made.reports)), made
+        assert made.reports_after == 0, made
+        if made.result is not None:
+            is_right = EXPECTED.get(made.call.tool, lambda result, nonce: result.structured == {"result": nonce})
+            assert is_right(made.result, made.nonce), (made.call, made.result)
+            if made.call.watched and made.call.tool == "reporting" and made.call.size:
+                assert made.reports[-1] == made.call.size * 2, "the last report always arrives"
+
+
+# --- what passed on the wire, seen from the server's end --------------------------------
+
+
+def answers_by_id(peer: Peer) -> dict[Any, list[int]]:
+    """At which lines each id was answered."""
+    answers: dict[Any, list[int]] = {}
+    for number, line in enumerate(peer.far.lines):
+        if line.direction == "out" and "method" not in line.message and line.message.get("id") is not None:
+            answers.setdefault(line.message["id"], []).append(number)
+    return answers
+
+
+def requests_by_id(peer: Peer) -> dict[Any, list[int]]:
+    """At which lines the requests with each id came."""
+    requests: dict[Any, list[int]] = {}
+    for number, line in enumerate(peer.far.lines):
+        message = line.message
+        if line.direction == "in" and "method" in message and type(message.get("id")) in (int, str):
+            requests.setdefault(message["id"], []).append(number)
+    return requests
+
+
+def each_request_has_at_most_one_answer(peer: Peer) -> None:
+    requests = requests_by_id(peer)
+    for request_id, answers in answers_by_id(peer).items():
+        asked = requests.get(request_id, [])
+        assert len(answers) <= len(asked), f"{len(answers)} answers to {len(asked)} requests {request_id!r}"
+        assert asked[0] < answers[0], "an answer before its request"
+
+
+def belongs_to(message: Any, request_id: Any) -> bool:
+    if message.get("method") == "notifications/progress":
+        return bool(message["params"]["progressToken"] == request_id)
+    return "method" not in message and message.get("id") == request_id
+
+
+def nothing_follows_a_cancel(peer: Peer) -> None:
+    lines = peer.far.lines
+    for number, line in enumerate(lines):
+        if line.direction != "in" or line.message.get("method") != "notifications/cancelled" or not line.alone:
+            continue
+        request_id = line.message.get("params", {}).get("requestId")
+        after = [later.message for later in lines[number + 1 :] if later.direction == "out"]
+        assert not any(belongs_to(message, request_id) for message in after), (line, after)
+
+
+def progress_is_in_order_and_before_the_answer(peer: Peer) -> None:
+    last: dict[Any, float] = {}
+    answers = answers_by_id(peer)
+    for number, line in enumerate(peer.far.lines):
+        if line.direction != "out" or line.message.get("method") != "notifications/progress":
+            continue
+        params = line.message["params"]
+        token, progress = params["progressToken"], params["progress"]
+        assert progress > last.get(token, 0), f"progress of {token!r} does not increase"
+        last[token] = progress
+        # The client's tokens are the ids of its requests.
+        assert all(number < answer for answer in answers.get(token, [])), f"progress of {token!r} after its answer"
+
+
+def every_request_that_was_not_cancelled_is_answered(player: Player) -> None:
+    for peer in player.peers:
+        answers = answers_by_id(peer)
+        cancelled = {
+            line.message["params"]["requestId"]
+            for line in peer.far.lines
+            if line.message.get("method") == "notifications/cancelled"
+        }
+        # The play ends with the clients leaving, which is a loss to what is still under way.
+        if all(made.outcome != "ended" for made in player.calls):
+            assert set(requests_by_id(peer)) - cancelled <= set(answers)
+
+
+def drains_add_up(player: Player) -> None:
+    for drained in player.drains:
+        report = drained.report
+        total = report.finished + report.cancelled + report.lost
+        if drained.written:
+            assert total == drained.in_flight, drained
+        else:
+            assert total >= drained.in_flight, drained
+
+
+def test_the_script_has_every_tool() -> None:
+    """A tool that the scripts never call would be tested by nobody."""
+    from tests.session.script import TOOLS, make_server
+
+    assert set(TOOLS) == set(make_server().tools._tools)
+    assert Call(0, "instant", 0, None, watched=False).client == 0

@@ -1,0 +1,139 @@
+"""`trimcp demo`: a server in a process of its own, and a client at work with it on this terminal.
+
+Nothing here is special to the demonstration: it is the public API, over real pipes, and what is
+shown was measured as it ran. `demo_server` is the server, `screen` is where it is shown.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import trio
+
+import trimcp
+from trimcp.cli.screen import Screen, open_screen
+
+SERVER: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo_server.py")
+
+BATCHES: Final = (("rye", 12, 0.15), ("spelt", 24, 0.06), ("wheat", 40, 0.05), ("rye", 8, 0.25))
+"""Bread, loaves, and seconds for each loaf, of the calls that run at once."""
+PATIENCE: Final = 0.6
+"""Seconds that the client waits for the dough."""
+BURST: Final = 0.8
+"""Seconds that each measurement takes."""
+IN_FLIGHT: Final = 32
+
+
+def demo(*, plain: bool = False) -> int:
+    """Show it; return the exit code.
+
+    Args:
+        plain: lines of text, also on a terminal.
+
+    Raises:
+        ConnectionEnded: the server could not be started, or ended early.
+    """
+    trio.run(_demo, open_screen(plain=plain))
+    return 0
+
+
+async def _demo(screen: Screen) -> None:
+    started = time.perf_counter()
+    screen.heading("A server in a process of its own, and a client")
+    # The server is ours, so it may have our environment, which says where trimcp is.
+    command = [sys.executable, "-m", "trimcp", "run", SERVER]
+    async with trimcp.connect(command, on_stderr=screen.overheard, inherit_env=True) as client:
+        info = client.server_info
+        assert info is not None
+        screen.say(f"connected in {time.perf_counter() - started:.2f} s: {client.session.duplex.description}")
+        screen.say(f"{info.name} {info.version} speaks {client.protocol_version}")
+        screen.say(f"tools: {', '.join(tool.name for tool in await client.list_tools())}")
+        await _quick_call(client, screen)
+        snapshot = await _several_at_once(client, screen)
+        await _cancelled(client, screen)
+        await _failing(client, screen)
+        screen.heading("What the server was doing while it baked (server.tree())")
+        screen.say(snapshot)
+        await _figures(client, screen)
+        duplex = client.session.duplex
+    screen.heading("The end")
+    screen.say(f"the server has exited with status {getattr(duplex, 'returncode', None)}; nothing is left behind")
+
+
+async def _quick_call(client: trimcp.Client, screen: Screen) -> None:
+    offer = await client.call_tool("price", {"bread": "spelt", "loaves": 3}, returns=dict[str, Any])
+    screen.heading("A call with a structured result")
+    screen.say(f"price(bread='spelt', loaves=3) -> {offer}")
+
+
+async def _several_at_once(client: trimcp.Client, screen: Screen) -> str:
+    """Run calls side by side, each with its progress; return what the server looked like meanwhile."""
+    screen.heading(f"{len(BATCHES) + 1} calls at once, on one connection, with progress")
+
+    async def call(name: str, arguments: Mapping[str, Any], words: str) -> None:
+        bar = screen.bar(f"{name}({words})")
+        result = await client.call_tool(name, arguments, on_progress=bar.moved)
+        bar.done(result.text)
+
+    with screen.bars():
+        async with trio.open_nursery() as nursery:
+            for bread, loaves, seconds in BATCHES:
+                arguments = {"bread": bread, "loaves": loaves, "seconds": seconds}
+                nursery.start_soon(call, "bake", arguments, f"{bread}, {loaves} loaves")
+            nursery.start_soon(call, "grind", {"kilos": 40}, "40 kilos, sync, in a thread")
+            await trio.sleep(1)
+            return (await client.call_tool("tree")).text
+
+
+async def _cancelled(client: trimcp.Client, screen: Screen) -> None:
+    screen.heading("Calls that end early, and what the server is told")
+    with trio.move_on_after(PATIENCE) as scope:
+        await client.call_tool("ferment", {"hours": 12})
+    assert scope.cancelled_caught
+    screen.say(f"ferment(hours=12): the client left after {PATIENCE:g} s, by trio.move_on_after")
+    try:
+        await client.call_tool("cool", {"hours": 1})
+    except trimcp.RequestFailed as exc:
+        screen.say(f"cool(hours=1): {exc}, data {exc.data}")
+
+
+async def _failing(client: trimcp.Client, screen: Screen) -> None:
+    screen.heading("Calls that fail, and harm nobody else")
+    for arguments in ({"loaves": 3, "slices": 0}, {"loaves": 3, "slices": "many"}):
+        result = await client.call_tool("cut", arguments)
+        screen.say(f"cut({_shown(arguments)}): is_error={result.is_error}, {result.text!r}")
+    slices = await client.call_tool("cut", {"loaves": 3, "slices": 12}, returns=int)
+    screen.say(f"cut(loaves=3, slices=12) -> {slices}")
+
+
+def _shown(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+
+
+async def _figures(client: trimcp.Client, screen: Screen) -> None:
+    screen.heading("Figures, of this machine as busy as it is (client and server share it)")
+    serial = await _calls_per_second(client, 1)
+    pipelined = await _calls_per_second(client, IN_FLIGHT)
+    screen.say(f"add(a, b), one call after the other: {serial:>9,.0f} calls/s")
+    screen.say(f"add(a, b), {IN_FLIGHT} calls in flight:      {pipelined:>9,.0f} calls/s")
+
+
+async def _calls_per_second(client: trimcp.Client, in_flight: int) -> float:
+    calls = 0
+    started = time.perf_counter()
+
+    async def caller() -> None:
+        nonlocal calls
+        while time.perf_counter() - started < BURST:
+            result = await client.call_tool("add", {"a": calls, "b": 1})
+            assert not result.is_error
+            calls += 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(in_flight):
+            nursery.start_soon(caller)
+    return calls / (time.perf_counter() - started)
