@@ -1,5 +1,6 @@
 """Reading and writing JSON text: what is refused, and that no refusal shows the text."""
 
+import contextlib
 import json
 
 import pytest
@@ -32,10 +33,8 @@ def test_what_another_writer_wrote_reads_the_same(value: object) -> None:
 
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_value_or_invalid_json(data: bytes) -> None:
-    try:
+    with contextlib.suppress(InvalidJson):
         loads(data)
-    except InvalidJson as error:
-        assert str(error) == error.reason
 
 
 def depth_of(value: object) -> int:
@@ -117,13 +116,13 @@ def test_the_reason_says_where_and_shows_nothing_of_the_text() -> None:
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ({"a": [1, {2, 3}]}, "set cannot be written as JSON @ $.a[1]"),
+        ({"good": [{"x": 1}], "a": [1, {2, 3}]}, "set cannot be written as JSON @ $.a[1]"),
         ({"a": (1, 2**64)}, "integer beyond 64 bits @ $.a[1]"),
         ({"a": {"b c": "\ud800"}}, 'text is not valid Unicode @ $.a["b c"]'),
         ({"a": {"\ud800": 1}}, "name of a property is not valid Unicode @ $.a"),
         ({"a": {1: 2}}, "expected a string as name of a property, found int @ $.a"),
         ([ABSENT], "Absent cannot be written as JSON @ $[0]"),
-        ({"x" * 100: b""}, f'bytes cannot be written as JSON @ $["{"x" * 64}"]'),
+        ({"x" * 100: b""}, f'bytes cannot be written as JSON @ $["{"x" * 64}…"]'),
     ],
 )
 def test_a_value_that_json_cannot_hold_is_refused_with_its_place(value: object, problem: str) -> None:

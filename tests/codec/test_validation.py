@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trimcp.codec.schema_problems import explain
 from trimcp.codec.validation import DIALECTS, SchemaRefused, compile_schema
 from trimcp.errors import UsageError
 
-OLDER_DIALECTS = {
+OLDER_DIALECTS: dict[str, dict[str, Any]] = {
     "http://json-schema.org/draft-04/schema#": {"exclusiveMinimum": True, "minimum": 3},
     "http://json-schema.org/draft-06/schema#": {"exclusiveMinimum": 3},
     "http://json-schema.org/draft-07/schema#": {"if": {"maximum": 3}, "then": False},
@@ -45,7 +46,7 @@ def test_every_supported_dialect_is_tested_above() -> None:
 
 @pytest.mark.parametrize("dialect", ["https://example.com/mine", "", None, 7, "draft-07"])
 def test_an_unknown_dialect_is_refused_with_the_list_of_known_ones(dialect: Any) -> None:
-    with pytest.raises(SchemaRefused, match="dialect is not supported.*2020-12.*draft-04"):
+    with pytest.raises(SchemaRefused, match=r"dialect is not supported.*2020-12.*draft-04"):
         compile_schema({"$schema": dialect})
 
 
@@ -129,10 +130,14 @@ PROBLEMS: list[tuple[Any, Any, list[str]]] = [
     ({"const": "x"}, "b", ['expected "x" @ $']),
     ({"not": {}}, 1, ["must not fit the schema's `not` @ $"]),
     ({"contains": {"const": 5}}, [1], ["an item that the schema's `contains` asks for is missing @ $"]),
-    ({"propertyNames": {"maxLength": 1}}, {"ab": 1}, ["a property's name is refused: must have at most 1 character @ $"]),
+    (
+        {"propertyNames": {"maxLength": 1}},
+        {"ab": 1},
+        ["a property's name is refused: must have at most 1 character @ $"],
+    ),
     ({"dependentRequired": {"a": ["b"]}}, {"a": 1}, ["required property missing @ $.b"]),
     ({"properties": {"a b": {"type": "null"}}}, {"a b": 1}, ['expected null @ $["a b"]']),
-    ({"additionalProperties": {"type": "null"}}, {"x" * 99: 1}, [f"expected null @ $[\"{'x' * 64}…\"]"]),
+    ({"additionalProperties": {"type": "null"}}, {"x" * 99: 1}, [f'expected null @ $["{"x" * 64}…"]']),
     ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "a", ["expected integer or null @ $"]),
     (
         {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "string"}}]},
@@ -144,7 +149,11 @@ PROBLEMS: list[tuple[Any, Any, list[str]]] = [
         "a",
         ["fits none of the alternatives: must have at least 5 characters; or must match the pattern ^x @ $"],
     ),
-    ({"oneOf": [{"minimum": 1}, {"minimum": 2}]}, 3, ["must fit exactly one of the alternatives, and fits several @ $"]),
+    (
+        {"oneOf": [{"minimum": 1}, {"minimum": 2}]},
+        3,
+        ["must fit exactly one of the alternatives, and fits several @ $"],
+    ),
     ({"oneOf": [{"type": "null"}, {"type": "boolean"}]}, 3, ["expected boolean or null @ $"]),
     ({"if": {"const": 1}, "then": {"type": "string"}}, 1, ["expected string @ $"]),
 ]
@@ -207,7 +216,11 @@ def test_the_same_problem_is_said_once() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=12,
 )
@@ -231,7 +244,29 @@ def test_values_of_the_data_never_stand_in_the_problems(secret: str) -> None:
     assert secret not in " ".join(compile_schema(schema).problems({"a": secret, "b": [secret]}))
 
 
-def test_every_error_kind_of_the_library_has_some_words() -> None:
-    unspecified = compile_schema({"$schema": "http://json-schema.org/draft-07/schema#", "contentEncoding": "base64"})
-    assert unspecified.problems("*") in ([], ["must be encoded as base64 @ $"])
-    assert jsonschema_rs.ValidationError  # the library that all of this rests upon
+def test_a_kind_of_error_without_words_of_its_own_names_its_keyword() -> None:
+    class Kind:
+        name = "somethingNew"
+
+        def as_dict(self) -> dict[str, Any]:
+            return {}
+
+    class Error:
+        kind = Kind()
+        instance_path = ("a",)
+
+    assert explain([Error()], most=8) == ["must satisfy the schema's `somethingNew` @ $.a"]
+
+
+def test_encodings_are_named_where_the_dialect_checks_them() -> None:
+    validator = compile_schema({"$schema": "http://json-schema.org/draft-07/schema#", "contentEncoding": "base64"})
+    assert validator.problems("*") == ([] if validator.is_valid("*") else ["must be encoded as base64 @ $"])
+
+
+def test_what_the_library_cannot_compile_for_another_reason_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise jsonschema_rs.ReferencingError("odd")
+
+    monkeypatch.setattr(jsonschema_rs, "Draft202012Validator", fail)
+    with pytest.raises(SchemaRefused, match="cannot be compiled: odd"):
+        compile_schema({})

@@ -39,7 +39,7 @@ def test_a_schema_has_a_limit_of_bytes() -> None:
 
 
 def test_a_schema_has_a_limit_of_depth_whatever_is_nested() -> None:
-    assert compile_schema(nested("not", 63))
+    compile_schema(nested("not", 63))
     for keyword in ("not", "default"):
         with pytest.raises(SchemaRefused, match="64 levels"):
             compile_schema(nested(keyword, 64))
@@ -47,7 +47,7 @@ def test_a_schema_has_a_limit_of_depth_whatever_is_nested() -> None:
 
 def test_a_schema_has_a_limit_of_subschemas() -> None:
     limits = SchemaLimits(subschemas=100)
-    assert compile_schema({"properties": {str(n): {} for n in range(99)}}, limits=limits)
+    compile_schema({"properties": {str(n): {} for n in range(99)}}, limits=limits)
     with pytest.raises(SchemaRefused, match="more than 100 subschemas"):
         compile_schema({"properties": {str(n): {} for n in range(100)}}, limits=limits)
 
@@ -128,6 +128,19 @@ def test_references_within_the_schema_are_followed(schema: dict[str, Any]) -> No
     validator = compile_schema(schema)
     assert validator.is_valid(1)
     assert not validator.is_valid("a")
+
+
+@pytest.mark.parametrize(
+    "schema", [{"$id": "http://x/", "$ref": "//[bad#a"}, {"$id": "http://x/", "not": {"$id": "//[b"}}]
+)
+def test_an_identifier_that_is_no_uri_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(SchemaRefused, match=r"no URI|not valid"):
+        compile_schema(schema)
+
+
+def test_a_reference_may_lead_to_a_boolean() -> None:
+    assert compile_schema({"$ref": "#/$defs/a", "$defs": {"a": True}}).is_valid(1)
+    assert not compile_schema({"$ref": "#/$defs/a", "$defs": {"a": False}}).is_valid(1)
 
 
 def test_a_reference_to_a_meta_schema_needs_no_network() -> None:

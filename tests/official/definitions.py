@@ -61,9 +61,6 @@ class Parts:
 
     types: tuple[str, ...]
 
-    def __init__(self, *types: str) -> None:
-        self.__attrs_init__(types)  # type: ignore[attr-defined]
-
 
 @attrs.frozen
 class Sent:
@@ -107,13 +104,13 @@ class Row:
 ROWS = (
     Row(
         "Annotated",
-        Parts("content.TextContent", "content.ImageContent", "content.EmbeddedResource", "resources.Resource"),
+        Parts(("content.TextContent", "content.ImageContent", "content.EmbeddedResource", "resources.Resource")),
         0,
         0,
     ),
     Row("Annotations", Value("metadata.Annotations"), 1, 4),
     Row("AudioContent", Value("content.AudioContent"), 1, 4),
-    Row("BaseMetadata", Parts("metadata.Implementation", "tools.Tool", "resources.Resource", "prompts.Prompt"), 2, 4),
+    Row("BaseMetadata", Parts(("metadata.Implementation", "tools.Tool", "resources.Resource", "prompts.Prompt")), 2, 4),
     Row("BlobResourceContents", Value("content.BlobResourceContents"), 0, 4),
     Row("BooleanSchema", Value("elicitation_schemas.BooleanSchema"), 2, 4),
     Row("CacheableResult", Value("payload.CacheableResult"), 4, 4),
@@ -166,7 +163,7 @@ ROWS = (
     Row("GetTaskResult", Value("tasks.GetTaskResult"), 3, 3),
     Row("HeaderMismatchError", ErrorMessage("HEADER_MISMATCH"), 4, 4),
     Row("Icon", Value("metadata.Icon"), 3, 4),
-    Row("Icons", Parts("metadata.Implementation", "tools.Tool", "resources.Resource", "prompts.Prompt"), 3, 4),
+    Row("Icons", Parts(("metadata.Implementation", "tools.Tool", "resources.Resource", "prompts.Prompt")), 3, 4),
     Row("ImageContent", Value("content.ImageContent"), 0, 4),
     Row("Implementation", Value("metadata.Implementation"), 0, 4),
     Row("InitializeRequest", Message("initialize"), 0, 3),
@@ -255,7 +252,7 @@ ROWS = (
     Row("RequestMetaObject", Value("meta_objects.RequestMetaObject"), 4, 4),
     Row("RequestParams", Value("payload.RequestParams"), 3, 4),
     Row("Resource", Value("resources.Resource"), 0, 4),
-    Row("ResourceContents", Parts("content.TextResourceContents", "content.BlobResourceContents"), 0, 4),
+    Row("ResourceContents", Parts(("content.TextResourceContents", "content.BlobResourceContents")), 0, 4),
     Row("ResourceLink", Value("content.ResourceLink"), 2, 4),
     Row("ResourceListChangedNotification", Message("notifications/resources/list_changed"), 0, 4),
     Row("ResourceReference", Value("resources.ResourceTemplateReference"), 0, 1),

@@ -13,18 +13,20 @@ ALL = tuple(revision.version for revision in REVISIONS)
 MODERN = ("2026-07-28",)
 
 
+def _words(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
 @attrs.frozen
 class Deviation:
     """One difference, by the names of the properties that it is about, or lies below."""
 
-    properties: frozenset[str] = attrs.field(converter=lambda names: frozenset(names.split()))
+    properties: frozenset[str] = attrs.field(converter=_words)
     trimcp: Literal["takes", "refuses"]
     """What trimcp does where the schema does the opposite."""
     versions: tuple[str, ...]
     reason: str
-    definitions: frozenset[str] | None = attrs.field(
-        default=None, converter=lambda names: None if names is None else frozenset(names.split())
-    )
+    definitions: frozenset[str] = attrs.field(default="", converter=_words)
     """Where it holds; everywhere if not given."""
 
 
@@ -63,8 +65,8 @@ DEVIATIONS = (
         "result",
         "takes",
         MODERN,
-        "the result of an envelope is raw",
-        "JSONRPCMessage JSONRPCResponse JSONRPCResultResponse",
+        "raw in an envelope, and its _meta as said before",
+        "JSONRPCMessage JSONRPCResponse JSONRPCResultResponse SubscriptionsListenResultResponse",
     ),
     Deviation("code", "takes", ("2025-11-25", "2026-07-28"), "another code is another error"),
     # Where the letter of the schema serves nobody.
@@ -81,6 +83,13 @@ DEVIATIONS = (
         "an error about a message that could not be read has a null id, or none: JSON-RPC, section 5",
     ),
     Deviation("id", "refuses", ALL, "a request with an id that is none must not pass for a notification"),
+    Deviation(
+        "result",
+        "refuses",
+        MODERN,
+        "a broken result must not pass for an InputRequiredResult, which may be anything: resultType tells them apart",
+        "CallToolResultResponse GetPromptResultResponse ReadResourceResultResponse",
+    ),
     Deviation(
         "enum enumNames",
         "refuses",
@@ -99,7 +108,7 @@ def deviation_for(
             deviation.trimcp == trimcp
             and revision.version in deviation.versions
             and not deviation.properties.isdisjoint(path)
-            and (deviation.definitions is None or definition in deviation.definitions)
+            and (not deviation.definitions or definition in deviation.definitions)
         ):
             return deviation
     return None

@@ -36,16 +36,20 @@ def _round_trip(target: Target, codec: RevisionCodec, value: Any) -> Any:
         encoded = codec.params_encoder(target.method)(params)
         return {**value, "params": encoded} if "params" in value else value
     if isinstance(target, Answer):
-        result = codec.result_decoder(target.method)(value["result"])
+        answer = read_message(value)
+        if not isinstance(answer, jsonrpc.Response):
+            raise AnotherKind
+        result = codec.result_decoder(target.method)(answer.result)
         return {**value, "result": codec.result_encoder(target.method)(result)}
     if isinstance(target, ErrorObject):
         message_with_it = {"jsonrpc": "2.0", "id": 1, "error": value}
         return _envelope(message_with_it, codec.revision, ERRORS)["error"]
     if isinstance(target, ErrorMessage):
+        again = _envelope(value, codec.revision, ERRORS)
         if target.data is not None:
-            data = codec.structure(value["error"]["data"], resolve(target.data))
-            value = {**value, "error": {**value["error"], "data": codec.unstructure(data)}}
-        return _envelope(value, codec.revision, ERRORS)
+            data = codec.structure(again["error"].get("data"), resolve(target.data))
+            again["error"]["data"] = codec.unstructure(data)
+        return again
     assert isinstance(target, Envelope)
     if isinstance(value, list):
         return [_envelope(message, codec.revision, target.kinds) for message in value]

@@ -88,11 +88,22 @@ def _amended(version: str, schema: dict[str, Any]) -> dict[str, Any]:
     return amended
 
 
-@functools.cache
 def _bundled() -> dict[str, Any]:
+    found = _bundled_or_why_not()
+    if isinstance(found, Unavailable):
+        raise found
+    return found
+
+
+@functools.cache
+def _bundled_or_why_not() -> dict[str, Any] | Unavailable:
+    """The schemas of the bundle by version; a failure is kept as well, so that npm is asked but once."""
     kept = CACHE / "schemas.json"
     if not kept.is_file():
-        found = json.loads(_extract())
+        try:
+            found = json.loads(_extract())
+        except Unavailable as why:
+            return why
         by_version = {version: _with_definition(found, mark, version) for version, mark in RELEASED.items()}
         temporary = CACHE / f"schemas.{os.getpid()}.json"
         temporary.write_text(json.dumps(by_version))
@@ -138,7 +149,7 @@ def _node_and_npm() -> tuple[str, list[str]]:
 
 def _run(*command: str) -> bytes:
     try:
-        done = subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE)
     except (OSError, subprocess.SubprocessError) as error:
         raise Unavailable(f"{PACKAGE} could not be fetched or read: {type(error).__name__}") from error
     return done.stdout

@@ -77,9 +77,7 @@ def test_each_side_sends_the_methods_of_its_union(revision: Revision, row: Row) 
     union = found[row.name]
     members = [found[part["$ref"].rpartition("/")[2]] for part in union["anyOf"]] if "anyOf" in union else [union]
     assert {member["properties"]["method"]["const"] for member in members} == {
-        method.name
-        for method in methods_of(revision, row.target.side).values()  # type: ignore[arg-type]
-        if method.kind == row.target.kind
+        method.name for method in methods_of(revision, row.target.side).values() if method.kind == row.target.kind
     }
 
 

@@ -11,7 +11,6 @@ from typing import Any, get_args
 
 import attrs
 from cattrs import BaseConverter, Converter
-from cattrs.fns import identity
 
 from trimcp.codec.classes import ClassHooks
 from trimcp.codec.strict import Refused, origin_is, register_strict_hooks
@@ -57,8 +56,6 @@ def _list_out(cls: Any, converter: BaseConverter) -> Callable[[Any], Any]:
 
 
 def _dict_out(cls: Any, converter: BaseConverter) -> Callable[[Any], Any]:
-    if get_args(cls)[1] is Any:
-        return identity
     member_hook = converter.get_unstructure_hook(get_args(cls)[1])
 
     def mapping(members: Any) -> Any:
@@ -72,8 +69,8 @@ def _dict_out(cls: Any, converter: BaseConverter) -> Callable[[Any], Any]:
 
 
 def _climb(refused: Refused, entries: Any, subject: Any) -> None:
-    step = next((step for step, entry in entries if entry is refused.subject), None)
-    if step is None:
-        refused.subject = subject
-    else:
-        refused.climb(step, subject)
+    """Extend the path of a refusal by the index, or name, of the object in which it happened."""
+    for step, entry in entries:
+        if entry is refused.subject:
+            refused.climb(step, subject)
+            return

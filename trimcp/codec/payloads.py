@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from cattrs import BaseValidationError
 
@@ -109,10 +109,10 @@ def encoder(codec: RevisionCodec, cls: Any, others: list[str] | None = None) -> 
 
     def hook_for(given: type) -> Callable[[Any], dict[str, Any]]:
         for allowed in (cls, *map(resolve, others or ())):
-            if _is_kind_of(given, allowed):
+            if issubclass(given, allowed):
                 hooks[given] = hook = codec.fast.get_unstructure_hook(allowed)
                 return hook
-        expected = getattr(cls, "__name__", None) or str(cls)
+        expected = " or ".join(member.__name__ for member in get_args(cls) or (cls,))
         raise InvalidPayload([at(f"expected {expected}, found {given.__name__}", ())])
 
     def encode(value: Any) -> dict[str, Any]:
@@ -129,16 +129,13 @@ def encoder(codec: RevisionCodec, cls: Any, others: list[str] | None = None) -> 
     return encode
 
 
-def _is_kind_of(given: type, allowed: Any) -> bool:
-    return issubclass(given, allowed)
-
-
 def _explain(codec: RevisionCodec, value: Any, cls: Any) -> list[str]:
+    problems: list[str] = []
     try:
         codec.detailed.get_structure_hook(cls)(value, cls)
     except (BaseValidationError, Refused, KeyError) as error:
-        return problems_of(error)
-    return [at("unexpected value", ())]
+        problems = problems_of(error)
+    return problems or [at("unexpected value", ())]
 
 
 def _row(codec: RevisionCodec, name: str) -> Method:

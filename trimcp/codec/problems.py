@@ -33,22 +33,13 @@ def problems_of(error: BaseException) -> list[str]:
 def _problems(error: BaseException, path: Path) -> Iterator[str]:
     if isinstance(error, ClassValidationError):
         names = {field.name: field.wire for field in wire_fields(error.cl)}
-        noted, others = error.group_exceptions()
-        for inner, note in noted:
+        for inner, note in error.group_exceptions()[0]:
             yield from _problems(inner, (*path, names[note.name]))
     elif isinstance(error, IterableValidationError):
-        noted_items, others = error.group_exceptions()
-        for inner, item_note in noted_items:
+        for inner, item_note in error.group_exceptions()[0]:
             yield from _problems(inner, (*path, item_note.index))
     elif isinstance(error, Refused):
         yield at(error.words, (*path, *error.steps))
-        return
-    elif isinstance(error, KeyError):
-        # The generated code takes a required property by its name; the path ends in it already.
-        yield at("required property missing", path)
-        return
     else:
-        yield at("unexpected value", path)
-        return
-    for inner in others:
-        yield from _problems(inner, path)
+        # A KeyError: the generated code takes a required property by its name, in which the path ends.
+        yield at("required property missing", path)

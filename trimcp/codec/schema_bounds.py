@@ -85,8 +85,11 @@ def check_bounds(schema: Any, limits: SchemaLimits) -> None:
     if isinstance(schema, bool):
         return
     _check_depth(schema, limits.depth)
-    resources = _index(schema, limits.subschemas)
-    _check_expansion(schema, resources, limits.expanded)
+    try:
+        resources = _index(schema, limits.subschemas)
+        _check_expansion(schema, resources, limits.expanded)
+    except ValueError as error:  # of urllib
+        raise SchemaRefused(f"the schema has an identifier or a reference that is no URI: {error}") from None
 
 
 def _check_depth(schema: Any, most: int) -> None:
@@ -103,10 +106,8 @@ def _check_depth(schema: Any, most: int) -> None:
     raise SchemaRefused(f"the schema is nested more than {most} levels deep")
 
 
-def _children(schema: Any, *, with_definitions: bool) -> Iterator[Any]:
+def _children(schema: dict[str, Any], *, with_definitions: bool) -> Iterator[Any]:
     """The subschemas one step below; data such as `const`, `enum`, `default` holds none."""
-    if not isinstance(schema, dict):
-        return
     for keyword in _MAPS:
         inner = schema.get(keyword)
         if isinstance(inner, dict) and (with_definitions or keyword not in _DEFINITIONS):

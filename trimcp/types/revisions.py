@@ -43,14 +43,16 @@ class Revision:
     """Whether every result carries `resultType`, and every cacheable one its hints."""
     structured_any: bool = False
     """Whether `structuredContent` and `outputSchema` may be other than an object."""
+    titled_options: bool = True
+    """Whether a form's options may have titles of their own, and several may be chosen."""
     server_asks: bool = True
     """Whether the server may send requests of its own."""
 
 
 REVISIONS: Final = (
-    Revision("2024-11-05", 0, Era.LEGACY, progress_message=False),
-    Revision("2025-03-26", 1, Era.LEGACY, batches=True),
-    Revision("2025-06-18", 2, Era.LEGACY),
+    Revision("2024-11-05", 0, Era.LEGACY, progress_message=False, titled_options=False),
+    Revision("2025-03-26", 1, Era.LEGACY, batches=True, titled_options=False),
+    Revision("2025-06-18", 2, Era.LEGACY, titled_options=False),
     Revision("2025-11-25", 3, Era.LEGACY, unreadable_id_is_null=False),
     Revision(
         "2026-07-28",
