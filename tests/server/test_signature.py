@@ -198,7 +198,9 @@ def test_types_local_to_the_registering_function_are_found() -> None:
 def test_a_type_known_to_type_checkers_alone_is_a_clear_error() -> None:
     def tool(a: int, price: Decimal) -> None: ...
 
-    with pytest.raises(UsageError, match=r"tool\(\): the annotation of `price` needs the name `Decimal`.*TYPE_CHECKING"):
+    with pytest.raises(
+        UsageError, match=r"tool\(\): the annotation of `price` needs the name `Decimal`.*TYPE_CHECKING"
+    ):
         read(tool)
 
 
@@ -223,6 +225,8 @@ def double_star(**options: str) -> None: ...
 def positional(a: int, /) -> None: ...
 def generator() -> typing.Iterator[int]:
     yield 1
+
+
 async def async_generator() -> typing.AsyncIterator[int]:
     yield 1
 
@@ -250,7 +254,7 @@ def test_what_cannot_be_a_tool_is_refused_with_what_to_do(fn: Any, words: str) -
 
 
 def test_a_builtin_without_a_signature_is_refused() -> None:
-    with pytest.raises(UsageError, match="no signature that Python can read|positional-only"):
+    with pytest.raises(UsageError, match=r"no signature that Python can read|positional-only"):
         read(max)
 
 
@@ -262,18 +266,22 @@ def test_a_pydantic_field_as_default_describes_the_parameter_and_gives_the_defau
     def tool(
         a: int = pydantic.Field(ge=1),
         b: int = pydantic.Field(3, le=9, description="how many"),
-        c: list[int] = pydantic.Field(default_factory=list),
+        c: list[int] = pydantic.Field(default_factory=list),  # noqa: B008
     ) -> None: ...
 
     a, b, c = read(tool).parameters
-    assert a.required and a.make_default is None
-    assert not b.required and b.default == 3 and b.make_default is not None and b.make_default() == 3
-    assert not c.required and c.default is MISSING and c.make_default is not None
-    assert c.make_default() == [] and c.make_default() is not c.make_default()
+    assert (a.required, a.make_default) == (True, None)
+    assert (b.required, b.default) == (False, 3)
+    assert (c.required, c.default) == (False, MISSING)
+    assert b.make_default is not None
+    assert b.make_default() == 3
+    assert c.make_default is not None
+    assert c.make_default() == []
+    assert c.make_default() is not c.make_default()
 
 
 def test_a_pydantic_field_without_a_type_hint_is_refused() -> None:
-    def tool(a=pydantic.Field(3)): ...  # type: ignore[no-untyped-def]
+    def tool(a=pydantic.Field(3)): ...  # type: ignore[no-untyped-def]  # noqa: B008
 
     with pytest.raises(UsageError, match="no type hint"):
         read(tool)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import docstring_parser
 import pytest
 
-from trimcp.server.docstrings import read_docstring
+from trimcp.shapes.docstrings import read_docstring
 
 GOOGLE = """The forecast.
 
@@ -78,3 +79,18 @@ def test_attributes_of_classes_are_described_as_well() -> None:
 
 def test_a_sentence_that_only_mentions_arguments_is_no_section() -> None:
     assert read_docstring("Parameters are taken from the file.") == ("Parameters are taken from the file.", {})
+
+
+def test_a_docstring_that_the_parser_refuses_still_describes_the_tool() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+
+        def refuse(text: str) -> None:
+            raise docstring_parser.ParseError
+
+        patch.setattr(docstring_parser, "parse", refuse)
+        assert read_docstring(GOOGLE)[1] == {}
+
+
+def test_parameters_at_the_end_of_a_numpy_docstring_are_left_out() -> None:
+    text = "A tool.\n\n    Parameters\n    ----------\n    a, b : int\n        Numbers.\n    c\n    "
+    assert read_docstring(text) == ("A tool.", {"a": "Numbers.", "b": "Numbers."})

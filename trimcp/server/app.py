@@ -6,17 +6,17 @@ import functools
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from trimcp.errors import UsageError
 from trimcp.server import serving
-from trimcp.server.dependencies import Providers
-from trimcp.server.middleware import Middleware
+from trimcp.server.declarations import Declarations
+from trimcp.server.keys import Keys
+from trimcp.server.registering import KINDS
 from trimcp.server.running import Running, RunSnapshot, run_of
-from trimcp.server.tool import ToolOptions
-from trimcp.server.tools import Tools
+from trimcp.server.subscriptions import LISTS, NOTICE
 from trimcp.session.limits import READ_CHUNK, Limits
 from trimcp.session.session import DrainReport, Session
 from trimcp.types.metadata import Icon, Implementation
@@ -26,13 +26,11 @@ if TYPE_CHECKING:
     import os
 
     from trimcp.transports.duplex import Duplex
-    from trimcp.types.tools import ToolAnnotations
 
-F = TypeVar("F", bound=Callable[..., Any])
 Lifespan = Callable[["Server"], AbstractAsyncContextManager[Any]]
 
 
-class Server:
+class Server(Declarations):
     """An MCP server: tools declared on plain functions, served to any client of any revision.
 
         server = trimcp.Server("adder")
@@ -63,6 +61,8 @@ class Server:
         limits: Limits | None = None,
         revisions: Sequence[str] | None = None,
         show_errors: bool = False,
+        keys: Sequence[bytes] | None = None,
+        logging: bool = True,
     ) -> None:
         """
         Args:
@@ -79,6 +79,10 @@ class Server:
             revisions: those to speak, such as `["2025-11-25"]`; all five if not given.
             show_errors: whether the text of a tool's unexpected exception goes to the client.
                 By default only that of `ToolError` does.
+            keys: secrets of 16 random bytes or more, the newest first, for what clients keep for
+                the server (cursors, request states); processes that serve the same clients share
+                them. One for this process alone, if not given.
+            logging: whether the server may send log messages (`ctx.log`), and declares it.
 
         Raises:
             UsageError: a revision that does not exist.
@@ -97,144 +101,10 @@ class Server:
         )
         self.instructions = instructions
         self.lifespan = lifespan
-        self.limits = Limits() if limits is None else limits
+        super().__init__(Limits() if limits is None else limits, Keys(keys), show_errors=show_errors)
         self.revisions = tuple(r for r in REVISIONS if revisions is None or r.version in revisions)
-        self._providers = Providers()
-        self.tools = Tools(self.limits, self._providers, show_errors=show_errors)
-        self.layers: list[Middleware] = []
-        """The middleware, outermost first."""
+        self.logging = logging
         self._shared: Running | None = None
-        self._runs: list[Running] = []
-        self._began_with_tools = False
-
-    # --- declaring --------------------------------------------------------------------
-
-    @overload
-    def tool(self, function: F, /) -> F: ...
-
-    @overload
-    def tool(
-        self,
-        /,
-        *,
-        name: str | None = None,
-        title: str | None = None,
-        description: str | None = None,
-        annotations: ToolAnnotations | None = None,
-        icons: Sequence[Icon] | None = None,
-        meta: dict[str, Any] | None = None,
-        input_schema: dict[str, Any] | None = None,
-        timeout: float | None = None,
-        limit: int | None = None,
-    ) -> Callable[[F], F]: ...
-
-    def tool(
-        self,
-        function: F | None = None,
-        /,
-        *,
-        name: str | None = None,
-        title: str | None = None,
-        description: str | None = None,
-        annotations: ToolAnnotations | None = None,
-        icons: Sequence[Icon] | None = None,
-        meta: dict[str, Any] | None = None,
-        input_schema: dict[str, Any] | None = None,
-        timeout: float | None = None,
-        limit: int | None = None,
-    ) -> F | Callable[[F], F]:
-        """Declare a tool: `@server.tool`, or `@server.tool(title=…, timeout=…)`.
-
-        The function's name is the tool's, its docstring the description, its type hints the
-        schemas of input and output. An async function runs in Trio; a sync one in a thread.
-        Parameters annotated `Context`, or with a type that has a provider, are not arguments.
-        The function itself is returned unchanged.
-
-        Args:
-            function: the function, where the decorator is used without arguments.
-            name: instead of the function's.
-            title: what the tool is called to people.
-            description: instead of the docstring.
-            annotations: hints on what it does, such as that it only reads.
-            icons: pictures for it.
-            meta: its `_meta`.
-            input_schema: a JSON Schema instead of the one from the type hints.
-            timeout: seconds that a call may take, waiting for its turn included; then it is
-                cancelled and answered with an error.
-            limit: calls that run at once, of all sessions; further ones wait.
-
-        Raises:
-            UsageError: the function cannot be a tool; the message says what to do.
-
-        See server/tools of the specification.
-        """
-        options = ToolOptions(
-            name=name,
-            title=title,
-            description=description,
-            annotations=annotations,
-            icons=icons,
-            meta=meta,
-            input_schema=input_schema,
-            timeout=timeout,
-            limit=limit,
-        )
-        if function is None:
-            return lambda function: self.tool_from(function, options)
-        return self.tool_from(function, options)
-
-    def tool_from(self, function: F, options: ToolOptions) -> F:
-        """Declare a tool with its options as one object; see `tool`."""
-        if self._runs and not self.has_tools:
-            raise UsageError("declare the first tool before the server runs: what it can do is told when a peer asks")
-        self.tools.add(function, options)
-        self._tools_changed()
-        return function
-
-    def remove_tool(self, name: str) -> None:
-        """Take a tool back; clients are told. Calls of it that run go on.
-
-        Raises:
-            UsageError: there is none of that name.
-        """
-        self.tools.remove(name)
-        self._tools_changed()
-
-    def middleware(self, function: Middleware) -> Middleware:
-        """Declare an async function around the answering of every request that takes work.
-
-        It is called as `function(ctx, params, proceed)` and returns `await proceed(params)`,
-        or another result. The first declared is the outermost.
-
-        Raises:
-            UsageError: the server runs already.
-        """
-        if self._runs:
-            raise UsageError("declare middleware before the server runs")
-        self.layers.append(function)
-        return function
-
-    def provider(self, function: F) -> F:
-        """Declare where objects of a type come from: handlers ask for one by annotating a parameter.
-
-        The type is the function's return annotation. It may be async, may take the `Context`,
-        and may be an async generator that yields once, to clean up after the call. Declare it
-        before the tools that use it.
-
-        Raises:
-            UsageError: the type has a provider, or the function's shape is another.
-        """
-        self._providers.add(function)
-        return function
-
-    @property
-    def has_tools(self) -> bool:
-        """Whether the `tools` capability is declared: what a run began with, it keeps."""
-        return len(self.tools) > 0 or self._began_with_tools
-
-    def _tools_changed(self) -> None:
-        for running in self._runs:
-            running.tools_changed()
 
     # --- running ----------------------------------------------------------------------
 
@@ -272,7 +142,7 @@ class Server:
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Running]:
         async with run_of(self) as running:
-            self._began_with_tools = len(self.tools) > 0
+            self._began_with = frozenset(kind for kind in KINDS if self._count(kind))
             self._runs.append(running)
             try:
                 yield running
@@ -373,5 +243,7 @@ class Server:
         """
         limits = self.limits
         reading = limits.message_bytes + READ_CHUNK + limits.session_request_bytes + limits.out_bytes
+        # A resource subscribed to is kept once, and waits to leave once at the most.
+        reading += limits.subscriptions * (2 * limits.uri_bytes + NOTICE) + limits.listens * len(LISTS) * NOTICE
         answers = min(limits.server_requests, limits.sessions * limits.session_requests) * limits.result_bytes
         return limits.sessions * reading + answers

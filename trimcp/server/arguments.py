@@ -2,8 +2,8 @@
 
 Everything is compiled when the tool is registered; a call costs one check against the published
 schema and the conversions that its parameters really need, which for JSON's own types is none.
-The tool registry owns the binder and decides how `InvalidArguments` is answered. `value_builder`
-is the same for a single value, where what somebody else sent is wanted as a type.
+The tool registry owns the binder and decides how `InvalidArguments` is answered. What does
+the same for a single value, `value_builder`, is in `shapes.values`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, final
 
 from trimcp.codec.validation import SchemaValidator, compile_schema
-from trimcp.errors import InvalidPayload, InvalidResult, UsageError
+from trimcp.errors import InvalidPayload, UsageError
 from trimcp.server.schema import InputShape, input_shape
-from trimcp.server.shapes.builder import ShapeBuilder
-from trimcp.server.shapes.shape import LOAD_ERRORS, located
+from trimcp.shapes.shape import LOAD_ERRORS, located
+from trimcp.shapes.values import value_builder
 from trimcp.server.signature import Parameter, ToolSignature
+
+__all__ = ["ArgumentBinder", "InvalidArguments", "value_builder"]
 
 
 class InvalidArguments(InvalidPayload):
@@ -67,7 +69,7 @@ class ArgumentBinder:
     def _set_loads(self, shape: InputShape, signature: ToolSignature) -> None:
         self._integers = shape.integers
         self._loads = shape.loads
-        made = ((parameter.name, _maker(parameter)) for parameter in signature.parameters)
+        made = ((parameter.name, default_maker(parameter)) for parameter in signature.parameters)
         self._makers = tuple((name, make) for name, make in made if make is not None)
 
     def bind(self, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -118,50 +120,11 @@ class ArgumentBinder:
 
     def _refusal(self, arguments: Any) -> InvalidArguments:
         arguments = {} if arguments is None else arguments
-        for check in self._checks:
-            if problems := check.problems(arguments):
-                return InvalidArguments(problems)
-        return InvalidArguments(["they do not fit the tool's schema @ $"])
+        failed = (check.problems(arguments) for check in self._checks)
+        return InvalidArguments(next(filter(None, failed), []))
 
 
-def value_builder(annotation: Any, where: str = "the type") -> Callable[[Any], Any]:
-    """What makes a value of a type from somebody else's JSON, such as a result or an answer.
-
-    The JSON is checked against the type's schema first; unknown properties of objects are passed
-    over, since the other side may be newer. It may be called often: the 256 newest are kept.
-
-    Raises:
-        UsageError: the type has no JSON form. What is returned raises `InvalidResult` for a value
-            that does not fit.
-    """
-    try:
-        hash(annotation)
-    except TypeError:  # metadata of `Annotated` may be anything
-        return _build_value_builder(annotation, where)
-    return _kept_value_builder(annotation, where)
-
-
-def _build_value_builder(annotation: Any, where: str) -> Callable[[Any], Any]:
-    builder = ShapeBuilder(output=False, closed=False)
-    shape = builder.shape(annotation, where)
-    builder.complete()
-    validator = builder.validator(shape.schema)
-
-    def build(value: Any) -> Any:
-        if not validator.is_valid(value):
-            raise InvalidResult(validator.problems(value))
-        try:
-            return value if shape.load is None else shape.load(value)
-        except LOAD_ERRORS as error:
-            raise InvalidResult(located(error).texts()) from None
-
-    return build
-
-
-_kept_value_builder = functools.lru_cache(maxsize=256)(_build_value_builder)
-
-
-def _maker(parameter: Parameter) -> Callable[[], Any] | None:
+def default_maker(parameter: Parameter) -> Callable[[], Any] | None:
     """What to pass where the caller gave nothing; None leaves it to the function's own default."""
     if parameter.make_default is not None:
         return parameter.make_default

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
 
 from trimcp.errors import UsageError
 from trimcp.protocol.cancelling import CancelReason
+from trimcp.server.logging import emit
 from trimcp.session.request import InboundRequest
 from trimcp.types.capabilities import ClientCapabilities
 from trimcp.types.jsonrpc import RequestId
+from trimcp.types.logging import LoggingLevel
 from trimcp.types.metadata import Implementation
 
 if TYPE_CHECKING:
+    from trimcp.server.questions import Elicited, Question, Sampled
     from trimcp.server.running import Running
+    from trimcp.server.sealed_state import Sealer
     from trimcp.session.job import HandedJob
+    from trimcp.types.roots import Root
+    from trimcp.types.sampling import SamplingMessage
 
 T = TypeVar("T")
+F = TypeVar("F")
 
 PING_TIMEOUT = 30.0
 """Seconds that `ctx.ping` waits for the client."""
@@ -36,6 +43,16 @@ class Context:
     def __init__(self, request: InboundRequest, running: Running) -> None:
         self._request = request
         self._running = running
+
+    @property
+    def request(self) -> InboundRequest:
+        """The request below; its attributes may change from one version of trimcp to the next."""
+        return self._request
+
+    @property
+    def sealer(self) -> Sealer:
+        """What seals the state of a request between its rounds."""
+        return self._running.sealer
 
     # --- who asks, and for what -------------------------------------------------------
 
@@ -143,6 +160,135 @@ class Context:
         if total is None and isinstance(items, Sized):
             total = len(items)
         return Tracked(self, items, total, message)
+
+    # --- logging ----------------------------------------------------------------------
+
+    def log(self, level: LoggingLevel, data: Any, *, logger: str | None = None) -> None:
+        """Send the client a log message, if it asked for that level (server/utilities/logging).
+
+        Does not wait. Never put secrets in it.
+
+        Args:
+            level: `debug`, `info`, `notice`, `warning`, `error`, `critical`, `alert` or `emergency`.
+            data: any JSON value.
+            logger: who says it.
+
+        Raises:
+            UsageError: no such level, or the server was made with `logging=False`.
+            InvalidPayload: the data are not JSON.
+        """
+        if not self._running.server.logging:
+            raise UsageError("this server was made with logging=False, so it must not send log messages")
+        emit(self._request, level, data, logger)
+
+    # --- asking the client ------------------------------------------------------------
+
+    async def elicit(self, message: str, form: type[F] | dict[str, Any], *, key: str | None = None) -> Elicited[F]:
+        """Have the user fill in a form (client/elicitation; 2025-06-18 and later).
+
+        In 2026-07-28 the request is answered with the question and this function unwinds by
+        `trio.Cancelled`; it runs again with the answer. So do nothing before that must not be
+        done twice, or do it in `once`.
+
+        Args:
+            message: what is asked and why, for people. Never ask for secrets in a form.
+            form: a class whose fields are strings, numbers, booleans, `Literal`s or enums of
+                strings, or lists of these two; or such a JSON Schema.
+            key: what the answer is kept under between rounds; the question itself, if not given.
+
+        Raises:
+            CapabilityMissing: the client did not declare that it can.
+            UsageError: the form has a field that no form may have, or this is no request from
+                which anything may be asked (2026-07-28: tools/call, prompts/get, resources/read).
+            InvalidResult, RequestFailed, RequestTimedOut, ConnectionEnded: it did not work out (legacy).
+        """
+        from trimcp.server.asking import ask
+        from trimcp.server.questions import Elicit
+
+        (answer,) = await ask(self, {key: Elicit(message, form)})
+        elicited: Elicited[F] = answer
+        return elicited
+
+    async def elicit_url(self, message: str, url: str, *, key: str | None = None) -> Elicited[None]:
+        """Have the user visit a web page, for what must not pass through the client (2025-11-25 and later).
+
+        The answer says whether the user agreed to go there, not what came of it. See `elicit`.
+        """
+        from trimcp.server.asking import ask
+        from trimcp.server.questions import ElicitUrl
+        from trimcp.server.sealed_state import digest_of
+
+        # The same in every round, and for every request another: it names the visit to both sides.
+        visit = digest_of([url, message, key, self._request.serial if self._request.revision.server_asks else 0])
+        (answer,) = await ask(self, {key: ElicitUrl(message, url, id=visit)})
+        elicited: Elicited[None] = answer
+        return elicited
+
+    async def sample(
+        self, messages: str | Sequence[str | SamplingMessage], *, key: str | None = None, **options: Any
+    ) -> Sampled:
+        """Have the client's model say something (client/sampling; deprecated in 2026-07-28).
+
+        Args:
+            messages: the conversation; a string is a message of the user's.
+            key: see `elicit`.
+            options: `max_tokens` (1024), `system_prompt`, `model_preferences`, `temperature`,
+                `stop_sequences`, `tools`, `tool_choice`, `include_context`, `metadata`:
+                see `trimcp.Sample`.
+
+        Raises: as `elicit`.
+        """
+        from trimcp.server.asking import ask
+        from trimcp.server.questions import Sample
+
+        (answer,) = await ask(self, {key: Sample(messages, **options)})
+        sampled: Sampled = answer
+        return sampled
+
+    async def roots(self, *, key: str | None = None) -> list[Root]:
+        """Ask for the places that the client lets the server work in (client/roots; deprecated in 2026-07-28).
+
+        Raises: as `elicit`.
+        """
+        from trimcp.server.asking import ask
+        from trimcp.server.questions import Roots
+
+        (answer,) = await ask(self, {key: Roots()})
+        roots: list[Root] = answer
+        return roots
+
+    async def ask(self, **questions: Question[Any]) -> dict[str, Any]:
+        """Ask several questions at once; in 2026-07-28 they go out in one round.
+
+            answers = await ctx.ask(
+                who=trimcp.Elicit("Who are you?", Person), where=trimcp.Roots()
+            )
+
+        Args:
+            questions: by name, which is also the key of the answer between rounds.
+
+        Returns:
+            The answers by name: what `elicit`, `sample` and `roots` return.
+
+        Raises: as `elicit`.
+        """
+        from trimcp.server.asking import ask
+
+        return dict(zip(questions, await ask(self, questions), strict=True))
+
+    async def once(self, key: str, step: Callable[[], Awaitable[T] | T]) -> T:
+        """Run a step, sync or async, and keep its result between the rounds of the request.
+
+        In 2026-07-28 a function that asks the client runs again for each answer; what must
+        not be done again goes in here. The result is a JSON value. In a legacy session, where
+        the function runs once, so does the step.
+
+        Nothing is stored on the server: a client that makes the whole request anew has the
+        step run anew.
+        """
+        from trimcp.server.asking import once
+
+        return await once(self, key, step)
 
     # --- the client -------------------------------------------------------------------
 

@@ -1,25 +1,31 @@
 """Pages of a list, and the cursors that lead from one to the next.
 
 server/utilities/pagination of every revision. A cursor names the last item of its page, so it
-stays good while items come and go; it is opaque to clients, and one that is not ours, or whose
-item is gone, is refused.
+stays good while other items come and go, and carries a MAC under a key of the server's: one that
+is of another server or another list, was tampered with, or whose item is gone, is refused.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import hmac
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import attrs
 
 from trimcp.errors import InvalidParams
+from trimcp.server.keys import Keys
 
 T = TypeVar("T")
 
-CURSOR_BYTES = 4096
+CURSOR_BYTES: Final = 16384
 """The longest cursor that is looked at."""
+MAC_BYTES: Final = 16
+PURPOSE: Final = b"trimcp cursor"
+"""What keys for cursors are derived for."""
 
 
 @attrs.frozen
@@ -30,36 +36,54 @@ class Page(Generic[T]):
     next_cursor: str | None
 
 
-def page_of(items: dict[str, T], cursor: str | None, size: int, *, kind: str) -> Page[T]:
-    """The page of `items` (by key, in their order) that a cursor leads to.
+class Pages:
+    """Cuts the lists of one server."""
 
-    Args:
-        items: all of them.
-        cursor: as it came from the client; None for the first page.
-        size: how many make a page.
-        kind: what is listed, so that a cursor of another list is refused.
+    def __init__(self, keys: Keys, size: int) -> None:
+        """
+        Args:
+            keys: the server's.
+            size: how many items make a page.
+        """
+        self._keys = keys.derive(PURPOSE)
+        self._size = size
 
-    Raises:
-        InvalidParams: the cursor is not one of this list, or its place is gone.
-    """
-    keys = list(items)
-    start = 0 if cursor is None else _after(keys, cursor, kind)
-    chosen = keys[start : start + size]
-    more = start + size < len(keys)
-    return Page([items[key] for key in chosen], _cursor(kind, chosen[-1]) if more and chosen else None)
+    def page(self, items: dict[str, T], cursor: str | None, *, kind: str) -> Page[T]:
+        """The page of `items` (by key, in their order) that a cursor leads to.
+
+        Args:
+            items: all of them.
+            cursor: as it came from the client; None for the first page.
+            kind: what is listed, so that a cursor of another list is refused.
+
+        Raises:
+            InvalidParams: the cursor is not one of this list, or its place is gone.
+        """
+        if cursor is None and len(items) <= self._size:
+            return Page(list(items.values()), None)
+        keys = list(items)
+        start = 0 if cursor is None else self._after(keys, cursor, kind)
+        chosen = keys[start : start + self._size]
+        more = start + self._size < len(keys)
+        return Page([items[key] for key in chosen], self._cursor(kind, chosen[-1]) if more and chosen else None)
+
+    def _cursor(self, kind: str, key: str) -> str:
+        place = key.encode()
+        return base64.urlsafe_b64encode(_mac(self._keys[0], kind, place) + place).decode()
+
+    def _after(self, keys: list[str], cursor: str, kind: str) -> int:
+        try:
+            if len(cursor) > CURSOR_BYTES:
+                raise ValueError
+            sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
+            mac, place = sealed[:MAC_BYTES], sealed[MAC_BYTES:]
+            if not any(hmac.compare_digest(mac, _mac(key, kind, place)) for key in self._keys):
+                raise ValueError
+            return keys.index(place.decode()) + 1
+        except (ValueError, binascii.Error):
+            problems = {"problems": ["invalid @ $.cursor"]}
+            raise InvalidParams("Invalid cursor: list again from the start", problems) from None
 
 
-def _cursor(kind: str, key: str) -> str:
-    return base64.urlsafe_b64encode(f"{kind}\0{key}".encode()).decode()
-
-
-def _after(keys: list[str], cursor: str, kind: str) -> int:
-    try:
-        if len(cursor) > CURSOR_BYTES:
-            raise ValueError
-        said, _, key = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode().partition("\0")
-        if said != kind:
-            raise ValueError
-        return keys.index(key) + 1
-    except (ValueError, binascii.Error):
-        raise InvalidParams("Invalid cursor: list again from the start", {"problems": ["invalid @ $.cursor"]}) from None
+def _mac(key: bytes, kind: str, place: bytes) -> bytes:
+    return hmac.new(key, kind.encode() + b"\0" + place, hashlib.sha256).digest()[:MAC_BYTES]

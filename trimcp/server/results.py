@@ -19,7 +19,7 @@ from trimcp.codec.validation import SchemaValidator, compile_schema
 from trimcp.errors import InvalidResult, UsageError
 from trimcp.server.media import Audio, File, Image
 from trimcp.server.schema import RESULT_PROPERTY, output_shape
-from trimcp.server.shapes.dump import NotJson, dump
+from trimcp.shapes.dump import NotJson, dump
 from trimcp.server.signature import MISSING
 from trimcp.types.fields import ABSENT
 
@@ -233,10 +233,8 @@ class ResultShaper:
     def _misfit(self, structured: Any) -> InvalidResult:
         annotation = self._annotation
         shown = annotation.__qualname__ if isinstance(annotation, type) else str(annotation)
-        return InvalidResult(
-            [
-                f"{self._owner} returned what its output schema (from the annotation {shown}) does not allow; "
-                f"return such a value, or change the annotation",
-                *self._validator.problems(structured),
-            ]
+        advice = (
+            f"{self._owner} returned what its output schema (from the annotation {shown}) does not allow; "
+            f"return such a value, or change the annotation"
         )
+        return InvalidResult([advice, *self._validator.problems(structured)])

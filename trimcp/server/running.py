@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from trimcp.codec.envelope import encode_notification
 from trimcp.observability import events, log
-from trimcp.protocol.lifecycle import Phase
 from trimcp.server.context import Context
 from trimcp.server.service import ServerService
+from trimcp.server.subscriptions import SubscriptionBus
 from trimcp.session.admission import Admission
 from trimcp.session.job import Jobs
 from trimcp.session.request import InboundRequest
@@ -23,6 +22,8 @@ from trimcp.transports.duplex import Duplex
 
 if TYPE_CHECKING:
     from trimcp.server.app import Server
+    from trimcp.server.registering import Kind
+    from trimcp.server.sealed_state import Sealer
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -40,6 +41,10 @@ class RunSnapshot:
     tool_threads: int
     """Threads that run sync tools, abandoned ones included."""
     jobs: int
+    listens: int
+    """SubscriptionBus: `subscriptions/listen` requests in flight."""
+    subscriptions: int
+    """SubscriptionBus: subscriptions to resources."""
     sessions: tuple[SessionSnapshot, ...]
 
     def __str__(self) -> str:
@@ -48,6 +53,7 @@ class RunSnapshot:
             f"├── admission  {self.places - self.places_free} of {self.places} places, {self.sessions_waiting} wait",
             f"├── tools  {self.tools}, {self.tool_threads} threads",
             f"├── jobs  {self.jobs}",
+            f"├── subscriptions  {self.listens} listens, {self.subscriptions} to resources",
             f"└── sessions  {len(self.sessions)}",
         ]
         for session in self.sessions:
@@ -66,8 +72,19 @@ class Running:
         self.jobs = Jobs(nursery, server.limits.server_requests)
         self.sessions: set[Session] = set()
         self.service = ServerService(self)
+        self.subscriptions = SubscriptionBus(server.limits, self.sessions, server.has)
+        self._sealer: Sealer | None = None
         self.draining = trio.Event()
         """Set when no further connection is to be accepted."""
+
+    @property
+    def sealer(self) -> Sealer:
+        """What seals the states of requests that ask the client; made when the first one does."""
+        if self._sealer is None:
+            from trimcp.server.sealed_state import PURPOSE, Sealer
+
+            self._sealer = Sealer(self.server.keys.derive(PURPOSE))
+        return self._sealer
 
     def context(self, request: InboundRequest) -> Context:
         """The context of a request."""
@@ -85,12 +102,13 @@ class Running:
         await session.run()
         return session
 
-    def tools_changed(self) -> None:
-        """Tell every session that the list of tools has changed: one notice, encoded once."""
-        frame = encode_notification("notifications/tools/list_changed", None)
-        for session in self.sessions:
-            if session.handshake.phase is Phase.READY:
-                session.writer.post_latest("notifications/tools/list_changed", frame)
+    def changed(self, kind: Kind) -> None:
+        """Tell every client that wants to know that the list of `tools`, `resources` or `prompts` has changed."""
+        self.subscriptions.changed(kind)
+
+    def resource_updated(self, uri: str) -> None:
+        """Tell every client that subscribed to it that a resource has changed."""
+        self.subscriptions.resource_updated(uri)
 
     async def drain(self, deadline: float) -> DrainReport:
         """Drain every session at once, then end it."""
@@ -118,6 +136,8 @@ class Running:
             tools=len(self.server.tools),
             tool_threads=self.server.tools.threads_in_use,
             jobs=len(self.jobs),
+            listens=self.subscriptions.listens,
+            subscriptions=self.subscriptions.watched,
             sessions=tuple(s.snapshot() for s in sorted(self.sessions, key=lambda s: s.number)),
         )
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import attrs
 
-from trimcp.server.shapes.builder import ShapeBuilder
-from trimcp.server.shapes.classes import implied_optional
-from trimcp.server.shapes.constraints import JsonSchema
-from trimcp.server.shapes.scalars import as_int
-from trimcp.server.shapes.shape import NO_DEFAULT
+from trimcp.shapes.builder import ShapeBuilder
+from trimcp.shapes.classes import implied_optional
+from trimcp.shapes.constraints import JsonSchema
+from trimcp.shapes.scalars import as_int
+from trimcp.shapes.shape import NO_DEFAULT
 from trimcp.server.signature import MISSING, ToolSignature
 
 __all__ = ["InputShape", "JsonSchema", "OutputShape", "input_shape", "output_shape"]

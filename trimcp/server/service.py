@@ -5,7 +5,7 @@ Routes are compiled once for each revision, when the first peer speaks it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from trimcp.codec.revisions import codec_for
@@ -13,6 +13,7 @@ from trimcp.errors import RequestFailed
 from trimcp.observability import events, log
 from trimcp.protocol.lifecycle import Step
 from trimcp.protocol.profile import ClientProfile
+from trimcp.server.logging import set_level
 from trimcp.server.middleware import Handle, wrap
 from trimcp.session.request import InboundRequest
 from trimcp.session.service import Route, Service, never, pong
@@ -57,26 +58,49 @@ class ServerService(Service):
             "ping": pong,
             "server/discover": self._discover,
         }
+        if self._server.logging:
+            at_once["logging/setLevel"] = set_level
         tools = self._server.tools
         if self._server.has_tools:
             handlers["tools/list"] = tools.list
             handlers["tools/call"] = tools.caller(self._running.context)
+        bus = self._running.subscriptions
+        if self._server.has("resources"):
+            handlers["resources/subscribe"] = bus.subscribe
+            handlers["resources/unsubscribe"] = bus.unsubscribe
+        hold = {"subscriptions/listen": bus.listen}
         codec = codec_for(revision)
         stamp = self._stamp() if revision.result_type else None
         routes: dict[str, Route] = {}
         for name, method in methods_of(revision, "client").items():
-            if method.kind != "request" or (name not in handlers and name not in at_once):
+            if method.kind != "request" or not (name in handlers or name in at_once or name in hold):
                 continue
             encode = codec.result_encoder(name)
             handle = handlers.get(name, never)
+            if method.asks and not revision.server_asks:
+                handle = self._checking_state(handle)
             routes[name] = Route(
                 method=method,
                 decode=codec.params_decoder(name),
                 handle=wrap(handle, self._server.layers, self._running.context),
                 encode=encode if stamp is None else _stamped(encode, stamp),
                 at_once=at_once.get(name),
+                hold=hold.get(name),
             )
         return routes
+
+    def _checking_state(self, handle: Handle) -> Handle:
+        """The handler behind a check of the state that a request brings, whether it is needed or not."""
+        context = self._running.context
+
+        def checked(request: InboundRequest, params: Any) -> Awaitable[Any]:
+            if request.params is not None and "requestState" in request.params:
+                from trimcp.server.asking import rounds_of
+
+                rounds_of(context(request))
+            return handle(request, params)
+
+        return checked
 
     def _stamp(self) -> dict[str, Any]:
         """What every modern result says of the server (basic/index, "Per-response protocol fields")."""
@@ -86,10 +110,10 @@ class ServerService(Service):
     # --- who we are -------------------------------------------------------------------
 
     def _capabilities(self, revision: Revision) -> ServerCapabilities:
-        # In the modern era changes are told on the stream of a subscriptions/listen, so
-        # listChanged is declared only where that is answered.
-        tells = revision.era is Era.LEGACY
-        return ServerCapabilities(tools=ToolsCapability(list_changed=tells or None) if self._server.has_tools else None)
+        return ServerCapabilities(
+            logging={} if self._server.logging else None,
+            tools=ToolsCapability(list_changed=True) if self._server.has_tools else None,
+        )
 
     def _initialize(self, request: InboundRequest, params: InitializeRequestParams) -> InitializeResult:
         session = request.session
@@ -133,6 +157,7 @@ class ServerService(Service):
     def ended(self, session: Session) -> None:
         """See `Service`."""
         self._running.sessions.discard(session)
+        self._running.subscriptions.ended(session)
 
 
 def _stamped(encode: Callable[[Any], dict[str, Any]], stamp: dict[str, Any]) -> Callable[[Any], dict[str, Any]]:

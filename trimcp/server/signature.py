@@ -18,8 +18,8 @@ from typing import Any, Final
 import attrs
 
 from trimcp.errors import UsageError
-from trimcp.server.docstrings import read_docstring
-from trimcp.server.hints import function_hints
+from trimcp.shapes.docstrings import read_docstring
+from trimcp.shapes.hints import function_hints
 
 
 class _Missing:

@@ -18,6 +18,7 @@ from trimcp.observability import events, log
 from trimcp.server.arguments import ArgumentBinder, InvalidArguments
 from trimcp.server.context import Context
 from trimcp.server.dependencies import Injection
+from trimcp.server.requirements import NEEDS, Requirement, check
 from trimcp.server.results import ResultShaper
 from trimcp.server.signature import ToolSignature
 from trimcp.session.request import InboundRequest
@@ -37,6 +38,8 @@ class ToolOptions:
     icons: Sequence[Icon] | None = None
     meta: dict[str, Any] | None = None
     input_schema: dict[str, Any] | None = None
+    requires: Sequence[Requirement] = ()
+    """What the client must have declared; checked before the function runs."""
     timeout: float | None = None
     """Seconds that one call may take, from its start, waiting for its turn included."""
     limit: int | None = None
@@ -63,6 +66,9 @@ class ToolFunction:
             raise UsageError(f"the timeout of the tool {signature.name} must be more than 0 seconds")
         if options.limit is not None and options.limit < 1:
             raise UsageError(f"the limit of the tool {signature.name} must be at least 1")
+        unknown = [requirement for requirement in options.requires if requirement not in NEEDS]
+        if unknown:
+            raise UsageError(f"a tool cannot require {', '.join(unknown)}; there are {', '.join(NEEDS)}")
         self.name = signature.name
         self.function = signature.function
         self._binder = ArgumentBinder(signature, schema=options.input_schema)
@@ -71,6 +77,7 @@ class ToolFunction:
         self._is_async = signature.is_async
         self._threads = threads
         self._show_errors = show_errors
+        self._requires = tuple(options.requires)
         self._timeout = options.timeout
         self._places = None if options.limit is None else trio.Semaphore(options.limit)
         self.definition = Tool(
@@ -92,6 +99,8 @@ class ToolFunction:
         Raises:
             RequestFailed: the function raised one, to be answered as a protocol error.
         """
+        for requirement in self._requires:
+            check(request, requirement)
         try:
             kwargs = self._binder.bind(arguments)
         except InvalidArguments as exc:

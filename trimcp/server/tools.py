@@ -14,10 +14,9 @@ import trio
 from trimcp.errors import InvalidParams, UsageError
 from trimcp.server.context import Context
 from trimcp.server.dependencies import Providers
-from trimcp.server.pagination import page_of
+from trimcp.server.pagination import Pages
 from trimcp.server.signature import inspect_function
 from trimcp.server.tool import ToolFunction, ToolOptions
-from trimcp.session.limits import Limits
 from trimcp.session.request import InboundRequest
 from trimcp.types.pagination import PaginatedRequestParams
 from trimcp.types.tools import CallToolRequestParams, ListToolsResult, Tool
@@ -30,11 +29,13 @@ NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY
 class Tools:
     """The tools of one server."""
 
-    def __init__(self, limits: Limits, providers: Providers, *, show_errors: bool) -> None:
-        self._limits = limits
+    def __init__(
+        self, providers: Providers, threads: trio.CapacityLimiter, pages: Pages, *, show_errors: bool
+    ) -> None:
         self._providers = providers
         self._show_errors = show_errors
-        self._threads = trio.CapacityLimiter(limits.tool_threads)
+        self._threads = threads
+        self._pages = pages
         self._tools: dict[str, ToolFunction] = {}
         self._definitions: dict[str, Tool] = {}
 
@@ -76,12 +77,12 @@ class Tools:
 
     @property
     def threads_in_use(self) -> int:
-        """Threads that run sync tools now, abandoned ones included."""
+        """Threads that run sync functions now, abandoned ones included."""
         return self._threads.borrowed_tokens
 
     async def list(self, request: InboundRequest, params: PaginatedRequestParams) -> ListToolsResult:
         """Answer `tools/list`: in the order of declaration."""
-        page = page_of(self._definitions, params.cursor, self._limits.page, kind="tools")
+        page = self._pages.page(self._definitions, params.cursor, kind="tools")
         return ListToolsResult(tools=list(page.items), next_cursor=page.next_cursor)
 
     def caller(

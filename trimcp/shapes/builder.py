@@ -18,14 +18,14 @@ import orjson
 
 from trimcp.codec.validation import SchemaValidator, compile_schema
 from trimcp.errors import UsageError
-from trimcp.server.hints import alias_value
-from trimcp.server.shapes import classes, foreign
-from trimcp.server.shapes.constraints import constrained, read_metadata
-from trimcp.server.shapes.containers import container_shape
-from trimcp.server.shapes.dump import NotJson, dump
-from trimcp.server.shapes.scalars import enum_shape, literal_shape, scalar_shape
-from trimcp.server.shapes.shape import ANY_KIND, NO_DEFAULT, Shape
-from trimcp.server.shapes.unions import union_shape
+from trimcp.shapes import classes, foreign
+from trimcp.shapes.constraints import constrained, read_metadata
+from trimcp.shapes.containers import container_shape
+from trimcp.shapes.dump import NotJson, dump
+from trimcp.shapes.hints import alias_value
+from trimcp.shapes.scalars import enum_shape, literal_shape, scalar_shape
+from trimcp.shapes.shape import ANY_KIND, NO_DEFAULT, Shape
+from trimcp.shapes.unions import union_shape
 
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _QUALIFIERS: Final = frozenset({"Final", "ClassVar", "Required", "NotRequired", "ReadOnly"})

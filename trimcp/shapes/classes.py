@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from trimcp.server.docstrings import read_docstring
-from trimcp.server.hints import class_hints
-from trimcp.server.shapes.shape import LOAD_ERRORS, NO_DEFAULT, Shape, located
+from trimcp.shapes.docstrings import read_docstring
+from trimcp.shapes.hints import class_hints
+from trimcp.shapes.shape import LOAD_ERRORS, NO_DEFAULT, Shape, located
 
 if TYPE_CHECKING:
-    from trimcp.server.shapes.builder import ShapeBuilder
+    from trimcp.shapes.builder import ShapeBuilder
 
 OBJECT: Final = frozenset({"object"})
 _FACTORY: Final = cast(type, attrs.Factory)  # its stubs make it a function
@@ -214,5 +214,6 @@ def substitute(annotation: Any, known: dict[Any, Any]) -> Any:
     if parameters := getattr(annotation, "__parameters__", ()):
         if isinstance(annotation, type) and typing.get_origin(annotation) is None:
             return annotation  # a generic class without brackets
-        return annotation[tuple(known.get(parameter, parameter) for parameter in parameters)]
+        arguments = tuple(known.get(parameter, parameter) for parameter in parameters)
+        return cast(Any, annotation)[arguments]
     return annotation

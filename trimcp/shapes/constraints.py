@@ -14,7 +14,7 @@ from typing import Any, Final, final
 
 import attrs
 
-from trimcp.server.shapes.shape import LOAD_ERRORS, LoadFailed, Shape
+from trimcp.shapes.shape import LOAD_ERRORS, LoadFailed, Shape
 
 _NUMERIC: Final = {
     "ge": ("minimum", ">=", lambda value, bound: value >= bound),

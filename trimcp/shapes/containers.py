@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from trimcp.errors import UsageError
-from trimcp.server.shapes.shape import LOAD_ERRORS, LoadFailed, Shape, located
+from trimcp.shapes.shape import LOAD_ERRORS, LoadFailed, Shape, located
 
 if TYPE_CHECKING:
-    from trimcp.server.shapes.builder import ShapeBuilder
+    from trimcp.shapes.builder import ShapeBuilder
 
 _ARRAY: Final = frozenset({"array"})
 _OBJECT: Final = frozenset({"object"})
@@ -71,7 +71,7 @@ def _list_loader(load: Callable[[Any], Any] | None, cls: type | None) -> Callabl
         items: list[Any] = []
         try:
             for value in values:
-                items.append(load(value))
+                items.append(load(value))  # noqa: PERF401 - its length says which one failed
         except LOAD_ERRORS as error:
             raise located(error, len(items)) from None
         return items if cls is None else cls(items)

@@ -14,13 +14,14 @@ import decimal
 import functools
 import pathlib
 import sys
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import attrs
 import orjson
 
-from trimcp.server.shapes.scalars import dump_duration
+from trimcp.shapes.scalars import dump_duration
 
 # orjson's own way with dataclasses reads `__dict__`: it misses defaults that live on the class.
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
@@ -84,7 +85,7 @@ _CONVERSIONS: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
     # Subclasses that orjson passes on, as the JSON type that they extend.
     (float, float.__float__),
     (Mapping, dict),
-    (Sequence | Set, list),
+    (Sequence | AbstractSet, list),
 )
 
 

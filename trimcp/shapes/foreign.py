@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from trimcp.errors import UsageError
-from trimcp.server.shapes.shape import ANY_KIND, LoadFailed, Shape
+from trimcp.shapes.shape import ANY_KIND, LoadFailed, Shape
 
 if TYPE_CHECKING:
-    from trimcp.server.shapes.builder import ShapeBuilder
+    from trimcp.shapes.builder import ShapeBuilder
 
 _REF: Final = "#/$defs/{name}"
 

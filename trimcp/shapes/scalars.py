@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from trimcp.errors import UsageError
-from trimcp.server.shapes.shape import ANY_KIND, LOAD_ERRORS, Shape, expected
+from trimcp.shapes.shape import ANY_KIND, LOAD_ERRORS, Shape, expected
 
 _STRING: Final = frozenset({"string"})
 _DURATION: Final = re.compile(
@@ -145,20 +145,21 @@ def literal_shape(options: tuple[Any, ...], where: str) -> Shape:
     Raises:
         UsageError: a constant that JSON cannot write.
     """
-    members: dict[Any, Any] = {}
+    members: dict[tuple[bool, Any], Any] = {}  # Python holds 1 and True for equal, JSON does not
     for option in options:
         value = option.value if isinstance(option, enum.Enum) else option
         if not isinstance(value, str | int | float | None) or isinstance(value, enum.Enum):
             raise UsageError(f"{where}: the constant {option!r} has no JSON form; use strings, numbers or None")
-        members[value] = option
+        members[isinstance(value, bool), value] = option
     if not members:
         raise UsageError(f"{where}: an enumeration without members takes no value")
     plain = all(type(option) is str or option is None or isinstance(option, bool) for option in options)
-    kinds = frozenset(kind for value in members for kind in _kinds_of(value))
-    schema: dict[str, Any] = {"enum": list(members)}
-    if len(types := sorted({_type_of(value) for value in members})) == 1:
+    values = [value for _, value in members]
+    kinds = frozenset(kind for value in values for kind in _kinds_of(value))
+    schema: dict[str, Any] = {"enum": values}
+    if len(types := sorted({_type_of(value) for value in values})) == 1:
         schema = {"type": types[0], **schema}
-    return Shape(schema, None if plain else members.__getitem__, kinds)
+    return Shape(schema, None if plain else lambda value: members[isinstance(value, bool), value], kinds)
 
 
 def _type_of(value: Any) -> str:

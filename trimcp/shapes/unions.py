@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from trimcp.server.shapes.shape import LOAD_ERRORS, Shape, located
+from trimcp.shapes.shape import LOAD_ERRORS, Shape, located
 
 if TYPE_CHECKING:
-    from trimcp.server.shapes.builder import ShapeBuilder
+    from trimcp.shapes.builder import ShapeBuilder
 
 _KINDS_OF: Final[dict[type, frozenset[str]]] = {
     type(None): frozenset({"null"}),
@@ -35,7 +35,7 @@ def union_shape(members: tuple[Any, ...], where: str, build: ShapeBuilder) -> Sh
         for cls, kinds in _KINDS_OF.items():
             candidates = [shape for shape in shapes if not shape.kinds.isdisjoint(kinds)]
             if cls in (int, float):
-                candidates.sort(key=lambda shape: ("number" in shape.kinds) is (cls is int))  # noqa: B023 - used at once
+                candidates.sort(key=lambda shape: ("number" in shape.kinds) is (cls is int))
             table[cls] = _choose(candidates, build)
 
     def load(value: Any) -> Any:

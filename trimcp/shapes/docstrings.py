@@ -2,7 +2,7 @@
 
 Reads the three usual styles (Google, NumPy, reST) for the parameters, and gives back the
 docstring without that section, as the model is to read it. `signature` and
-`shapes.classes` call it.
+`classes` call it.
 """
 
 from __future__ import annotations
