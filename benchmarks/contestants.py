@@ -12,6 +12,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +48,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--also", metavar="NAME=COMMAND", action="append", default=[], help="measure one more program with a tool `add`"
     )
+
+
+@contextmanager
+def with_bytecode() -> Iterator[dict[str, str]]:
+    """An environment in which Python keeps the bytecode of what it imports, as it does for what is installed.
+
+    It is kept in a folder of its own, so nothing is left in the checkout; the first start of a
+    program fills it, and must not be counted.
+    """
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        yield {**env, "PYTHONPYCACHEPREFIX": folder}
 
 
 def contestants(options: argparse.Namespace) -> list[Contestant]:

@@ -67,9 +67,9 @@ class Feed(Duplex):
         return "feed"
 
 
-def adder() -> trimcp.Server:
+def adder(*, limits: trimcp.Limits | None = None) -> trimcp.Server:
     """The server that is measured."""
-    server = trimcp.Server("add")
+    server = trimcp.Server("add", limits=limits)
 
     @server.tool
     async def add(a: int, b: int) -> int:

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
 import orjson
 
 from benchmarks.messages import INITIALIZED, Era, call_template, failure_of, opening
@@ -24,29 +23,6 @@ PATIENCE = 30.0
 
 class Unusable(Exception):
     """The program does not do what is measured."""
-
-
-@attrs.frozen
-class Figures:
-    """What one measurement of one program gave."""
-
-    start: float
-    """Seconds from its start to its first answer."""
-    first_call: float
-    """Seconds from its start to the answer of the first call of the tool."""
-    serial: float
-    """Calls a second, one at a time."""
-    pipelined: float
-    """Calls a second with a window of them in flight."""
-    p50: float
-    """Milliseconds from a call to its answer, pipelined."""
-    p99: float
-    cpu: float
-    """Microseconds of processor time that the program spent on a pipelined call; noise matters less to it."""
-    serial_cpu: float
-    """The same for a serial one."""
-    rss: float
-    """MiB of memory that the program holds afterwards."""
 
 
 class Program:
@@ -60,7 +36,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
-            env=None if env is None else {**os.environ, **env},
+            env=env,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -86,18 +62,27 @@ class Program:
         self._write(b"%b%d%b" % (self._before, self._id, self._after))
         self._answer(self._id)
 
-    def serial(self, seconds: float) -> tuple[float, float]:
-        """Calls a second one after another, and microseconds of processor time for each."""
+    def serial(self, seconds: float) -> dict[str, float]:
+        """Load it with one call after another.
+
+        Returns:
+            `serial` calls a second, and `serial_cpu`, microseconds of its processor time for each.
+        """
         count = 0
         cpu, began = self.cpu_seconds(), time.perf_counter()
         end = began + seconds
         while (now := time.perf_counter()) < end:
             self.call()
             count += 1
-        return count / (now - began), (self.cpu_seconds() - cpu) / count * 1e6
+        return {"serial": count / (now - began), "serial_cpu": (self.cpu_seconds() - cpu) / count * 1e6}
 
-    def pipelined(self, seconds: float, window: int) -> tuple[float, float, list[float]]:
-        """Calls a second with `window` in flight, microseconds of processor time and seconds of latency for each."""
+    def pipelined(self, seconds: float, window: int) -> dict[str, float]:
+        """Load it with a window of calls in flight, filled up as answers come.
+
+        Returns:
+            `pipelined` calls a second; `cpu`, microseconds of its processor time for each; `p50` and
+            `p99`, milliseconds from a call to its answer.
+        """
         before, after, loads, clock = self._before, self._after, orjson.loads, time.perf_counter
         sent: dict[int, float] = {}
         latencies: list[float] = []
@@ -126,11 +111,17 @@ class Program:
             if now >= end:
                 break
         elapsed, used = now - began, self.cpu_seconds() - cpu
-        count = len(latencies)
         while sent:
             for line in self._lines():
                 sent.pop(loads(line).get("id"), None)
-        return count / elapsed, used / count * 1e6, latencies
+        count = len(latencies)
+        latencies.sort()
+        return {
+            "pipelined": count / elapsed,
+            "cpu": used / count * 1e6,
+            "p50": latencies[count // 2] * 1e3,
+            "p99": latencies[count * 99 // 100] * 1e3,
+        }
 
     def cpu_seconds(self) -> float:
         """Processor time of all threads so far, to the nanosecond where the system tells it."""
@@ -182,34 +173,3 @@ class Program:
                     if failure := failure_of(message):
                         raise Unusable(failure)
                     return message
-
-
-def measure(command: Sequence[str], era: Era, *, tool: str, seconds: float, window: int) -> Figures:
-    """Start a program, load it in both ways, end it.
-
-    Raises:
-        Unusable: it does not answer as it should.
-    """
-    program = Program(command, era, tool=tool)
-    try:
-        start = program.open()
-        program.call()
-        first_call = time.perf_counter() - program.began
-        for _ in range(200):
-            program.call()
-        serial, serial_cpu = program.serial(seconds)
-        pipelined, cpu, latencies = program.pipelined(seconds, window)
-        latencies.sort()
-        return Figures(
-            start=start,
-            first_call=first_call,
-            serial=serial,
-            pipelined=pipelined,
-            p50=latencies[len(latencies) // 2] * 1e3,
-            p99=latencies[len(latencies) * 99 // 100] * 1e3,
-            cpu=cpu,
-            serial_cpu=serial_cpu,
-            rss=program.rss(),
-        )
-    finally:
-        program.close()

@@ -6,9 +6,12 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
+
+Found = dict[str, dict[str, list[float]]]
+"""By name and by figure, the values of all rounds."""
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
@@ -16,23 +19,10 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
-def interleaved(
-    names: Sequence[str], rounds: int, measure: Callable[[str], Mapping[str, float]]
-) -> dict[str, dict[str, list[float]]]:
-    """Measure all in turns, `rounds` times, each round beginning with another one.
-
-    Returns:
-        By name and by figure, the values of all rounds.
-    """
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in names}
-    for number in range(rounds):
-        for index in range(len(names)):
-            name = names[(index + number) % len(names)]
-            for figure, value in measure(name).items():
-                found[name].setdefault(figure, []).append(value)
-            print(f"\rround {number + 1} of {rounds}: {name:20}", end="", file=sys.stderr, flush=True)
-    print("\r" + " " * 50 + "\r", end="", file=sys.stderr, flush=True)
-    return found
+def progress(text: str) -> None:
+    """Show on stderr how far a measurement is; with no text, nothing any more."""
+    if sys.stderr.isatty():
+        print(f"\r{text:70}\r", end="", file=sys.stderr, flush=True)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trimcp.client.client import Client, Timeouts
     from trimcp.client.connect import connect
-    from trimcp.client.results import ToolResult
+    from trimcp.client.results import ResourceResult, ToolResult
     from trimcp.errors import (
+        CapabilityMissing,
         ConnectionClosed,
         ConnectionEnded,
         ConnectionLost,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         InvalidResult,
         RequestFailed,
         RequestTimedOut,
+        ResourceNotFound,
         ServerExited,
         SessionFailed,
         ToolError,
@@ -35,9 +37,11 @@ if TYPE_CHECKING:
     )
     from trimcp.protocol.cancelling import CancelReason
     from trimcp.server.app import Server
+    from trimcp.server.caching import CacheHint, Caching
     from trimcp.server.context import Context
-    from trimcp.server.media import Audio, Image
+    from trimcp.server.media import Audio, File, Image
     from trimcp.server.middleware import Proceed
+    from trimcp.server.questions import Elicit, Elicited, ElicitUrl, Roots, Sample, Sampled
     from trimcp.session.limits import Limits
     from trimcp.session.session import DrainReport
 
@@ -45,13 +49,20 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Audio": "server.media",
+    "CacheHint": "server.caching",
+    "Caching": "server.caching",
     "CancelReason": "protocol.cancelling",
+    "CapabilityMissing": "errors",
     "Client": "client.client",
     "ConnectionClosed": "errors",
     "ConnectionEnded": "errors",
     "ConnectionLost": "errors",
     "Context": "server.context",
     "DrainReport": "session.session",
+    "Elicit": "server.questions",
+    "ElicitUrl": "server.questions",
+    "Elicited": "server.questions",
+    "File": "server.media",
     "Image": "server.media",
     "InvalidParams": "errors",
     "InvalidPayload": "errors",
@@ -60,6 +71,11 @@ _PLACES = {
     "Proceed": "server.middleware",
     "RequestFailed": "errors",
     "RequestTimedOut": "errors",
+    "ResourceNotFound": "errors",
+    "ResourceResult": "client.results",
+    "Roots": "server.questions",
+    "Sample": "server.questions",
+    "Sampled": "server.questions",
     "Server": "server.app",
     "ServerExited": "errors",
     "SessionFailed": "errors",
@@ -75,13 +91,20 @@ _PLACES = {
 
 __all__ = [
     "Audio",
+    "CacheHint",
+    "Caching",
     "CancelReason",
+    "CapabilityMissing",
     "Client",
     "ConnectionClosed",
     "ConnectionEnded",
     "ConnectionLost",
     "Context",
     "DrainReport",
+    "Elicit",
+    "ElicitUrl",
+    "Elicited",
+    "File",
     "Image",
     "InvalidParams",
     "InvalidPayload",
@@ -90,6 +113,11 @@ __all__ = [
     "Proceed",
     "RequestFailed",
     "RequestTimedOut",
+    "ResourceNotFound",
+    "ResourceResult",
+    "Roots",
+    "Sample",
+    "Sampled",
     "Server",
     "ServerExited",
     "SessionFailed",

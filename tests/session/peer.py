@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -223,9 +223,9 @@ class Logged:
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
+def logged(monkeypatch: pytest.MonkeyPatch) -> Logged:
     """Take down what is logged, from `debug` on."""
     kept = Logged()
     monkeypatch.setattr(log, "_threshold", 10)
     monkeypatch.setattr(log, "_emit", lambda level, event, keys: kept.lines.append((level, event, keys)))
-    yield kept
+    return kept

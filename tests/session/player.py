@@ -57,7 +57,9 @@ class Made:
 class Drained:
     """One drain of one session: how many requests were in flight, and what is said of them."""
 
-    in_flight: int
+    peer: Peer
+    in_flight: list[Any]
+    """The ids of the requests when it began."""
     report: trimcp.DrainReport
     written: bool
     """Whether all that was to be written could be."""
@@ -101,8 +103,9 @@ class Player:
                     nursery.start_soon(self._connect, peer)
                     await peer.ready.wait()
                     self._introduce(running, peer)
-                for step in self.script.steps:
-                    await self._take(step, nursery)
+                async with trio.open_nursery() as calling:
+                    for step in self.script.steps:
+                        await self._take(step, calling if self.script.is_peaceful else nursery)
                 for peer in self.peers:
                     peer.near.resume()
                     peer.leave.set()
@@ -190,9 +193,9 @@ class Player:
     async def _drain(self, peer: Peer, deadline: float) -> None:
         session = peer.server_side
         assert session is not None
-        in_flight = len(session.router.inbound)
+        in_flight = [request.id for request in session.router.inbound]
         report = await session.drain(deadline)
-        self.drains.append(Drained(in_flight, report, written=not peer.far.writes_failed))
+        self.drains.append(Drained(peer, in_flight, report, written=not peer.far.writes_failed))
 
     async def _fault(self, peer: Peer, kind: str) -> None:
         assert peer.client is not None

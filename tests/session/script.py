@@ -139,6 +139,11 @@ class Script:
     version: str
     steps: list[Step]
 
+    @property
+    def is_peaceful(self) -> bool:
+        """Whether nothing goes wrong in it: everybody then stays until all calls have returned."""
+        return not any(isinstance(step, Fault | Garbage | Drain) for step in self.steps)
+
 
 _clients = st.integers(0, CLIENTS - 1)
 _calls = st.builds(

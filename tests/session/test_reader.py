@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from trio.testing import MockClock
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
 from tests.session.peer import ALL, ERAS, LEGACY, MODERN, Logged, Peer, cancelled, notification, result, served
@@ -96,8 +97,6 @@ async def test_what_is_wrong_but_has_an_id_is_answered_by_it(
 async def test_a_broken_message_with_the_id_of_a_request_in_flight_does_not_settle_that_one(
     autojump_clock: MockClock,
 ) -> None:
-    import trio
-
     server = trimcp.Server("test")
     go = trio.Event()
 
@@ -144,11 +143,12 @@ async def test_of_a_duplicate_key_the_last_value_counts(version: str, autojump_c
 
 
 @pytest.mark.parametrize("version", ERAS)
-async def test_an_integer_beyond_64_bits_is_no_integer_argument(version: str, autojump_clock: MockClock) -> None:
+async def test_an_integer_beyond_64_bits_harms_its_own_call_alone(version: str, autojump_clock: MockClock) -> None:
     async with served(make_server(), version) as peer:
         answer = await peer.ask(peer.call(1, "double", {"a": 10**40}))
         assert answer["id"] == 1
-        assert "error" in answer or answer["result"]["isError"] or "e+40" in answer["result"]["content"][0]["text"]
+        # It becomes a float on its way in, and what the tool makes of that cannot be written.
+        assert answer["result"]["isError"] is True
         assert await alive(peer)
 
 
@@ -216,8 +216,6 @@ async def test_errors_for_garbage_do_not_pass_the_bound_of_what_waits_to_leave(a
         assert peer.session is not None
         for _ in range(4):
             peer.duplex.try_send(b"1\n" * 32_000)
-            from trio.testing import wait_all_tasks_blocked
-
             await wait_all_tasks_blocked()
             assert peer.session.writer.waiting_bytes < 2 * 65536 + 3 * 10_000
 

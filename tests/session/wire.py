@@ -24,7 +24,8 @@ class Line:
     direction: Direction
     message: Any
     alone: bool
-    """Whether nothing waited to leave when it passed: what follows was not posted before it."""
+    """Whether nothing waited to leave when it passed, and nothing was read with it that might be
+    answered first: so what follows was not posted before it."""
 
 
 class WatchedDuplex(Duplex):
@@ -109,18 +110,18 @@ class WatchedDuplex(Duplex):
         return [*frames[:left], half[: len(half) // 2] or b"{"]
 
     def _read(self, frames: Sequence[Frame]) -> Sequence[Frame]:
-        for frame in frames:
+        for number, frame in enumerate(frames):
             if isinstance(frame, bytes):
-                self._note("in", frame)
+                self._note("in", frame, is_first=number == 0)
         return frames
 
-    def _note(self, direction: Direction, frame: bytes) -> None:
+    def _note(self, direction: Direction, frame: bytes, *, is_first: bool) -> None:
         try:
             value = json.loads(frame)
         except ValueError:
             assert direction == "in", f"no JSON was written: {frame!r}"
             return
-        alone = not self._sending and self.waiting_bytes() == 0
+        alone = is_first and not self._sending and self.waiting_bytes() == 0
         for message in value if isinstance(value, list) else [value]:
             if isinstance(message, dict):
                 self.lines.append(Line(direction, message, alone))
@@ -128,7 +129,7 @@ class WatchedDuplex(Duplex):
     def _written(self, data: bytes) -> None:
         *whole, self._unfinished = (self._unfinished + data).split(b"\n")
         for frame in whole:
-            self._note("out", frame)
+            self._note("out", frame, is_first=False)
 
     def try_send(self, data: bytes) -> int:
         sent = self._inner.try_send(data)

@@ -43,7 +43,7 @@ async def test_a_transport_passes_the_kit_and_leaves_no_descriptor(name: str, me
     before = open_descriptors()
     await check_duplex(media[name])
     with trio.fail_after(5):
-        while open_descriptors() > before:  # noqa: ASYNC110
+        while open_descriptors() > before:
             await trio.sleep(0.001)  # a thread that was left behind closes what it used when it ends
 
 

@@ -159,7 +159,7 @@ async def test_an_exit_is_noticed_though_a_grandchild_holds_the_pipes() -> None:
             await server.receive()
         assert is_alive(grandchild)
     with trio.fail_after(5):
-        while is_alive(grandchild):  # noqa: ASYNC110
+        while is_alive(grandchild):
             await trio.sleep(0.001)
 
 
@@ -184,7 +184,7 @@ async def test_a_stubborn_process_that_a_server_left_behind_is_killed() -> None:
             (frame,) = await server.receive()
             assert isinstance(frame, bytes)
         assert server.returncode == 0
-        while is_alive(int(frame)):  # noqa: ASYNC110
+        while is_alive(int(frame)):
             await trio.sleep(0.001)
 
 
@@ -257,7 +257,7 @@ async def test_a_stubborn_server_and_its_stubborn_child_are_killed() -> None:
             assert isinstance(frames[0], bytes)
             grandchild = int(frames[0])
         assert server.returncode == -signal.SIGKILL
-        while is_alive(grandchild):  # noqa: ASYNC110
+        while is_alive(grandchild):
             await trio.sleep(0.001)
         assert open_descriptors() <= before
 

@@ -45,23 +45,14 @@ class Work(Protocol):
 
 
 @types.coroutine
-def _drive(
-    work: Coroutine[Any, Any, None],
-    run: Callable[..., Any],
-    on_first_wait: Callable[[], None],
-) -> Generator[Any, Any, None]:
-    """Run a coroutine as `await work` would, in a context of its own, and tell when it first waits.
+def _carry_on(work: Coroutine[Any, Any, None], run: Callable[..., Any], trap: Any) -> Generator[Any, Any, None]:
+    """Go on with a coroutine that has begun to wait, as `await work` would, in a context of its own.
 
     What it yields to Trio is handed up, what Trio answers is handed down; Trio cannot tell the
     difference, and the current task is the member's.
     """
     send: Callable[[Any], Any] = work.send
     throw: Callable[[Any], Any] = work.throw
-    try:
-        trap = run(send, None)
-    except StopIteration:
-        return
-    on_first_wait()
     while True:
         try:
             answer = yield trap
@@ -155,8 +146,15 @@ class Crew:
                 work = queue.popleft()
                 work.scope = scope
                 done += 1
+                coroutine, run = work.run(), copy().run
                 try:
-                    await _drive(work.run(), copy().run, self._on_first_wait)
+                    # The first step is taken here, since most work needs no other.
+                    trap = run(coroutine.send, None)
+                except StopIteration:
+                    pass
+                else:
+                    self._on_first_wait()
+                    await _carry_on(coroutine, run, trap)
                 finally:
                     used_up = work.ended()
                     work.scope = None

@@ -8,27 +8,46 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from trimcp.errors import TrimcpError
+import trimcp
+from trimcp.errors import TrimcpError, UsageError
 
+EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process.
 
+    Exits with what the command returns; 2 for a mistake in how it was called, 1 where it failed
+    otherwise, 130 after Ctrl-C.
+
     Args:
         arguments: those of the process, if not given.
     """
     options = _parser().parse_args(arguments)
+    code = EXIT_FAILED
     try:
-        sys.exit(options.command(options))
-    except TrimcpError as exc:
-        print(f"trimcp: {exc}", file=sys.stderr)
-        sys.exit(EXIT_USAGE)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        code = options.command(options)
+    except* KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except* TrimcpError as group:
+        # By `except*`, since what fails in a nursery arrives in a group.
+        usage, others = group.split(UsageError)
+        code = EXIT_USAGE if others is None else EXIT_FAILED
+        for exc in (*_each(usage), *_each(others)):
+            print(f"trimcp: {exc}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _each(group: BaseExceptionGroup[TrimcpError] | None) -> Iterator[BaseException]:
+    for exc in () if group is None else group.exceptions:
+        if isinstance(exc, BaseExceptionGroup):
+            yield from _each(exc)
+        else:
+            yield exc
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--log-level", choices=["debug", "info", "warning", "error", "off"], help="what to log on stderr"
     )
+    parser.add_argument("--version", action="version", version=f"trimcp {trimcp.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     run = commands.add_parser("run", help="serve the server object in a file, over stdio")

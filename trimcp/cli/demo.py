@@ -15,7 +15,7 @@ from typing import Any, Final
 import trio
 
 import trimcp
-from trimcp.cli.screen import Screen, open_screen
+from trimcp.cli.screen import Bar, Screen, open_screen
 
 SERVER: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo_server.py")
 
@@ -74,19 +74,20 @@ async def _several_at_once(client: trimcp.Client, screen: Screen) -> str:
     """Run calls side by side, each with its progress; return what the server looked like meanwhile."""
     screen.heading(f"{len(BATCHES) + 1} calls at once, on one connection, with progress")
 
-    async def call(name: str, arguments: Mapping[str, Any], words: str) -> None:
-        bar = screen.bar(f"{name}({words})")
+    async def call(bar: Bar, name: str, arguments: Mapping[str, Any]) -> None:
         result = await client.call_tool(name, arguments, on_progress=bar.moved)
         bar.done(result.text)
 
     with screen.bars():
         async with trio.open_nursery() as nursery:
             for bread, loaves, seconds in BATCHES:
-                arguments = {"bread": bread, "loaves": loaves, "seconds": seconds}
-                nursery.start_soon(call, "bake", arguments, f"{bread}, {loaves} loaves")
-            nursery.start_soon(call, "grind", {"kilos": 40}, "40 kilos, sync, in a thread")
+                bar = screen.bar(f"bake({bread}, {loaves} loaves)")
+                nursery.start_soon(call, bar, "bake", {"bread": bread, "loaves": loaves, "seconds": seconds})
+            bar = screen.bar("grind(200 kilos), sync, in a thread")
+            nursery.start_soon(call, bar, "grind", {"kilos": 200})
             await trio.sleep(1)
-            return (await client.call_tool("tree")).text
+            tree = await client.call_tool("tree")
+    return tree.text
 
 
 async def _cancelled(client: trimcp.Client, screen: Screen) -> None:
@@ -118,8 +119,8 @@ async def _figures(client: trimcp.Client, screen: Screen) -> None:
     screen.heading("Figures, of this machine as busy as it is (client and server share it)")
     serial = await _calls_per_second(client, 1)
     pipelined = await _calls_per_second(client, IN_FLIGHT)
-    screen.say(f"add(a, b), one call after the other: {serial:>9,.0f} calls/s")
-    screen.say(f"add(a, b), {IN_FLIGHT} calls in flight:      {pipelined:>9,.0f} calls/s")
+    for words, figure in (("one call after the other", serial), (f"{IN_FLIGHT} calls in flight", pipelined)):
+        screen.say(f"add(a, b), {words:<24} {figure:>8,.0f} calls/s")
 
 
 async def _calls_per_second(client: trimcp.Client, in_flight: int) -> float:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-WIDTH = 34
+WIDTH = 36
 """Columns for the name of a bar."""
 
 

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, overload
+from typing import Any
 
 import attrs
+import trio
 
+from trimcp.client.cache import Cache
+from trimcp.client.handlers import Handlers
 from trimcp.client.negotiation import Agreement
-from trimcp.client.output import OutputSchemas, value_of
-from trimcp.client.results import ToolResult
+from trimcp.client.news import News
+from trimcp.client.output import OutputSchemas
+from trimcp.client.prompts import PromptCalls
+from trimcp.client.resources import ResourceCalls
+from trimcp.client.rounds import in_rounds
+from trimcp.client.tools import ToolCalls
 from trimcp.codec.envelope import encode_notification
 from trimcp.codec.revisions import RevisionCodec, codec_for
-from trimcp.errors import InvalidPayload, InvalidResult
+from trimcp.errors import RequestFailed
 from trimcp.session.calls import OnProgress
 from trimcp.session.session import Session
 from trimcp.types.capabilities import ServerCapabilities
 from trimcp.types.input_required import InputRequiredResult
 from trimcp.types.metadata import Implementation
 from trimcp.types.methods import METHODS
-from trimcp.types.pagination import PaginatedRequestParams
 from trimcp.types.revisions import Era
-from trimcp.types.tools import CallToolRequestParams, ListToolsResult, Tool
-
-T = TypeVar("T")
-
-PAGES = 1000
-"""The most pages of one list that are read: a server whose list never ends is refused."""
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +44,7 @@ class Timeouts:
     """For the answer that shows which era a server speaks; one that is silent counts as legacy."""
 
 
-class Client:
+class Client(ToolCalls, ResourceCalls, PromptCalls, News):
     """A session with a server. All of it may be used from any task, by any number at once.
 
     Every call is a request of its own: leaving it early, by a deadline or a cancel of Trio's,
@@ -57,11 +57,21 @@ class Client:
     * `InvalidResult`: its answer breaks the schema.
     """
 
-    def __init__(self, session: Session, agreement: Agreement, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        session: Session,
+        agreement: Agreement,
+        timeouts: Timeouts,
+        handlers: Handlers,
+        cache: Cache | None = None,
+    ) -> None:
         """Made by `trimcp.connect`."""
+        self._handlers = handlers
         self._session = session
         self._agreement = agreement
         self._timeouts = timeouts
+        # Older servers say nothing of how long a result is good for.
+        self._cache = cache if agreement.revision.result_type else None
         self._codec: RevisionCodec = codec_for(agreement.revision)
         self._outputs = OutputSchemas()
         self._encode_call = self._codec.params_encoder("tools/call")
@@ -90,6 +100,11 @@ class Client:
         return self._agreement.instructions
 
     @property
+    def cache(self) -> Cache | None:
+        """The results that the server lets this client keep; None where none are kept."""
+        return self._cache
+
+    @property
     def session(self) -> Session:
         """The session below: `session.snapshot()` shows what it does."""
         return self._session
@@ -103,6 +118,7 @@ class Client:
         *,
         timeout: float | None = None,
         on_progress: OnProgress | None = None,
+        fresh: bool = False,
     ) -> dict[str, Any]:
         """Make any request, params and result as raw JSON objects. `_meta` is added where the revision wants it.
 
@@ -112,7 +128,27 @@ class Client:
             timeout: seconds to wait, instead of `Timeouts.request`.
             on_progress: called, or awaited, with progress, total and message of each report, in
                 order, before this returns. One that is slow misses reports, not the last one.
+            fresh: ask the server also where an earlier result may still be used.
         """
+        cache = self._cache
+        fetch = None if cache is None else cache.fetch(method, params)
+        if cache is None or fetch is None:
+            return await self._request(method, params, timeout, on_progress)
+        kept = None if fresh else cache.kept(fetch)
+        if kept is not None:
+            await trio.lowlevel.checkpoint()
+            return kept
+        result: dict[str, Any] | None = None
+        cache.start(fetch)
+        try:
+            result = await self._request(method, params, timeout, on_progress)
+        finally:
+            cache.finish(fetch, result)
+        return result
+
+    async def _request(
+        self, method: str, params: Mapping[str, Any] | None, timeout: float | None, on_progress: OnProgress | None
+    ) -> dict[str, Any]:
         raw: dict[str, Any] | None = None if params is None else dict(params)
         stamp = self._agreement.stamp
         if stamp is not None:
@@ -120,7 +156,12 @@ class Client:
             meta = raw.get("_meta")
             raw["_meta"] = stamp if meta is None else {**meta, **stamp}
         first, most = self._deadlines(method, timeout)
-        return await self._session.calls.call(method, raw, timeout=first, most=most, on_progress=on_progress)
+        try:
+            return await self._session.calls.call(method, raw, timeout=first, most=most, on_progress=on_progress)
+        except RequestFailed as exc:
+            if self._cache is not None:
+                self._cache.doubted(method, exc)
+            raise
 
     def _deadlines(self, method: str, timeout: float | None) -> tuple[float | None, float | None]:
         row = METHODS.get(method)
@@ -144,108 +185,32 @@ class Client:
 
     async def ping(self) -> None:
         """Ask whether the server is there: by `ping`, or, in 2026-07-28, by `server/discover`."""
-        await self.request("ping" if self._agreement.revision.era is Era.LEGACY else "server/discover")
+        await self.request("ping" if self._agreement.revision.era is Era.LEGACY else "server/discover", fresh=True)
 
-    # --- tools ------------------------------------------------------------------------
+    # --- several rounds ---------------------------------------------------------------
 
-    async def list_tools(self) -> list[Tool]:
-        """All tools of the server, page after page (server/tools).
-
-        Raises:
-            InvalidResult: the list does not end.
-        """
-        tools: list[Tool] = []
-        cursor: str | None = None
-        for _ in range(PAGES):
-            page = await self.tools_page(cursor)
-            tools += page.tools
-            cursor = page.next_cursor
-            if cursor is None:
-                self._outputs.known = True
-                return tools
-        raise InvalidResult([f"the server's list of tools has more than {PAGES} pages"])
-
-    async def tools_page(self, cursor: str | None = None) -> ListToolsResult:
-        """One page of the server's tools; `next_cursor` leads to the one after it, None where there is none."""
-        params = self._codec.params_encoder("tools/list")(PaginatedRequestParams(cursor=cursor))
-        result = self._decoded(self._codec.result_decoder("tools/list"), await self.request("tools/list", params))
-        assert isinstance(result, ListToolsResult)
-        self._outputs.learn(result.tools)
-        return result
-
-    @overload
-    async def call_tool(
+    async def in_rounds(
         self,
-        name: str,
-        arguments: Mapping[str, Any] | None = None,
+        method: str,
+        params: dict[str, Any],
+        decode: Callable[[Mapping[str, Any]], Any],
         *,
         timeout: float | None = None,
         on_progress: OnProgress | None = None,
-        meta: Mapping[str, Any] | None = None,
-    ) -> ToolResult: ...
-
-    @overload
-    async def call_tool(
-        self,
-        name: str,
-        arguments: Mapping[str, Any] | None = None,
-        *,
-        returns: type[T],
-        timeout: float | None = None,
-        on_progress: OnProgress | None = None,
-        meta: Mapping[str, Any] | None = None,
-    ) -> T: ...
-
-    async def call_tool(
-        self,
-        name: str,
-        arguments: Mapping[str, Any] | None = None,
-        *,
-        returns: Any = None,
-        timeout: float | None = None,
-        on_progress: OnProgress | None = None,
-        meta: Mapping[str, Any] | None = None,
+        fresh: bool = False,
     ) -> Any:
-        """Call a tool (server/tools, "Calling Tools").
+        """Make a request that the server may answer with questions, and answer those; return the result object."""
 
-        Args:
-            name: of the tool.
-            arguments: by name, as JSON values.
-            returns: a type (a class of attrs, a dataclass, a TypedDict, a pydantic model, `int`,
-                `list[str]`, …) to make the structured content into.
-            timeout: seconds to wait, instead of `Timeouts.request`.
-            on_progress: see `request`.
-            meta: further keys for the request's `_meta`.
+        async def send(params: dict[str, Any]) -> dict[str, Any]:
+            return await self.request(method, params, timeout=timeout, on_progress=on_progress, fresh=fresh)
 
-        Returns:
-            The result, also where the tool says that it failed (`is_error`); with `returns`, an
-            object of that type.
+        def decoded(raw: dict[str, Any]) -> Any:
+            return self._decoded(decode, raw)
 
-        Raises:
-            ToolFailed: with `returns`, the tool says that it failed.
-            InvalidResult: the structured content breaks the schema that the tool declared, or
-                does not fit `returns`.
-        """
-        encoded = self._encode_call(CallToolRequestParams(name, None if arguments is None else dict(arguments)))
-        if meta is not None:
-            encoded["_meta"] = dict(meta)
-        raw = await self.request("tools/call", encoded, timeout=timeout, on_progress=on_progress)
-        decoded = self._decoded(self._decode_call, raw)
-        if isinstance(decoded, InputRequiredResult):
-            raise InvalidResult([f"the tool {name} asks for input, which this client did not offer"])
-        result = ToolResult.of(decoded)
-        if result.has_structured and not self._outputs.known:
-            await self.list_tools()  # once: what the tool promised is in the list
-        self._outputs.check(name, result)
-        if returns is None:
-            return result
-        return value_of(result.raise_for_error(), name, returns)
-
-    def _decoded(self, decode: Callable[[Mapping[str, Any]], Any], raw: dict[str, Any]) -> Any:
-        try:
-            return decode(raw)
-        except InvalidPayload as exc:
-            raise InvalidResult(exc.problems) from None
+        first = decoded(await send(params))
+        if not isinstance(first, InputRequiredResult):
+            return first
+        return await in_rounds(send, params, first, decoded, self._codec, self._handlers)
 
     # --- notices and the end ----------------------------------------------------------
 
@@ -253,6 +218,9 @@ class Client:
         """Called by the session for each notification that is not its own."""
         if method == "notifications/tools/list_changed":
             self._outputs.forget()
+        if self._cache is not None:
+            self._cache.noticed(method, params)
+        super().noticed(method, params)
 
     def close(self) -> None:
         """End the session at once. May be called from any task, any number of times.

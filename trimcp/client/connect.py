@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
 import trio
 
+from trimcp.client.cache import Cache
 from trimcp.client.client import Client, Timeouts
+from trimcp.client.handlers import Consent, Elicitation, Handlers, RootsSource, Sampling, Visit
 from trimcp.client.negotiation import Agreement, Offer, negotiate
 from trimcp.client.service import ClientService
 from trimcp.client.targets import opener_of
@@ -18,7 +21,7 @@ from trimcp.observability import events, log
 from trimcp.session.limits import Limits
 from trimcp.session.session import Session
 from trimcp.transports.duplex import Duplex
-from trimcp.types.capabilities import ClientCapabilities
+from trimcp.types.logging import LoggingLevel
 from trimcp.types.metadata import Implementation
 from trimcp.types.revisions import BY_VERSION, REVISIONS, Era, Revision
 
@@ -35,6 +38,14 @@ async def connect(
     limits: Limits | None = None,
     name: str = "trimcp",
     version: str = "0",
+    sampling: Sampling | None = None,
+    sampling_tools: bool = False,
+    elicitation: Elicitation | None = None,
+    visit: Visit | None = None,
+    roots: RootsSource | None = None,
+    consent: Consent | None = None,
+    log_level: LoggingLevel | None = None,
+    cache: bool = True,
     env: Mapping[str, str] | None = None,
     inherit_env: bool = False,
     cwd: str | os.PathLike[str] | None = None,
@@ -54,6 +65,18 @@ async def connect(
         limits: the bounds of the session.
         name: what the client calls itself.
         version: of the client, not of the protocol.
+        sampling: async function that answers a server's `CreateMessageRequestParams` with this
+            client's model: a `CreateMessageResult`, or the text of one.
+        sampling_tools: whether it makes use of the tools that such a request may bring.
+        elicitation: async function that has the user fill in a form (`ElicitRequestFormParams`):
+            what was filled in as a dict, None for a no, or an `ElicitResult`.
+        visit: async function that shows the user the URL of an `ElicitRequestURLParams`, and goes
+            there if the user agrees: whether that is so, or an `ElicitResult`.
+        roots: the folders that servers may work in, or an async function that gives them.
+        consent: async function called with method and params before any of these; what it does
+            not agree to, the server is refused.
+        log_level: the least severe level of log messages wanted; none are sent if not given.
+        cache: whether to keep results for as long as the server says that they are good; see `Client.cache`.
         env: environment variables for a command, beside `PATH`, `HOME` and the like.
         inherit_env: give the command the whole environment of this process.
         cwd: the directory a command runs in.
@@ -75,14 +98,24 @@ async def connect(
     opener = opener_of(
         target, env=env, inherit_env=inherit_env, cwd=cwd, on_stderr=on_stderr, limit=bounds.message_bytes
     )
+    handlers = Handlers(
+        sampling=sampling,
+        sampling_tools=sampling_tools,
+        elicitation=elicitation,
+        visit=visit,
+        roots=roots,
+        consent=consent,
+    )
     offer = Offer(
         revisions=chosen,
         info=Implementation(name=name, version=version),
-        capabilities=ClientCapabilities(),
+        capabilities=handlers.capabilities(),
+        log_level=log_level,
         probe_timeout=waits.probe,
         timeout=waits.request or 60.0,
     )
-    probing = Attempt(offer, bounds, waits)
+    # A connection that was handed to us cannot be opened again.
+    probing = Attempt(offer, handlers, bounds, waits, cache=cache, last=isinstance(target, Duplex))
     async with opener() as duplex, probing.session(duplex) as client:
         if client is not None:
             yield client
@@ -90,7 +123,7 @@ async def connect(
     # A legacy server that does not survive being asked something before `initialize`.
     log.debug(events.CONNECTION_LOST, why="the server left when it was probed; opening it again without")
     legacy = [r for r in chosen if r.era is Era.LEGACY]
-    again = Attempt(_only(offer, legacy), bounds, waits, last=True)
+    again = Attempt(attrs.evolve(offer, revisions=legacy), handlers, bounds, waits, cache=cache, last=True)
     async with opener() as duplex, again.session(duplex) as client:
         assert client is not None
         yield client
@@ -99,10 +132,21 @@ async def connect(
 class Attempt:
     """One try at a session on one connection."""
 
-    def __init__(self, offer: Offer, limits: Limits, timeouts: Timeouts, *, last: bool = False) -> None:
+    def __init__(
+        self,
+        offer: Offer,
+        handlers: Handlers,
+        limits: Limits,
+        timeouts: Timeouts,
+        *,
+        cache: bool,
+        last: bool = False,
+    ) -> None:
         self._offer = offer
+        self._handlers = handlers
         self._limits = limits
         self._timeouts = timeouts
+        self._cache = Cache(limits.cache_entries, limits.cache_bytes) if cache else None
         # Another try makes sense only where there is an era left to fall back to.
         self._last = last or not (offer.of(Era.MODERN) and offer.of(Era.LEGACY))
 
@@ -115,16 +159,21 @@ class Attempt:
             if client is not None:
                 client.noticed(method, params)
 
-        session = Session(duplex, ClientService(self._limits, self._offer.revisions, on_notice))
-        failure: Exception | None = None
+        def on_end() -> None:
+            if client is not None:
+                client.ended()
+
+        service = ClientService(self._limits, self._offer.revisions, self._handlers, on_notice, on_end)
+        session = Session(duplex, service)
+        failure: BaseException | None = None
         async with trio.open_nursery() as nursery:
             await nursery.start(session.run)
             try:
                 agreement = await self._negotiate(session)
                 if agreement is not None:
-                    client = Client(session, agreement, self._timeouts)
+                    client = Client(session, agreement, self._timeouts, self._handlers, self._cache)
                 yield client
-            except Exception as exc:  # noqa: BLE001
+            except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
                 # The session's tasks raise nothing, so what is raised here is the user's own or ours,
                 # and leaves as itself below, not in a group.
                 failure = exc
@@ -139,16 +188,6 @@ class Attempt:
             if self._last:
                 raise
             return None
-
-
-def _only(offer: Offer, revisions: Sequence[Revision]) -> Offer:
-    return Offer(
-        revisions=revisions,
-        info=offer.info,
-        capabilities=offer.capabilities,
-        probe_timeout=offer.probe_timeout,
-        timeout=offer.timeout,
-    )
 
 
 def _revisions(version: str | None) -> Sequence[Revision]:

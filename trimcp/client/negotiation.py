@@ -20,9 +20,11 @@ from trimcp.session.session import Session
 from trimcp.types.capabilities import ClientCapabilities, ServerCapabilities
 from trimcp.types.jsonrpc import HEADER_MISMATCH, MISSING_CLIENT_CAPABILITY, UNSUPPORTED_PROTOCOL_VERSION
 from trimcp.types.lifecycle import DiscoverResult, InitializeRequestParams, InitializeResult
+from trimcp.types.logging import LoggingLevel
 from trimcp.types.metadata import (
     CLIENT_CAPABILITIES,
     CLIENT_INFO,
+    LOG_LEVEL,
     PROTOCOL_VERSION,
     SERVER_INFO,
     Implementation,
@@ -53,6 +55,8 @@ class Offer:
     """Oldest first."""
     info: Implementation
     capabilities: ClientCapabilities
+    log_level: LoggingLevel | None = None
+    """The least severe level of log messages wanted."""
     probe_timeout: float
     """Seconds until a server that does not answer the probe counts as a legacy one."""
     timeout: float
@@ -94,6 +98,8 @@ async def _probe(session: Session, offer: Offer, modern: list[Revision], *, may_
         if may_fall_back:
             return None
         raise SessionFailed(f"the server speaks none of {_listed(modern)}: it answered {exc}") from exc
+    except InvalidPayload as exc:
+        raise SessionFailed(f"the server's answer to server/discover is none: {exc}") from exc
     return _discovered(session, offer, revision, stamp, raw)
 
 
@@ -144,6 +150,8 @@ async def _initialize(session: Session, offer: Offer, revision: Revision) -> Agr
         raw = await session.calls.call("initialize", params, timeout=offer.timeout, cancellable=False)
     except RequestFailed as exc:
         raise SessionFailed(f"the server refused to initialize: {exc}") from exc
+    except InvalidPayload as exc:
+        raise SessionFailed(f"the server's answer to initialize is none: {exc}") from exc
     except RequestTimedOut:
         raise SessionFailed(f"the server did not answer initialize within {offer.timeout:g} s") from None
     version = raw.get("protocolVersion")
@@ -160,16 +168,21 @@ async def _initialize(session: Session, offer: Offer, revision: Revision) -> Agr
     session.handshake.take(Step.INITIALIZED)
     session.writer.post(encode_notification("notifications/initialized", None))
     log.debug(events.HANDSHAKE_COMPLETED, session=session.number, revision=agreed.version)
+    if offer.log_level is not None and result.capabilities.logging is not None:
+        await session.calls.call("logging/setLevel", {"level": offer.log_level}, timeout=offer.timeout)
     return Agreement(agreed, result.capabilities, result.server_info, result.instructions, None)
 
 
 def _stamp(offer: Offer, revision: Revision) -> dict[str, Any]:
     codec = codec_for(revision)
-    return {
+    stamp = {
         PROTOCOL_VERSION: revision.version,
         CLIENT_INFO: codec.unstructure(offer.info),
         CLIENT_CAPABILITIES: codec.unstructure(offer.capabilities),
     }
+    if offer.log_level is not None:
+        stamp[LOG_LEVEL] = offer.log_level
+    return stamp
 
 
 def _listed(revisions: Sequence[Revision]) -> str:

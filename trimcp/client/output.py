@@ -68,7 +68,7 @@ def value_of(result: ToolResult, name: str, returns: type[Any]) -> Any:
         InvalidResult: there is none, or it does not fit the type.
         UsageError: the type is none that JSON can become.
     """
-    from trimcp.server.arguments import value_builder
+    from trimcp.shapes.values import value_builder
 
     if not result.has_structured:
         if returns is str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from trimcp.client.handlers import Handlers
 from trimcp.codec.revisions import codec_for
 from trimcp.observability import events, log
 from trimcp.session.limits import Limits
+from trimcp.session.request import InboundRequest
 from trimcp.session.service import Route, Service, never, pong
 from trimcp.session.session import Session
 from trimcp.types.methods import methods_of
@@ -17,15 +19,28 @@ OnNotice = Callable[[str, Mapping[str, Any] | None], None]
 
 
 class ClientService(Service):
-    """What a client answers: `ping`, in the revisions where a server asks anything at all."""
+    """What a client answers, in the revisions where a server asks anything at all: `ping`, and what its user offers."""
 
     role = "client"
 
-    def __init__(self, limits: Limits, revisions: Sequence[Revision], on_notice: OnNotice) -> None:
-        """`on_notice` is told of every notification that is not the session's own; it must not wait."""
+    def __init__(
+        self,
+        limits: Limits,
+        revisions: Sequence[Revision],
+        handlers: Handlers,
+        on_notice: OnNotice,
+        on_end: Callable[[], None],
+    ) -> None:
+        """`on_notice` is told of every notification that is not the session's own, `on_end` of its end.
+
+        Neither may wait.
+        """
         self.limits = limits
         self.revisions = revisions
+        self._handlers = handlers
+        self._offered = handlers.methods()
         self._on_notice = on_notice
+        self._on_end = on_end
         self._routes: dict[str, dict[str, Route]] = {}
 
     def routes(self, revision: Revision) -> Mapping[str, Route]:
@@ -36,19 +51,21 @@ class ClientService(Service):
         return routes
 
     def _compile(self, revision: Revision) -> dict[str, Route]:
-        at_once = {"ping": pong}
         codec = codec_for(revision)
-        return {
-            name: Route(
-                method=method,
-                decode=codec.params_decoder(name),
-                handle=never,
-                encode=codec.result_encoder(name),
-                at_once=at_once[name],
-            )
-            for name, method in methods_of(revision, "server").items()
-            if method.kind == "request" and name in at_once
-        }
+        routes: dict[str, Route] = {}
+        for name, method in methods_of(revision, "server").items():
+            if name == "ping":
+                handle, at_once = never, pong
+            elif name in self._offered:
+                handle, at_once = self._answer, None
+            else:
+                continue
+            routes[name] = Route(method, codec.params_decoder(name), handle, codec.result_encoder(name), at_once)
+        return routes
+
+    async def _answer(self, request: InboundRequest, params: Any) -> Any:
+        """Answer a question of a legacy server's, in the request's own task."""
+        return await self._handlers.answer(request.method, params)
 
     def notified(self, session: Session, method: str, params: Mapping[str, Any] | None) -> None:
         """See `Service`."""
@@ -62,3 +79,4 @@ class ClientService(Service):
 
     def ended(self, session: Session) -> None:
         """See `Service`."""
+        self._on_end()

@@ -106,12 +106,12 @@ async def _in_memory(server: Serves, limit: int) -> AsyncIterator[Duplex]:
     from trimcp.transports.memory import memory_pair
 
     ours, theirs = memory_pair(limit=limit)
-    failure: Exception | None = None
+    failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
         await nursery.start(server.serve, theirs)
         try:
             yield ours
-        except Exception as exc:  # noqa: BLE001
+        except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
             failure = exc  # leaves below as itself, rather than in a group
         await ours.aclose()
         nursery.cancel_scope.cancel()

@@ -50,9 +50,14 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     Raises:
         InvalidJson: bad UTF-8, bad JSON (NaN and lone surrogates included), or nested too deep.
     """
-    # The count is an upper bound of the depth and costs one pass of memchr each; nearly every
-    # message is done with it, and the exact check runs before the parser builds anything.
-    if data.count(b"[") + data.count(b"{") > max_depth and _depth(data, max_depth) > max_depth:
+    # A level takes two bytes at least, and the count of what opens one is an upper bound of the
+    # depth too, at one pass of memchr each. Nearly every message is done with these, and the exact
+    # check runs before the parser builds anything.
+    if (
+        len(data) > 2 * max_depth
+        and data.count(b"[") + data.count(b"{") > max_depth
+        and _depth(data, max_depth) > max_depth
+    ):
         raise InvalidJson(f"nested deeper than {max_depth} levels")
     try:
         return orjson.loads(data)

@@ -26,6 +26,7 @@ HANDLER_FAILED: Final = "handler.failed"
 CANCEL_IGNORED: Final = "cancel.ignored"
 PROGRESS_IGNORED: Final = "progress.ignored"
 RESPONSE_IGNORED: Final = "response.ignored"
+RESULT_UNCHECKED: Final = "result.unchecked"
 LOGS_DROPPED: Final = "logs.dropped"
 
 WRITER_BLOCKED: Final = "writer.blocked"

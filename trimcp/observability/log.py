@@ -8,6 +8,7 @@ be the protocol's own stream.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Any, Final
@@ -16,6 +17,8 @@ LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "off": 100
 
 _threshold = LEVELS.get(os.environ.get("TRIMCP_LOG", "").lower(), LEVELS["warning"])
 _logger: Any = None
+_stream: Any = None
+"""The stderr that `_logger` writes to."""
 
 
 def set_level(level: str) -> None:
@@ -33,26 +36,34 @@ def set_level(level: str) -> None:
 
 
 def _emit(level: str, event: str, keys: dict[str, Any]) -> None:
-    global _logger
     import structlog
 
-    if structlog.is_configured():
-        logger = structlog.get_logger("trimcp")
-    else:
-        if _logger is None:
-            _logger = structlog.wrap_logger(
-                structlog.WriteLogger(sys.stderr),
-                processors=[
-                    structlog.processors.add_log_level,
-                    structlog.processors.TimeStamper(fmt="iso"),
-                    structlog.processors.format_exc_info,
-                    structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-                ],
-                wrapper_class=structlog.BoundLogger,
-                cache_logger_on_first_use=False,
-            )
-        logger = _logger
-    getattr(logger, level)(event, **keys)
+    logger = structlog.get_logger("trimcp") if structlog.is_configured() else _own_logger()
+    # Nobody may read the log any more: a pipe that broke, a stream that was closed. That ends nothing.
+    with contextlib.suppress(OSError, ValueError):
+        getattr(logger, level)(event, **keys)
+
+
+def _own_logger() -> Any:
+    """A logger on what stderr is now, which programs and tests replace."""
+    global _logger, _stream
+    import structlog
+
+    if _logger is None or _stream is not sys.stderr:
+        _stream = sys.stderr
+        _logger = structlog.wrap_logger(
+            # Without a stderr, structlog would write to stdout.
+            structlog.ReturnLogger() if _stream is None else structlog.WriteLogger(_stream),
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso"),
+                structlog.processors.format_exc_info,
+                structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            ],
+            wrapper_class=structlog.BoundLogger,
+            cache_logger_on_first_use=False,
+        )
+    return _logger
 
 
 def debugging() -> bool:

@@ -30,33 +30,40 @@ R = TypeVar("R", bound=Owed)
 class Inbound(Generic[R]):
     """The register of one session or exchange. Bounded by whoever admits the requests."""
 
-    __slots__ = ("_by_id", "_by_serial")
+    __slots__ = ("_by_id", "_by_serial", "_several")
 
     def __init__(self) -> None:
         self._by_serial: dict[int, R] = {}
-        self._by_id: dict[RequestId, list[R]] = {}
+        self._by_id: dict[RequestId, R] = {}
+        # Only for ids that several have, so that the usual request does not cost a list.
+        self._several: dict[RequestId, list[R]] = {}
 
     def add(self, request: R) -> None:
         """Register a request."""
         self._by_serial[request.serial] = request
-        same = self._by_id.get(request.id)
-        if same is None:
-            self._by_id[request.id] = [request]
-        else:
-            same.append(request)
+        first = self._by_id.setdefault(request.id, request)
+        if first is not request:
+            self._several.setdefault(request.id, [first]).append(request)
 
     def remove(self, request: R) -> None:
         """Forget a request. A second call does nothing."""
         if self._by_serial.pop(request.serial, None) is None:
             return
-        same = self._by_id[request.id]
-        same.remove(request)
-        if not same:
+        same = self._several.get(request.id)
+        if same is None:
             del self._by_id[request.id]
+            return
+        same.remove(request)
+        self._by_id[request.id] = same[0]
+        if len(same) == 1:
+            del self._several[request.id]
 
     def with_id(self, request_id: RequestId) -> list[R]:
         """All requests in flight that carry this id: none, one, or several."""
-        return self._by_id.get(request_id, [])
+        several = self._several.get(request_id)
+        if several is not None:
+            return several
+        return [self._by_id[request_id]] if request_id in self._by_id else []
 
     def __contains__(self, request_id: RequestId) -> bool:
         return request_id in self._by_id

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
+from trimcp.codec.jsontext import dumps
 from trimcp.codec.revisions import codec_for
 from trimcp.errors import InvalidPayload
 from trimcp.types.capabilities import ClientCapabilities
 from trimcp.types.jsonrpc import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION, ErrorData
+from trimcp.types.logging import LOGGING_LEVELS, LoggingLevel
 from trimcp.types.metadata import (
     CLIENT_CAPABILITIES,
     CLIENT_INFO,
@@ -22,9 +24,6 @@ from trimcp.types.metadata import (
     Implementation,
 )
 from trimcp.types.revisions import BY_VERSION, Era, Revision
-
-LOGGING_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
-"""From the least to the most severe (RFC 5424)."""
 
 
 @attrs.define
@@ -36,7 +35,7 @@ class ClientProfile:
     capabilities: ClientCapabilities
     info: Implementation | None = None
     """Self-reported: for display and logs, never for decisions."""
-    log_level: str | None = None
+    log_level: LoggingLevel | None = None
     """The least severe level of `notifications/message` that it wants; None: none at all."""
 
 
@@ -53,7 +52,7 @@ class Stateless:
         # The legacy ones are left out of what is advertised here: a request's metadata cannot
         # choose them, and a client that tried would be refused for ever.
         self._modern = {r.version: r for r in offered if r.era is Era.MODERN}
-        self._last_meta: tuple[Any, ...] | None = None
+        self._last_meta: bytes | None = None
         self._last: ClientProfile | None = None
 
     def concerns(self, meta: Any) -> bool:
@@ -67,7 +66,9 @@ class Stateless:
         """The profile in the `_meta` of a request, or the error to answer."""
         get = meta.get
         said = (get(PROTOCOL_VERSION), get(CLIENT_CAPABILITIES), get(CLIENT_INFO), get(LOG_LEVEL))
-        if said == self._last_meta and self._last is not None:
+        # By its text, since to `==` a true is a 1, which the schema would refuse.
+        text = dumps(said)
+        if text == self._last_meta and self._last is not None:
             return self._last
         version, capabilities, info, level = said
         if type(version) is not str:
@@ -96,7 +97,7 @@ class Stateless:
             return ErrorData(
                 INVALID_PARAMS, "The request's metadata does not fit the schema", {"problems": exc.problems}
             )
-        self._last_meta, self._last = said, profile
+        self._last_meta, self._last = text, profile
         return profile
 
 

@@ -7,6 +7,7 @@ caller brings the time; nothing here has a clock.
 from __future__ import annotations
 
 import enum
+from math import isfinite
 
 
 class Verdict(enum.Enum):
@@ -16,7 +17,7 @@ class Verdict(enum.Enum):
     HOLD = "hold"
     """Over the rate: it waits for the next one to replace it, or for the end of the request."""
     REFUSE = "refuse"
-    """It does not increase."""
+    """It does not increase, or is no number that JSON could write."""
 
 
 class Meter:
@@ -36,7 +37,8 @@ class Meter:
 
     def weigh(self, progress: float, now: float) -> Verdict:
         """Judge a report of `progress` at the time `now` (seconds on any clock that does not go back)."""
-        if self._last is not None and not progress > self._last:  # also refuses NaN
+        # JSON has no form for NaN and the infinities.
+        if not isfinite(progress) or (self._last is not None and progress <= self._last):
             return Verdict.REFUSE
         self._last = progress
         if self._when is not None:

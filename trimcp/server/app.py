@@ -12,6 +12,7 @@ import trio
 
 from trimcp.errors import UsageError
 from trimcp.server import serving
+from trimcp.server.caching import Caching
 from trimcp.server.declarations import Declarations
 from trimcp.server.keys import Keys
 from trimcp.server.registering import KINDS
@@ -63,6 +64,7 @@ class Server(Declarations):
         show_errors: bool = False,
         keys: Sequence[bytes] | None = None,
         logging: bool = True,
+        caching: Caching | None = None,
     ) -> None:
         """
         Args:
@@ -83,6 +85,7 @@ class Server(Declarations):
                 the server (cursors, request states); processes that serve the same clients share
                 them. One for this process alone, if not given.
             logging: whether the server may send log messages (`ctx.log`), and declares it.
+            caching: how long clients may keep lists and contents (2026-07-28); not at all, if not given.
 
         Raises:
             UsageError: a revision that does not exist.
@@ -104,6 +107,7 @@ class Server(Declarations):
         super().__init__(Limits() if limits is None else limits, Keys(keys), show_errors=show_errors)
         self.revisions = tuple(r for r in REVISIONS if revisions is None or r.version in revisions)
         self.logging = logging
+        self.caching = Caching() if caching is None else caching
         self._shared: Running | None = None
 
     # --- running ----------------------------------------------------------------------

@@ -16,9 +16,9 @@ from typing import Any, final
 from trimcp.codec.validation import SchemaValidator, compile_schema
 from trimcp.errors import InvalidPayload, UsageError
 from trimcp.server.schema import InputShape, input_shape
+from trimcp.server.signature import Parameter, ToolSignature
 from trimcp.shapes.shape import LOAD_ERRORS, located
 from trimcp.shapes.values import value_builder
-from trimcp.server.signature import Parameter, ToolSignature
 
 __all__ = ["ArgumentBinder", "InvalidArguments", "value_builder"]
 

@@ -209,18 +209,25 @@ class Context:
         elicited: Elicited[F] = answer
         return elicited
 
-    async def elicit_url(self, message: str, url: str, *, key: str | None = None) -> Elicited[None]:
+    async def elicit_url(self, message: str, url: str, *, id: str, key: str | None = None) -> Elicited[None]:
         """Have the user visit a web page, for what must not pass through the client (2025-11-25 and later).
 
-        The answer says whether the user agreed to go there, not what came of it. See `elicit`.
+        The answer says whether the user agreed to go there, not what came of it. When that is
+        known, `Server.notify_elicitation_complete(id)` tells a client of 2025-11-25.
+
+        Args:
+            message: what is to be done there and why, for people.
+            url: of the page.
+            id: a name for the visit that nobody can guess, and the same in every round.
+            key: see `elicit`.
+
+        Raises: as `elicit`.
         """
         from trimcp.server.asking import ask
         from trimcp.server.questions import ElicitUrl
-        from trimcp.server.sealed_state import digest_of
 
-        # The same in every round, and for every request another: it names the visit to both sides.
-        visit = digest_of([url, message, key, self._request.serial if self._request.revision.server_asks else 0])
-        (answer,) = await ask(self, {key: ElicitUrl(message, url, id=visit)})
+        self._running.visits.note(id, self._request.session)
+        (answer,) = await ask(self, {key: ElicitUrl(message, url, id=id)})
         elicited: Elicited[None] = answer
         return elicited
 

@@ -19,8 +19,8 @@ from trimcp.codec.validation import SchemaValidator, compile_schema
 from trimcp.errors import InvalidResult, UsageError
 from trimcp.server.media import Audio, File, Image
 from trimcp.server.schema import RESULT_PROPERTY, output_shape
-from trimcp.shapes.dump import NotJson, dump
 from trimcp.server.signature import MISSING
+from trimcp.shapes.dump import NotJson, dump
 from trimcp.types.fields import ABSENT
 
 if TYPE_CHECKING:

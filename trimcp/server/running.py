@@ -13,6 +13,7 @@ from trimcp.observability import events, log
 from trimcp.server.context import Context
 from trimcp.server.service import ServerService
 from trimcp.server.subscriptions import SubscriptionBus
+from trimcp.server.visits import Visits
 from trimcp.session.admission import Admission
 from trimcp.session.job import Jobs
 from trimcp.session.request import InboundRequest
@@ -73,6 +74,7 @@ class Running:
         self.sessions: set[Session] = set()
         self.service = ServerService(self)
         self.subscriptions = SubscriptionBus(server.limits, self.sessions, server.has)
+        self.visits = Visits()
         self._sealer: Sealer | None = None
         self.draining = trio.Event()
         """Set when no further connection is to be accepted."""

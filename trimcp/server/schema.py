@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import attrs
 
+from trimcp.server.signature import MISSING, ToolSignature
 from trimcp.shapes.builder import ShapeBuilder
 from trimcp.shapes.classes import implied_optional
 from trimcp.shapes.constraints import JsonSchema
 from trimcp.shapes.scalars import as_int
 from trimcp.shapes.shape import NO_DEFAULT
-from trimcp.server.signature import MISSING, ToolSignature
 
 __all__ = ["InputShape", "JsonSchema", "OutputShape", "input_shape", "output_shape"]
 

@@ -13,12 +13,13 @@ from trimcp.errors import RequestFailed
 from trimcp.observability import events, log
 from trimcp.protocol.lifecycle import Step
 from trimcp.protocol.profile import ClientProfile
+from trimcp.server.caching import CacheHint, with_hint
 from trimcp.server.logging import set_level
 from trimcp.server.middleware import Handle, wrap
 from trimcp.session.request import InboundRequest
 from trimcp.session.service import Route, Service, never, pong
 from trimcp.session.session import Session
-from trimcp.types.capabilities import ServerCapabilities, ToolsCapability
+from trimcp.types.capabilities import PromptsCapability, ResourcesCapability, ServerCapabilities, ToolsCapability
 from trimcp.types.jsonrpc import INVALID_REQUEST
 from trimcp.types.lifecycle import DiscoverResult, InitializeRequestParams, InitializeResult
 from trimcp.types.metadata import SERVER_INFO
@@ -64,6 +65,7 @@ class ServerService(Service):
         if self._server.has_tools:
             handlers["tools/list"] = tools.list
             handlers["tools/call"] = tools.caller(self._running.context)
+        self._add_declared(handlers)
         bus = self._running.subscriptions
         if self._server.has("resources"):
             handlers["resources/subscribe"] = bus.subscribe
@@ -76,6 +78,10 @@ class ServerService(Service):
             if method.kind != "request" or not (name in handlers or name in at_once or name in hold):
                 continue
             encode = codec.result_encoder(name)
+            if name == "initialize":
+                encode = _encode_agreed
+            if method.cacheable and revision.result_type:
+                encode = _hinted(encode, self._server.caching.of(name))
             handle = handlers.get(name, never)
             if method.asks and not revision.server_asks:
                 handle = self._checking_state(handle)
@@ -88,6 +94,19 @@ class ServerService(Service):
                 hold=hold.get(name),
             )
         return routes
+
+    def _add_declared(self, handlers: dict[str, Handle]) -> None:
+        """The handlers of what is declared beside tools."""
+        server, context = self._server, self._running.context
+        if server.has("resources"):
+            handlers["resources/list"] = server.resources.list
+            handlers["resources/templates/list"] = server.resources.list_templates
+            handlers["resources/read"] = server.resources.reader(context)
+        if server.has("prompts"):
+            handlers["prompts/list"] = server.prompts.list
+            handlers["prompts/get"] = server.prompts.getter(context)
+        if server.has("completions"):
+            handlers["completion/complete"] = server.completions.completer(context)
 
     def _checking_state(self, handle: Handle) -> Handle:
         """The handler behind a check of the state that a request brings, whether it is needed or not."""
@@ -110,9 +129,13 @@ class ServerService(Service):
     # --- who we are -------------------------------------------------------------------
 
     def _capabilities(self, revision: Revision) -> ServerCapabilities:
+        server = self._server
         return ServerCapabilities(
-            logging={} if self._server.logging else None,
-            tools=ToolsCapability(list_changed=True) if self._server.has_tools else None,
+            logging={} if server.logging else None,
+            completions={} if server.has("completions") else None,
+            tools=ToolsCapability(list_changed=True) if server.has_tools else None,
+            resources=ResourcesCapability(list_changed=True, subscribe=True) if server.has("resources") else None,
+            prompts=PromptsCapability(list_changed=True) if server.has("prompts") else None,
         )
 
     def _initialize(self, request: InboundRequest, params: InitializeRequestParams) -> InitializeResult:
@@ -157,7 +180,17 @@ class ServerService(Service):
     def ended(self, session: Session) -> None:
         """See `Service`."""
         self._running.sessions.discard(session)
+        self._running.visits.forget(session)
         self._running.subscriptions.ended(session)
+
+
+def _encode_agreed(result: InitializeResult) -> dict[str, Any]:
+    """The answer to `initialize` in the revision agreed on, which need not be the one it was read in."""
+    return codec_for(BY_VERSION[result.protocol_version]).result_encoder("initialize")(result)
+
+
+def _hinted(encode: Callable[[Any], dict[str, Any]], hint: CacheHint) -> Callable[[Any], dict[str, Any]]:
+    return lambda result: encode(with_hint(result, hint))
 
 
 def _stamped(encode: Callable[[Any], dict[str, Any]], stamp: dict[str, Any]) -> Callable[[Any], dict[str, Any]]:

@@ -57,7 +57,8 @@ class Admission:
     def release(self) -> None:
         """Give a place back, and hand what is free round the ring."""
         self.free += 1
-        self.grant()
+        if self._ring:
+            self.grant()
 
     def grant(self) -> None:
         """Hand free places round the ring, one to each in turn."""

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import trio
 
 from trimcp.actors.doorbell import Doorbell
 from trimcp.codec.envelope import encode_request
-from trimcp.errors import ConnectionEnded, InvalidPayload, RequestFailed, RequestTimedOut, TrimcpError
+from trimcp.errors import ConnectionEnded, InvalidPayload, RequestFailed, RequestTimedOut
 from trimcp.observability import events, log
 from trimcp.protocol.outbound import Outbound
 from trimcp.protocol.progress import Meter, Verdict
 from trimcp.session.limits import Limits
 from trimcp.session.writer import Writer
 from trimcp.types.fields import ABSENT
-from trimcp.types.jsonrpc import ErrorResponse, RequestId, Response
+from trimcp.types.jsonrpc import CANCELLED_BY_SERVER, ErrorResponse, RequestId, Response
 
 OnProgress = Callable[[float, float | None, str | None], Awaitable[None] | None]
 """What a caller passes to hear of progress: called with the progress, the total and the message."""
@@ -86,6 +86,22 @@ class Call:
         self._scope = scope
 
 
+class OpenCall(Call):
+    """A request that nobody waits for: what becomes of it is told to a callback, in the reader's turn."""
+
+    __slots__ = ("_on_settled",)
+
+    def __init__(self, id: RequestId, method: str, on_settled: Callable[[OpenCall], None]) -> None:
+        super().__init__(id, method, None, None)
+        self._on_settled = on_settled
+
+    def settle(self, result: dict[str, Any] | None, error: Exception | None) -> None:
+        """See `Call`."""
+        if self.result is None and self.error is None:
+            self.result, self.error = result, error
+            self._on_settled(self)
+
+
 class Calls:
     """All calls of one session."""
 
@@ -127,7 +143,9 @@ class Calls:
             ConnectionEnded: the connection is gone; the peer may or may not have acted.
         """
         if self._over is not None:
-            raise self._over_again()
+            # Where a scope around both was cancelled, that is what the caller gets to know.
+            await trio.lowlevel.checkpoint()
+            raise self._over.again()
         if self._writer.is_over:
             await self._writer.wait_room()
         try:
@@ -146,11 +164,64 @@ class Calls:
             call = Call(request_id, method, reports, meter)
             self._outbound.add(request_id, call)
             self._writer.post(frame)
-            if self._over is not None:  # the write has just found out
-                raise self._over_again()
+            over = self._ended()
+            if over is not None:  # while it waited for room
+                await trio.lowlevel.checkpoint()
+                raise over.again()
             return await self._wait(call, timeout, most, on_progress, cancellable)
         finally:
             self._room.release()
+
+    def _ended(self) -> ConnectionEnded | None:
+        return self._over
+
+    # --- requests without anybody who waits -------------------------------------------
+
+    def begin(self, method: str, params: dict[str, Any] | None, on_settled: Callable[[OpenCall], None]) -> OpenCall:
+        """Make a request that stays open, without a task: for `subscriptions/listen`.
+
+        `on_settled` is told of its answer, or that there will be none; it must not wait, nor
+        raise. The request is not among those that `Limits.calls` bounds.
+
+        Raises:
+            ConnectionEnded: the connection is gone.
+        """
+        if self._over is not None:
+            raise self._over.again()
+        call = OpenCall(self._outbound.new_id(), method, on_settled)
+        frame = encode_request(call.id, method, params)
+        self._outbound.add(call.id, call)
+        self._writer.post(frame)
+        return call
+
+    def abandon(self, call: OpenCall, why: str) -> None:
+        """Tell the peer that the request is not wanted any more, unless it was answered. Never waits."""
+        if self._outbound.give_up(call.id):
+            self._give_up(call.id, why)
+
+    def post(self, method: str, params: dict[str, Any] | None) -> None:
+        """Make a request whose answer nobody wants to know. Never waits, and never fails."""
+        request_id = self._outbound.new_id()
+        self._outbound.add(request_id, OpenCall(request_id, method, _unheard))
+        self._outbound.give_up(request_id)
+        self._writer.post(encode_request(request_id, method, params))
+
+    def torn_down(self, params: Mapping[str, Any] | None) -> bool:
+        """The peer cancels a request of ours, which a server may do to a `subscriptions/listen`.
+
+        Returns whether that is what its notice names (basic/patterns/cancellation of 2026-07-28).
+        """
+        request_id = None if params is None else params.get("requestId")
+        if type(request_id) is not int:  # as ours are
+            return False
+        call = self._outbound.waiting(request_id)
+        if type(call) is not OpenCall or call.method != "subscriptions/listen":
+            return False
+        self._outbound.give_up(request_id)
+        reason = params.get("reason") if params is not None else None
+        why = reason if type(reason) is str else "it gives no reason"
+        call.settle(None, RequestFailed(CANCELLED_BY_SERVER, f"the server ended the subscription: {why}"))
+        return True
 
     async def _wait(
         self,
@@ -179,6 +250,8 @@ class Calls:
             if self._outbound.give_up(call.id) and cancellable:
                 self._give_up(call.id, why)
         if call.error is not None:
+            if isinstance(call.error, ConnectionEnded):
+                await trio.lowlevel.checkpoint()
             raise call.error
         assert call.result is not None
         return call.result
@@ -216,20 +289,14 @@ class Calls:
         if self._over is None:
             self._over = error
         for call in self._outbound.take_all():
-            call.settle(None, self._over_again())
-
-    def _over_again(self) -> TrimcpError:
-        """The end of the connection, as an exception of the caller's own: one that is raised
-        in several tasks would grow a traceback out of all of them."""
-        over = self._over
-        assert over is not None
-        again = type(over)(*over.args)
-        again.__dict__.update(over.__dict__)
-        again.__cause__ = over.__cause__
-        return again
+            call.settle(None, self._over.again())
 
     def __len__(self) -> int:
         return len(self._outbound)
+
+
+def _unheard(call: OpenCall) -> None:
+    """Make nothing of an answer."""
 
 
 def _with_token(params: dict[str, Any] | None, token: RequestId) -> dict[str, Any]:

@@ -8,12 +8,26 @@ of the server: the same job, another owner.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import trio
 
 from trimcp.errors import UsageError
 from trimcp.protocol.cancelling import CancelReason
+
+PASSING: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
+"""What is raised in a piece of work without being its failure."""
+
+
+def parted(exc: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """What of an exception is the failure of the work that raised it, and what must go on its way.
+
+    SystemExit is a failure: a library that calls `sys.exit()` in a handler must not end the server. A
+    group may be both, as when something fails in a nursery that is being cancelled.
+    """
+    if isinstance(exc, BaseExceptionGroup):
+        return exc.split(lambda inner: not isinstance(inner, (BaseExceptionGroup, *PASSING)))
+    return (None, exc) if isinstance(exc, PASSING) else (exc, None)
 
 
 class Job:
@@ -47,7 +61,7 @@ class HandedJob(Job):
         super().__init__()
         self.name = name
         self.result: Any = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._done = trio.Event()
 
     @property
@@ -71,17 +85,20 @@ class HandedJob(Job):
 
     async def run(self, work: Callable[[], Awaitable[Any]]) -> None:
         """Do the work; what it raises is its outcome, and nobody else's trouble."""
-        with trio.CancelScope() as self.scope:
-            if self.cancel_reason is not None:
-                self.scope.cancel()
-            try:
-                self.result = await work()
-            except Exception as exc:  # noqa: BLE001 - the outcome, raised to whoever waits for it
-                self.error = exc
-            finally:
-                if self.error is None and self.scope.cancel_called and self.cancel_reason is None:
-                    self.cancel_reason = CancelReason.SHUTDOWN
-        self._done.set()
+        try:
+            with trio.CancelScope() as self.scope:
+                if self.cancel_reason is not None:
+                    self.scope.cancel()
+                try:
+                    self.result = await work()
+                except BaseException as exc:  # noqa: BLE001 - the outcome, raised to whoever waits for it
+                    self.error, passing = parted(exc)
+                    if passing is not None:
+                        if self.error is None and self.cancel_reason is None:
+                            self.cancel_reason = CancelReason.SHUTDOWN
+                        raise passing from None
+        finally:
+            self._done.set()
 
 
 class Jobs:

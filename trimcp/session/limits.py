@@ -51,6 +51,27 @@ class Limits:
     progress_backlog: int = 64
     """Reports that a slow progress callback may be behind; beyond, the oldest are dropped."""
 
+    rounds: int = 20
+    """Times that one modern request may ask the client for more; then it fails."""
+    state_bytes: int = 64 * 2**10
+    """The longest `requestState`: answers obtained and steps kept; beyond, the request fails."""
+
+    listens: int = 32
+    """`subscriptions/listen` requests of one session in flight (2026-07-28); a further one is refused as busy."""
+    server_listens: int = 10_000
+    """The same for all sessions of a server together."""
+    subscriptions: int = 1024
+    """Resources that one session is told the changes of, each listen counted for itself; beyond, refused as busy."""
+    uri_bytes: int = 2048
+    """The longest URI that may be subscribed to, as it is written in JSON; a longer one is refused."""
+    notices: int = 1024
+    """Notices that one reader of a client's notices may be behind; beyond, the oldest are dropped and counted."""
+
+    cache_entries: int = 1024
+    """Results that a client keeps because the server lets it; beyond, the least recently used go."""
+    cache_bytes: int = 16 * 2**20
+    """The JSON text of all of them; a longer one is not kept."""
+
     tool_threads: int = 40
     """Sync tools that run in threads at once, abandoned ones included; further ones wait."""
     cleanup: float = 5.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from trimcp.session.writer import Writer
 
@@ -11,8 +11,15 @@ from trimcp.session.writer import Writer
 class Outlet(Protocol):
     """The stream that a request's answer, progress and logs go to, in order of posting."""
 
+    is_shared: ClassVar[bool]
+    """Whether other requests leave by it too, so that its end is not that of one of them."""
+
     def answer(self, frame: bytes) -> None:
         """Post the one answer of a request."""
+        ...
+
+    def post(self, frame: bytes) -> None:
+        """Post a notification that is never dropped."""
         ...
 
     def withdraw(self) -> None:
@@ -21,6 +28,10 @@ class Outlet(Protocol):
 
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         """Post a notification that replaces an older one with the same key which has not left."""
+        ...
+
+    def drop(self, key: Hashable) -> None:
+        """Take back what was posted with that key, if it has not left."""
         ...
 
     def post_log(self, frame: bytes) -> None:
@@ -35,12 +46,15 @@ class Outlet(Protocol):
 class SessionOutlet:
     """The way out of a duplex session: everything shares one stream."""
 
-    __slots__ = ("answer", "post_latest", "post_log", "wait_room")
+    __slots__ = ("answer", "drop", "post", "post_latest", "post_log", "wait_room")
+
+    is_shared: ClassVar[bool] = True
 
     def __init__(self, writer: Writer) -> None:
         # Bound once: an answer costs no call more than the Writer's own.
-        self.answer = writer.post
+        self.answer = self.post = writer.post
         self.post_latest = writer.post_latest
+        self.drop = writer.drop
         self.post_log = writer.post_log
         self.wait_room = writer.wait_room
 
@@ -56,6 +70,8 @@ class Batch:
     """
 
     __slots__ = ("_answers", "_owed", "_writer")
+
+    is_shared: ClassVar[bool] = True
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -76,8 +92,14 @@ class Batch:
         if self._owed == 0 and self._answers:
             self._writer.post(b"[" + b",".join(self._answers) + b"]")
 
+    def post(self, frame: bytes) -> None:
+        self._writer.post(frame)
+
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         self._writer.post_latest(key, frame)
+
+    def drop(self, key: Hashable) -> None:
+        self._writer.drop(key)
 
     def post_log(self, frame: bytes) -> None:
         self._writer.post_log(frame)

@@ -10,6 +10,7 @@ basic/utilities/progress of the legacy revisions, basic/patterns/progress of 202
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import trio
@@ -49,7 +50,7 @@ class ProgressTracker:
             log.debug(events.PROGRESS_IGNORED, request=request.serial, why="it does not increase")
             return
         params: dict[str, Any] = {"progressToken": token, "progress": progress}
-        if total is not None:
+        if total is not None and isfinite(total):
             params["total"] = total
         if message is not None and request.revision.progress_message:
             params["message"] = message

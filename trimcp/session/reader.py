@@ -100,7 +100,8 @@ class Reader:
     def _take_notification(self, message: Notification) -> None:
         session, method = self._session, message.method
         if method == "notifications/cancelled":
-            session.cancellation.cancelled(message.params)
+            if self._is_server or not session.calls.torn_down(message.params):
+                session.cancellation.cancelled(message.params)
         elif method == "notifications/progress":
             session.progress.arrived(message.params)
         elif method == "notifications/initialized":

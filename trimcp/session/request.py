@@ -1,7 +1,7 @@
 """One request that the peer made: from its acceptance to its one answer, or to its cancellation.
 
-This is the one place where a handler's exception becomes an error answer, and the only one
-where `except Exception` stands. The router makes the request, the crew runs it.
+This is the one place where a handler's exception becomes an error answer. The router makes the
+request, the crew runs it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from trimcp.errors import InvalidPayload, RequestFailed, UsageError
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import ANSWERS, CancelReason
 from trimcp.protocol.profile import ClientProfile
-from trimcp.session.job import Job
+from trimcp.session.job import Job, parted
 from trimcp.session.outlet import Outlet
 from trimcp.session.service import Route
 from trimcp.types.fields import ABSENT
@@ -33,6 +33,7 @@ class InboundRequest(Job):
 
     __slots__ = (
         "_has_deadline",
+        "_prepared",
         "_settled",
         "_when_ended",
         "held_progress",
@@ -43,6 +44,7 @@ class InboundRequest(Job):
         "profile",
         "progress_token",
         "received_at",
+        "rounds",
         "route",
         "serial",
         "session",
@@ -80,7 +82,10 @@ class InboundRequest(Job):
         self.received_at = received_at
         self.meter: Meter | None = None
         self.held_progress: bytes | None = None
+        self.rounds: Any = None
+        """What was asked of the client before, and is; kept here by whoever asks."""
         self._has_deadline = False
+        self._prepared: bytes | None = None
         self._settled = False
         self._when_ended = when_ended
 
@@ -106,6 +111,8 @@ class InboundRequest(Job):
         """Where it stands, for people."""
         if self.cancel_reason is not None:
             return f"cancelled: {self.cancel_reason.value}"
+        if self.route.hold is not None:
+            return "held"
         return "running" if self.scope is not None else "waiting"
 
     # --- Work of the crew -------------------------------------------------------------
@@ -125,9 +132,12 @@ class InboundRequest(Job):
             frame = encode_result(self.id, route.encode(result))
         except RequestFailed as exc:
             self.refuse(exc.code, exc.message, ABSENT if exc.data is None else exc.data)
-        except (Exception, SystemExit) as exc:  # noqa: BLE001
-            # SystemExit too: a library that calls sys.exit() in a handler must not end the server.
-            self._failed(exc)
+        except BaseException as exc:  # noqa: BLE001 - parted into what is the handler's failure and what is not
+            failure, passing = parted(exc)
+            if failure is not None:
+                self._failed(failure)
+            if passing is not None:
+                raise passing from None
         else:
             if len(frame) > self.session.limits.result_bytes:
                 self._too_large(len(frame))
@@ -157,8 +167,9 @@ class InboundRequest(Job):
         """Send the answer, unless the request was cancelled in a way that wants none or another."""
         if self._settled:
             return
-        if self.cancel_reason is not None:
-            self._answer_cancel(self.cancel_reason)
+        reason = self.why_cancelled if self._has_deadline else self.cancel_reason
+        if reason is not None:
+            self._answer_cancel(reason)
             return
         self._settled = True
         if self.held_progress is not None:
@@ -179,10 +190,17 @@ class InboundRequest(Job):
         if not self._settled:
             self._answer_cancel(reason)
 
+    def conclude(self, result: Any) -> None:
+        """Answer a request that is held, and end it."""
+        self._settle(encode_result(self.id, self.route.encode(result)))
+        self._when_ended(self)
+
     def _answer_cancel(self, reason: CancelReason) -> None:
         self._settled = True
         error = ANSWERS[reason]
-        if error is None:
+        if self._prepared is not None and reason is CancelReason.INPUT_REQUIRED:
+            self.outlet.answer(self._prepared)
+        elif error is None:
             self.outlet.withdraw()
         else:
             code, message = error
@@ -196,6 +214,18 @@ class InboundRequest(Job):
         most = self.session.limits.result_bytes
         self.refuse(INTERNAL_ERROR, f"The result has {size} bytes, and the server sends at most {most}")
         log.error(events.HANDLER_FAILED, method=self.method, request=self.serial, bytes=size, most=most)
+
+    def finish(self, reason: CancelReason, result: Any) -> None:
+        """Answer with a result, and cancel the handler, which has nothing more to say.
+
+        A request that is being cancelled already stays so, with its first reason.
+
+        Raises:
+            InvalidPayload: the result cannot be encoded; nothing is cancelled then.
+        """
+        if self.cancel_reason is None:
+            self._prepared = encode_result(self.id, self.route.encode(result))
+            self.cancel(reason)
 
     # --- what a handler may do to it --------------------------------------------------
 

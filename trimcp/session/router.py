@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from trimcp.actors.crew import Crew
@@ -22,7 +22,7 @@ from trimcp.protocol.profile import ClientProfile, Stateless
 from trimcp.session.admission import Admission
 from trimcp.session.outlet import Outlet
 from trimcp.session.request import InboundRequest
-from trimcp.session.service import Route
+from trimcp.session.service import Held, Route
 from trimcp.types.fields import ABSENT
 from trimcp.types.jsonrpc import (
     BUSY,
@@ -62,6 +62,7 @@ class Router:
         self._stateless = Stateless(session.service.revisions)
         self._openable = _openable(session.service.revisions)
         self._waiting: deque[InboundRequest] = deque()
+        self._held: dict[int, Held] = {}
         self._bytes = 0
         self.inbound: Inbound[InboundRequest] = Inbound()
         self.running = 0
@@ -111,10 +112,12 @@ class Router:
             token,
             size,
             now,
-            self._ended,
+            self._ended if route.hold is None else self._let_go,
         )
         if route.at_once is not None:
             self._answer_at_once(request, route)
+        elif route.hold is not None:
+            self._hold(request, route, route.hold)
         else:
             self._admit(request)
 
@@ -185,15 +188,52 @@ class Router:
         else:
             request.outlet.answer(frame)
 
+    # --- requests that are held, without a task ---------------------------------------
+
+    def _hold(self, request: InboundRequest, route: Route, hold: Callable[[InboundRequest, Any], Held]) -> None:
+        if self.draining:
+            self._refuse_draining(request)
+            return
+        try:
+            held = hold(request, route.decode(request.params))
+        except InvalidPayload as exc:
+            request.refuse(INVALID_PARAMS, f"Invalid params: {exc}", {"problems": exc.problems})
+        except RequestFailed as exc:
+            request.refuse(exc.code, exc.message, ABSENT if exc.data is None else exc.data)
+        else:
+            request.params = None  # whoever holds it has kept what it needs
+            self.inbound.add(request)
+            self._held[request.serial] = held
+
+    def _let_go(self, request: InboundRequest) -> None:
+        """A request that was held is over."""
+        held = self._held.pop(request.serial, None)
+        if held is not None:
+            self.inbound.remove(request)
+            held.released()
+            self._now_idle()
+
+    def finish_held(self) -> None:
+        """Have every request that is held answered: they would be in flight for ever."""
+        for held in list(self._held.values()):
+            held.finish()
+
     # --- places -----------------------------------------------------------------------
+
+    def _refuse_draining(self, request: InboundRequest) -> None:
+        data = {"reason": "draining", "retryAfterMs": RETRY_AFTER_MS}
+        request.refuse(DRAINING, "The server is stopping and takes no new work", data)
+
+    def _now_idle(self) -> None:
+        if not self.running and not self._waiting:
+            self._session.now_idle()
 
     def _admit(self, request: InboundRequest) -> None:
         limits = self._limits
         if self.draining:
-            data = {"reason": "draining", "retryAfterMs": RETRY_AFTER_MS}
-            request.refuse(DRAINING, "The server is stopping and takes no new work", data)
+            self._refuse_draining(request)
             return
-        if self._bytes + request.size > limits.session_request_bytes and len(self.inbound):
+        if self._bytes + request.size > limits.session_request_bytes and self._bytes:
             self._busy(request, f"requests of {limits.session_request_bytes} bytes")
         elif self.running < limits.session_requests and not self._waiting and self._admission.take():
             self._register(request)
@@ -235,8 +275,7 @@ class Router:
         if self._waiting:
             self._admission.enlist(self)
         self._admission.release()
-        if not self.running and not self._waiting:
-            self._session.now_idle()
+        self._now_idle()
 
     # --- out --------------------------------------------------------------------------
 
@@ -244,14 +283,17 @@ class Router:
         """Cancel a request, whether it runs or waits."""
         if not request.cancel(reason):
             return
+        if request.serial in self._held:
+            request.dismiss(reason)
+            self._let_go(request)
+            return
         if request.scope is None and request in self._waiting:
             # It has no place and no task: it ends here and now.
             self._waiting.remove(request)
             self.inbound.remove(request)
             self._bytes -= request.size
             request.dismiss(reason)
-            if not self.running and not self._waiting:
-                self._session.now_idle()
+            self._now_idle()
 
     def cancel_all(self, reason: CancelReason) -> int:
         """Cancel all that is in flight; return how many that were."""
@@ -264,6 +306,8 @@ class Router:
         """The session is over, and all its tasks with it: give back what it still held."""
         self._admission.leave(self)
         self._waiting.clear()
+        for request in self.inbound:
+            self._let_go(request)
         while self.running:  # requests that had a place, and never came to run
             self.running -= 1
             self._admission.release()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
@@ -36,6 +36,21 @@ class Route:
     at_once: Callable[[InboundRequest, Any], Any] | None = None
     """Answers without a wait and without a task, for what must never queue behind work:
     `initialize`, `ping`, `server/discover`."""
+    hold: Callable[[InboundRequest, Any], Held] | None = None
+    """Takes the request and keeps it in flight without a task, for what is answered by an event:
+    `subscriptions/listen`. It takes no place; whoever holds it has a bound for it."""
+
+
+class Held(Protocol):
+    """A request that is in flight without a task, as whoever holds it sees it."""
+
+    def finish(self) -> None:
+        """The session drains: answer, by `InboundRequest.conclude`. Must not wait, nor raise."""
+        ...
+
+    def released(self) -> None:
+        """The request is over, answered or cancelled: hold on to nothing of it. Must not wait, nor raise."""
+        ...
 
 
 def pong(request: InboundRequest, params: Any) -> EmptyResult:

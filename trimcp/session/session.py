@@ -41,6 +41,9 @@ _numbers: Final = itertools.count(1)
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that closing the medium may take; it is shielded, so it must have a bound."""
 
+FAILED: Final = "the session failed; the log has the traceback"
+CANCELLED: Final = "the scope that the session ran in was cancelled"
+
 
 @attrs.frozen
 class DrainReport:
@@ -99,8 +102,9 @@ class Session:
         self._over = trio.Event()
         self._end: ConnectionEnded | None = None
         self._ending = trio.Event()
+        self._abandoned = 0
         self.lost = 0
-        """Requests that were accepted and not answered, as far as drains have counted."""
+        """Requests that were accepted and not answered, when the session drained or ended."""
 
     @property
     def unreadable_id_is_null(self) -> bool:
@@ -134,19 +138,30 @@ class Session:
                 self.service.opened(self)
                 log.debug(events.SESSION_OPENED, session=self.number, peer=self.duplex.description)
                 task_status.started(self)
+                why = FAILED
                 try:
-                    await self.reader.run()
-                except ConnectionEnded as exc:
-                    self._lose(exc)
-                else:
-                    await self._input_ended()
-                nursery.cancel_scope.cancel()
+                    await self._read()
+                except trio.Cancelled:
+                    if not nursery.cancel_scope.cancel_called:
+                        why = CANCELLED
+                    raise
+                finally:
+                    # Before the nursery closes: others must find the session over, and not reach into it.
+                    self._lose(ConnectionClosed(why))
         except* Exception as group:  # noqa: BLE001
             # A bug of ours. It ends this session, since its state cannot be trusted, and no other.
             log.error(events.SESSION_FAILED, exc_info=group, session=self.number)
-            self._lose(ConnectionClosed("the session failed; the log has the traceback"))
+            self._lose(ConnectionClosed(FAILED))
         finally:
             await self._finish()
+
+    async def _read(self) -> None:
+        try:
+            await self.reader.run()
+        except ConnectionEnded as exc:
+            self._lose(exc)
+        else:
+            await self._input_ended()
 
     def _assemble(self, nursery: trio.Nursery) -> None:
         limits = self.limits
@@ -176,6 +191,8 @@ class Session:
         self._ending.set()
         log.debug(events.CONNECTION_LOST, session=self.number, why=str(end))
         self.calls.fail_all(end)
+        self._abandoned = sum(r.cancel_reason is not CancelReason.CANCELLED for r in self.router.inbound)
+        self.lost = max(self.lost, self._abandoned)
         self.router.cancel_all(CancelReason.SESSION_LOST)
         self.writer.close()
         if self._nursery is not None:
@@ -183,7 +200,7 @@ class Session:
 
     async def _finish(self) -> None:
         if self._end is None:  # cancelled from outside
-            self._end = ConnectionClosed("the scope that the session ran in was cancelled")
+            self._end = ConnectionClosed(CANCELLED)
         if self._nursery is not None:
             self.calls.fail_all(self._end)
             self.writer.close()
@@ -210,7 +227,7 @@ class Session:
     # --- drain ------------------------------------------------------------------------
 
     async def drain(self, deadline: float) -> DrainReport:
-        """Refuse new work, let what is in flight finish, answer what does not, flush.
+        """Refuse new work, end subscriptions, let what is in flight finish, answer what does not, flush.
 
         The connection stays open, and answers, cancels and pings are taken until the end.
 
@@ -226,33 +243,40 @@ class Session:
         router = self.router
         router.draining = True
         self._ending.set()
+        router.finish_held()
         at_start = len(router.inbound)
         log.debug(events.DRAIN_STARTED, session=self.number, in_flight=at_start)
         with trio.move_on_after(deadline):
             await self._wait_idle()
-        cancelled = self.cancellation.cancel_all(CancelReason.SHUTDOWN)
+        cancelled = 0
+        if self._end is None:
+            cancelled = self.cancellation.cancel_all(CancelReason.SHUTDOWN)
         if cancelled:
             with trio.move_on_after(self.limits.cleanup):
                 await self._wait_idle()
-        lost = len(router.inbound)
         with trio.move_on_after(self.limits.write_timeout) as flushing:
             await self.writer.drained()
+        # Where the connection was lost meanwhile, what was in flight then has got no answer either.
+        unanswered = len(router.inbound) if self._end is None else self._abandoned
+        lost = unanswered
         if flushing.cancelled_caught:
             lost += 1  # at least the answer that the peer would not take
-        self.lost += lost
-        report = DrainReport(at_start - cancelled, cancelled - min(lost, cancelled), lost)
+        self.lost = max(self.lost, lost)
+        report = DrainReport(at_start - max(cancelled, unanswered), max(cancelled - unanswered, 0), lost)
         log.debug(events.DRAIN_FINISHED, session=self.number, lost=lost)
         return report
 
     async def _wait_idle(self) -> None:
         while len(self.router.inbound) and self._nursery is not None:
-            self._idle = trio.Event()
+            if self._idle is None:  # one event for all: several may drain at once
+                self._idle = trio.Event()
             await self._idle.wait()
 
     def now_idle(self) -> None:
         """Nothing of the peer's is in flight any more."""
         if self._idle is not None:
             self._idle.set()
+            self._idle = None
 
     # --- a look at it -----------------------------------------------------------------
 

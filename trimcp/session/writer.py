@@ -28,6 +28,8 @@ PIECE = 65536
 """The most that is joined into one write; what waits behind it can still be replaced."""
 STEP = 8192
 """What a slow peer must take within the write timeout for the connection to count as alive."""
+VACANT = 256
+"""Places in the lane that may be empty, since what stood there was dropped, before they are taken out."""
 
 
 class _Slot:
@@ -61,6 +63,7 @@ class Writer:
         self._latest: dict[Hashable, _Slot] = {}
         self._logs: deque[_Slot] = deque()
         self._logs_dropped = 0
+        self._vacant = 0
         self._rest = b""  # of a write that the medium did not take whole
         self._corked = 0
         self._bell = Doorbell()
@@ -96,6 +99,14 @@ class Writer:
         slot = self._latest[key] = _Slot(key, frame)
         self._post_slot(slot)
 
+    def drop(self, key: Hashable) -> None:
+        """Take back the message that was posted with that key, if it has not left."""
+        waiting = self._latest.pop(key, None)
+        if waiting is not None:
+            self._lane_bytes -= len(waiting.frame)
+            waiting.key, waiting.frame = None, b""
+            self._vacated()
+
     def post_log(self, frame: bytes) -> None:
         """Post a log message; when too many wait, the oldest is dropped and counted."""
         if self._closed:
@@ -103,8 +114,9 @@ class Writer:
         if len(self._logs) >= self._limits.log_messages:
             oldest = self._logs.popleft()
             self._lane_bytes -= len(oldest.frame)
-            oldest.frame = b""  # its place in the lane stays, and writes nothing
+            oldest.frame = b""
             self._logs_dropped += 1
+            self._vacated()
         slot = _Slot(None, frame)
         self._logs.append(slot)
         self._post_slot(slot)
@@ -115,6 +127,13 @@ class Writer:
         self._lane_bytes += len(slot.frame)
         if not self._corked:
             self._flush()
+
+    def _vacated(self) -> None:
+        """A place in the lane has become empty. It stays, and writes nothing, until there are many such."""
+        self._vacant += 1
+        if self._vacant > VACANT:
+            self._vacant = 0
+            self._lane = deque(entry for entry in self._lane if isinstance(entry, bytes) or entry.frame)
 
     def cork(self) -> None:
         """Keep what is posted until `uncork`: it then leaves in one write. Never across a wait."""
@@ -155,7 +174,9 @@ class Writer:
     def _taken(self, slot: _Slot) -> bytes:
         if slot.key is not None:
             del self._latest[slot.key]
-        elif slot.frame:
+        elif not slot.frame:
+            self._vacant -= 1
+        else:
             self._logs.popleft()
             if not self._logs and self._logs_dropped:
                 log.warning(events.LOGS_DROPPED, number=self._logs_dropped, peer=self._duplex.description)
@@ -166,16 +187,18 @@ class Writer:
         """Write what the medium takes without waiting; leave the rest to the task."""
         if self._blocked:
             return
-        try:
-            while self._lane:
-                data = self._take()
+        while self._lane:
+            data = self._take()
+            try:
                 sent = self._duplex.try_send(data) if data else 0
-                if sent < len(data):
-                    self._rest = data[sent:]
-                    self._block()
-                    return
-        except ConnectionEnded as exc:
-            self._fail(exc)
+            except ConnectionEnded:
+                # The task will meet the same failure, and tell of it. Not here: whoever posts may be
+                # a task that is about to wait for what the failure would wake.
+                sent = 0
+            if sent < len(data):
+                self._rest = data[sent:]
+                self._block()
+                return
 
     def _block(self) -> None:
         self._blocked = True
@@ -191,8 +214,7 @@ class Writer:
                 return
             self._blocked = False
             self._make_room()
-            if self._empty is not None:
-                self._empty.set()
+            self._now_empty()
             await self._bell.wait()
 
     async def _write_out(self) -> bool:
@@ -246,8 +268,14 @@ class Writer:
     async def drained(self) -> None:
         """Wait until everything posted has been handed to the medium, or the writer is closed."""
         while (self._lane or self._blocked) and not self._closed:
-            self._empty = trio.Event()
+            if self._empty is None:  # one event for all: several may drain at once
+                self._empty = trio.Event()
             await self._empty.wait()
+
+    def _now_empty(self) -> None:
+        if self._empty is not None:
+            self._empty.set()
+            self._empty = None
 
     def close(self) -> None:
         """Drop what waits, and take nothing more."""
@@ -258,5 +286,4 @@ class Writer:
         self._lane_bytes = 0
         self._rest = b""
         self._make_room()
-        if self._empty is not None:
-            self._empty.set()
+        self._now_empty()

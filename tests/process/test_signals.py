@@ -1,0 +1,127 @@
+"""SIGTERM and SIGINT end a server within its grace, whatever it does and though its stdin stays open."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.process.children import RUN, SCRIPT, Child, call, child, text_of
+
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+COMMANDS = pytest.mark.parametrize("command", [RUN, SCRIPT], ids=["trimcp run", "server.run()"])
+
+
+async def until_ready(server: Child) -> None:
+    """Until it has shown that it serves, and so has taken over the signals."""
+    await server.send(call(0, "add", a=1, b=2))
+    assert text_of(await server.receive()) == "3"
+
+
+@SIGNALS
+@COMMANDS
+async def test_an_idle_server_ends_at_once(command: list[str], number: signal.Signals) -> None:
+    async with child(command, GRACE="1000") as server:
+        await until_ready(server)
+        server.signal(number)
+        assert await server.exit_code() == 0
+        assert "Traceback" not in server.stderr
+
+
+@SIGNALS
+async def test_what_is_done_within_the_grace_is_answered(number: signal.Signals) -> None:
+    async with child(RUN, GRACE="1000") as server:
+        await server.send(call(1, "after", seconds=0.5), call(2, "add", a=1, b=2))
+        assert (await server.receive())["id"] == 2
+        server.signal(number)
+        assert text_of(await server.receive()) == "done"
+        assert await server.exit_code() == 0
+
+
+@SIGNALS
+@pytest.mark.parametrize("tool", ["forever", "forever_in_a_thread"])
+async def test_what_goes_on_for_ever_is_answered_so_at_the_end_of_the_grace(number: signal.Signals, tool: str) -> None:
+    async with child(RUN) as server:
+        await server.send(call(1, tool))
+        await server.says("started")
+        server.signal(number)
+        error = (await server.receive())["error"]
+        assert error["data"]["reason"] == "shutdown"
+        # All that was accepted was answered, if by an error: nothing is lost.
+        assert await server.exit_code() == 0
+        assert "Traceback" not in server.stderr
+
+
+async def test_new_work_is_refused_while_the_server_drains() -> None:
+    async with child(RUN, GRACE="1000") as server:
+        await server.send(call(1, "shielded", seconds=1))
+        await server.says("started")
+        server.signal(signal.SIGTERM)
+        answers = {}
+        for number in range(2, 1000):
+            await server.send(call(number, "add", a=1, b=2))
+            answer = await server.receive()
+            answers[answer["id"]] = answer
+            if "error" in answer:
+                assert answer["error"]["data"]["reason"] == "draining"
+                break
+        while 1 not in answers:
+            answer = await server.receive()
+            answers[answer["id"]] = answer
+        assert text_of(answers[1]) == "done"
+        assert await server.exit_code() == 0
+
+
+@pytest.mark.parametrize("tool", ["forever", "forever_in_a_thread"])
+@COMMANDS
+async def test_a_second_signal_does_not_wait_for_the_grace(command: list[str], tool: str) -> None:
+    async with child(command, GRACE="1000") as server:
+        await server.send(call(1, tool))
+        await server.says("started")
+        server.signal(signal.SIGINT)
+        # The first one has been taken in when it refuses work.
+        await server.send(call(2, "add", a=1, b=2))
+        while "error" not in await server.receive():
+            await server.send(call(2, "add", a=1, b=2))
+        server.signal(signal.SIGINT)
+        assert (await server.receive())["error"]["data"]["reason"] == "shutdown"
+        assert await server.exit_code() == 0
+
+
+async def test_a_signal_after_the_end_of_input_does_not_wait_for_the_grace() -> None:
+    async with child(RUN, GRACE="1000") as server:
+        await server.send(call(1, "forever"))
+        await server.says("started")
+        assert server.process.stdin is not None
+        await server.process.stdin.aclose()
+        server.signal(signal.SIGTERM)
+        # It may come before the end of input is seen; then it is the first, and this the second.
+        server.signal(signal.SIGINT)
+        assert (await server.receive())["error"]["data"]["reason"] == "shutdown"
+        assert await server.exit_code() == 0
+
+
+async def test_a_handler_that_takes_longer_than_its_cleaning_up_may_is_a_loss() -> None:
+    async with child(RUN) as server:
+        await server.send(call(1, "shielded", seconds=1.5))
+        await server.says("started")
+        server.signal(signal.SIGTERM)
+        assert await server.exit_code() == 1
+
+
+async def test_a_handler_that_never_ends_is_left_behind() -> None:
+    async with child(RUN) as server:
+        await server.send(call(1, "shielded", seconds=1e6))
+        await server.says("started")
+        server.signal(signal.SIGTERM)
+        assert await server.exit_code() == 3
+        await server.says("ending with handlers still running: tools/call")
+
+
+async def test_a_handler_that_never_ends_is_left_behind_at_the_end_of_input_too() -> None:
+    async with child(RUN) as server:
+        await server.send(call(1, "shielded", seconds=1e6))
+        await server.says("started")
+        assert server.process.stdin is not None
+        await server.process.stdin.aclose()
+        assert await server.exit_code() == 3

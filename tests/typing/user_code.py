@@ -1,0 +1,80 @@
+"""What type checkers make of a program that uses trimcp. Never run: a test has it checked by mypy and pyright."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, assert_type
+
+import trio
+
+import trimcp
+from trimcp.types import CallToolResult, Tool
+
+
+@dataclass
+class Point:
+    x: float
+    y: float
+
+
+server = trimcp.Server("typed", limits=trimcp.Limits(session_requests=8))
+
+
+@server.tool
+async def move(point: Point, by: float = 1.0, *, ctx: trimcp.Context) -> Point:
+    async for step in ctx.track([1, 2, 3], message="step {}"):
+        assert_type(step, int)
+    if ctx.cancel_reason is trimcp.CancelReason.DEADLINE:
+        raise trimcp.ToolError("too slow")
+    return Point(point.x + by, point.y)
+
+
+@server.tool(title="Double", timeout=2.0)
+def double(number: int) -> int:
+    return 2 * number
+
+
+# The decorators keep the type of the function.
+assert_type(double(2), int)
+moving: Callable[..., Coroutine[Any, Any, Point]] = move
+double("2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+server.tool(title=3)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+@server.middleware
+async def through(ctx: trimcp.Context, params: Any, proceed: trimcp.Proceed) -> Any:
+    return await proceed(params)
+
+
+async def main() -> None:
+    async with trimcp.connect(server, timeouts=trimcp.Timeouts(request=5)) as client:
+        assert_type(client, trimcp.Client)
+        assert_type(await client.list_tools(), list[Tool])
+        result = await client.call_tool("double", {"number": 2})
+        assert_type(result, trimcp.ToolResult)
+        assert_type(result.text, str)
+        assert_type(result.raise_for_error().raw, CallToolResult)
+        assert_type(await client.call_tool("double", {"number": 2}, returns=int), int)
+        assert_type(await client.call_tool("move", {}, returns=Point), Point)
+        assert_type(await client.call_tool("list", returns=list[str]), list[str])
+        assert_type(await client.request("tools/list"), dict[str, Any])
+
+        async def slowly(progress: float, total: float | None, message: str | None) -> None:
+            await trio.sleep(1)
+
+        await client.call_tool("move", on_progress=slowly)
+        await client.call_tool("move", on_progress=lambda progress, total, message: print(message))
+        await client.call_tool("move", on_progress=print_it)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    async with server.running(), trio.open_nursery() as nursery:
+        nursery.start_soon(server.serve_tcp)
+        assert_type(await server.drain(), trimcp.DrainReport)
+
+
+def print_it(progress: str) -> None:
+    print(progress)
+
+
+def failed(exc: trimcp.RequestFailed) -> int:
+    return exc.code
+
+
+program: Callable[[], Awaitable[None]] = main

@@ -1,0 +1,145 @@
+"""What a server may ask of the client's user, model and files: the functions that answer.
+
+The same functions answer a request of a legacy server and an input request of a modern one.
+Before each, the user's consent can be asked (the specification's security principles want that
+a person decides what a server gets). client/{sampling,elicitation,roots} of every revision.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import attrs
+
+from trimcp.errors import RequestFailed, UsageError
+from trimcp.types.capabilities import ClientCapabilities, ElicitationCapability, RootsCapability, SamplingCapability
+from trimcp.types.content import TextContent
+from trimcp.types.elicitation import ElicitRequestFormParams, ElicitRequestURLParams, ElicitResult
+from trimcp.types.jsonrpc import METHOD_NOT_FOUND
+from trimcp.types.roots import ListRootsResult, Root
+from trimcp.types.sampling import CreateMessageRequestParams, CreateMessageResult
+
+REJECTED: Final = -1
+"""The code that tells a server that the user refused (client/sampling, "Error Handling")."""
+
+Sampling = Callable[[CreateMessageRequestParams], Awaitable[CreateMessageResult | str]]
+"""Answers with the client's model; a string is the text of an assistant's message."""
+Elicitation = Callable[[ElicitRequestFormParams], Awaitable[ElicitResult | dict[str, Any] | None]]
+"""Has the user fill in a form: what was filled in, None for a no, or a whole result."""
+Visit = Callable[[ElicitRequestURLParams], Awaitable[ElicitResult | bool]]
+"""Shows the user a URL, and goes there if the user agrees: whether that is so, or a whole result."""
+RootsSource = Sequence[str | os.PathLike[str] | Root] | Callable[[], Awaitable[Sequence[str | os.PathLike[str] | Root]]]
+"""Folders (paths or file URIs), or a function that gives them."""
+Asked = CreateMessageRequestParams | ElicitRequestFormParams | ElicitRequestURLParams | None
+Consent = Callable[[str, Asked], Awaitable[bool]]
+"""Whether a server may have what it asks for: called with the method and its params."""
+
+
+@attrs.frozen(kw_only=True)
+class Handlers:
+    """The functions that the user of a client passed; what is None is not offered to servers."""
+
+    sampling: Sampling | None = None
+    sampling_tools: bool = False
+    """Whether `sampling` knows what to do with tools (2025-11-25)."""
+    elicitation: Elicitation | None = None
+    visit: Visit | None = None
+    roots: RootsSource | None = None
+    consent: Consent | None = None
+
+    def capabilities(self) -> ClientCapabilities:
+        """What the client declares: what it has functions for."""
+        sampling = SamplingCapability(tools={} if self.sampling_tools else None)
+        elicitation = ElicitationCapability(
+            form=None if self.elicitation is None else {}, url=None if self.visit is None else {}
+        )
+        asks_user = self.elicitation is not None or self.visit is not None
+        return ClientCapabilities(
+            roots=None if self.roots is None else RootsCapability(list_changed=True),
+            sampling=None if self.sampling is None else sampling,
+            elicitation=elicitation if asks_user else None,
+        )
+
+    def methods(self) -> set[str]:
+        """The requests of servers that there are functions for."""
+        offered = {"sampling/createMessage": self.sampling, "roots/list": self.roots}
+        methods = {method for method, function in offered.items() if function is not None}
+        if self.elicitation is not None or self.visit is not None:
+            methods.add("elicitation/create")
+        return methods
+
+    async def answer(self, method: str, params: Asked) -> Any:
+        """Answer one question of a server; the result object.
+
+        Raises:
+            RequestFailed: the client does not offer that, or its user refused.
+        """
+        if method == "sampling/createMessage" and isinstance(params, CreateMessageRequestParams):
+            return await self._sample(params)
+        if method == "elicitation/create" and isinstance(params, ElicitRequestFormParams):
+            return await self._elicit(params)
+        if method == "elicitation/create" and isinstance(params, ElicitRequestURLParams):
+            return await self._visit(params)
+        if method == "roots/list":
+            return await self._roots()
+        raise _not_offered(method)
+
+    async def _agreed(self, method: str, params: Asked) -> bool:
+        return self.consent is None or await self.consent(method, params)
+
+    async def _sample(self, params: CreateMessageRequestParams) -> CreateMessageResult:
+        if self.sampling is None:
+            raise _not_offered("sampling/createMessage")
+        if not await self._agreed("sampling/createMessage", params):
+            raise RequestFailed(REJECTED, "User rejected sampling request")
+        said = await self.sampling(params)
+        if isinstance(said, str):
+            return CreateMessageResult("assistant", TextContent(said), "unknown", "endTurn")
+        return said
+
+    async def _elicit(self, params: ElicitRequestFormParams) -> ElicitResult:
+        if self.elicitation is None:
+            raise _not_offered("elicitation/create")
+        if not await self._agreed("elicitation/create", params):
+            return ElicitResult("decline")
+        filled = await self.elicitation(params)
+        if isinstance(filled, ElicitResult):
+            return filled
+        return ElicitResult("decline") if filled is None else ElicitResult("accept", filled)
+
+    async def _visit(self, params: ElicitRequestURLParams) -> ElicitResult:
+        if self.visit is None:
+            raise _not_offered("elicitation/create with mode url")
+        if not await self._agreed("elicitation/create", params):
+            return ElicitResult("decline")
+        went = await self.visit(params)
+        if isinstance(went, ElicitResult):
+            return went
+        return ElicitResult("accept" if went else "decline")
+
+    async def _roots(self) -> ListRootsResult:
+        if self.roots is None:
+            raise _not_offered("roots/list")
+        if not await self._agreed("roots/list", None):
+            raise RequestFailed(REJECTED, "User rejected the request for roots")
+        given = await self.roots() if callable(self.roots) else self.roots
+        return ListRootsResult([_root(root) for root in given])
+
+
+def _root(given: str | os.PathLike[str] | Root) -> Root:
+    if isinstance(given, Root):
+        return given
+    text = os.fspath(given)
+    if text.startswith("file://"):
+        return Root(text)
+    if "://" in text:
+        raise UsageError(f"a root is a folder, by its path or file:// URI, and {text} is none")
+    path = pathlib.Path(text).absolute()
+    return Root(path.as_uri(), path.name or None)
+
+
+def _not_offered(what: str) -> RequestFailed:
+    return RequestFailed(METHOD_NOT_FOUND, f"This client does not offer {what}")

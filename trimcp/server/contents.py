@@ -1,0 +1,137 @@
+"""What a resource is made of: from what a function returned, or a file has, to contents on the wire.
+
+server/resources, "Resource Contents". The actor for resources calls it for each read.
+"""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+import os
+import pathlib
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import attrs
+import trio
+
+from trimcp.errors import InvalidResult, ResourceNotFound
+from trimcp.server.media import Audio, File, Image
+from trimcp.shapes.dump import NotJson, dump
+from trimcp.types.content import BlobResourceContents, ResourceContents, TextResourceContents
+from trimcp.types.resources import ReadResourceResult
+
+PLAIN: Final = "text/plain"
+BINARY: Final = "application/octet-stream"
+JSON: Final = "application/json"
+
+_CONTENTS: Final = (TextResourceContents, BlobResourceContents)
+_MEDIA: Final = (Image, Audio, File)
+_TEXTUAL: Final = (
+    "application/json",
+    "application/xml",
+    "application/javascript",
+    "application/toml",
+    "application/yaml",
+)
+
+
+def guess_mime_type(path: os.PathLike[str]) -> str | None:
+    """The media type that a file's name stands for, if any."""
+    return mimetypes.guess_type(os.fspath(path), strict=False)[0]
+
+
+@attrs.frozen
+class ContentsShaper:
+    """Makes the results of reading one resource."""
+
+    owner: str
+    """The function's name, or the URI, for messages."""
+    mime_type: str | None
+    """What the declaration says; if it says nothing, the value decides."""
+    lists_contents: bool
+    """Whether the function is annotated to return a list of contents, so that an empty list is one."""
+    threads: trio.CapacityLimiter
+
+    async def shape(self, value: Any, uri: str, most: int) -> ReadResourceResult:
+        """What a read of `uri` answers; files are read to at most `most` bytes.
+
+        Raises:
+            ResourceNotFound: the value is None, or a path at which there is no file.
+            InvalidResult: the value has no form on the wire, or the file is too large.
+        """
+        if isinstance(value, ReadResourceResult):
+            return value
+        if value is None:
+            raise ResourceNotFound(uri)
+        if isinstance(value, trio.Path | pathlib.PurePath):
+            value = await self._read_file(pathlib.Path(value), uri, most)
+        if isinstance(value, list | tuple) and (any(isinstance(v, _CONTENTS) for v in value) or self._is_empty(value)):
+            return ReadResourceResult([self._contents(item, uri) for item in value])
+        return ReadResourceResult([self._contents(value, uri)])
+
+    def _is_empty(self, value: Sequence[Any]) -> bool:
+        return not value and self.lists_contents
+
+    def _contents(self, value: Any, uri: str) -> ResourceContents:
+        if isinstance(value, _CONTENTS):
+            return value
+        if isinstance(value, str):
+            return TextResourceContents(uri, value, self.mime_type or PLAIN)
+        if isinstance(value, bytes | bytearray | memoryview):
+            return _blob(uri, bytes(value), self.mime_type or BINARY)
+        if isinstance(value, _MEDIA):
+            return _blob(uri, value.data, value.mime_type or self.mime_type or BINARY)
+        try:
+            return TextResourceContents(uri, dump(value).decode(), self.mime_type or JSON)
+        except NotJson as exc:
+            raise InvalidResult([f"{self.owner} returned what cannot be sent: {exc}"]) from None
+
+    async def _read_file(self, path: pathlib.Path, uri: str, most: int) -> ResourceContents:
+        mime_type = self.mime_type or guess_mime_type(path)
+        try:
+            data = await trio.to_thread.run_sync(_read, path, most, limiter=self.threads, abandon_on_cancel=True)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise ResourceNotFound(uri) from None
+        if len(data) > most:
+            raise InvalidResult([f"the file of {self.owner} is longer than the {most} bytes that the server sends"])
+        if mime_type is None or is_textual(mime_type):
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                pass
+            else:
+                if mime_type is not None or "\0" not in text:
+                    return TextResourceContents(uri, text, mime_type or PLAIN)
+        return _blob(uri, data, mime_type or BINARY)
+
+
+def is_textual(mime_type: str) -> bool:
+    """Whether what has this media type is text."""
+    bare = mime_type.partition(";")[0].strip().lower()
+    return bare.startswith("text/") or bare in _TEXTUAL or bare.endswith(("+json", "+xml", "+yaml"))
+
+
+def _read(path: pathlib.Path, most: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(most + 1)  # one more than allowed tells that there is too much
+
+
+def _blob(uri: str, data: bytes, mime_type: str) -> BlobResourceContents:
+    return BlobResourceContents(uri, base64.b64encode(data).decode(), mime_type)
+
+
+def names_contents(annotation: Any) -> bool:
+    """Whether a return annotation is a list, or another collection, of contents."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return names_contents(annotation.__origin__)
+    return isinstance(origin, type) and issubclass(origin, Sequence) and _has_contents(typing.get_args(annotation))
+
+
+def _has_contents(arguments: tuple[Any, ...]) -> bool:
+    return any(argument in _CONTENTS or _has_contents(typing.get_args(argument)) for argument in arguments)
+
+
+Read = Callable[..., Any]

@@ -1,0 +1,45 @@
+"""Logging: messages to a client, at or above the level that it asked for.
+
+Asked for with the session by `logging/setLevel` (legacy), or with each request (2026-07-28).
+Where nothing was asked for, nothing is sent. server/utilities/logging of every revision.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from trimcp.codec.envelope import encode_notification
+from trimcp.errors import UsageError
+from trimcp.session.request import InboundRequest
+from trimcp.types.logging import LOGGING_LEVELS, LoggingLevel, SetLevelRequestParams
+from trimcp.types.payload import EmptyResult
+
+SEVERITY: Final = {level: order for order, level in enumerate(LOGGING_LEVELS)}
+
+
+def emit(request: InboundRequest, level: LoggingLevel, data: Any, logger: str | None) -> None:
+    """Send a log message on the stream of a request, if its client wants that level.
+
+    When too many wait to leave, the oldest are dropped (`Limits.log_messages`).
+
+    Raises:
+        UsageError: there is no such level.
+        InvalidPayload: the data are not JSON.
+    """
+    if level not in SEVERITY:
+        raise UsageError(f"no log level {level!r}; there are {', '.join(LOGGING_LEVELS)}")
+    profile = request.profile
+    wanted = None if profile is None else profile.log_level
+    if wanted is None or SEVERITY[level] < SEVERITY[wanted] or request.is_settled:
+        return
+    params: dict[str, Any] = {"level": level, "data": data}
+    if logger is not None:
+        params["logger"] = logger
+    request.outlet.post_log(encode_notification("notifications/message", params))
+
+
+def set_level(request: InboundRequest, params: SetLevelRequestParams) -> EmptyResult:
+    """Answer `logging/setLevel`: from now on the session gets messages at or above that level."""
+    if request.profile is not None:
+        request.profile.log_level = params.level
+    return EmptyResult()
