@@ -105,9 +105,7 @@ async def open_servers(era: Era, number: int, stack: AsyncExitStack) -> None:
         await ours.send_all(INITIALIZED if era == "legacy" else b"")
 
 
-async def kibibytes(
-    open_some: Callable[[Era, int, AsyncExitStack], Awaitable[None]], era: Era, number: int
-) -> float:
+async def kibibytes(open_some: Callable[[Era, int, AsyncExitStack], Awaitable[None]], era: Era, number: int) -> float:
     """KiB of Python objects for each idle session."""
     async with AsyncExitStack() as warm:
         await open_some(era, 3, warm)  # what is made once is not counted

@@ -13,7 +13,7 @@ Era = Literal["legacy", "modern"]
 
 VERSIONS: Final[dict[Era, str]] = {"legacy": "2025-11-25", "modern": "2026-07-28"}
 CLIENT: Final = {"name": "benchmark", "version": "1"}
-METADATA: Final = {
+METADATA: Final[dict[str, Any]] = {
     "io.modelcontextprotocol/protocolVersion": VERSIONS["modern"],
     "io.modelcontextprotocol/clientInfo": CLIENT,
     "io.modelcontextprotocol/clientCapabilities": {},
@@ -32,9 +32,9 @@ def call_params(era: Era, tool: str = "add") -> dict[str, Any]:
 
 def opening(era: Era) -> bytes:
     """The first request of a connection, with id 0."""
-    if era == "modern":
-        method, params = "server/discover", {"_meta": METADATA}
-    else:
+    method = "server/discover"
+    params: dict[str, Any] = {"_meta": METADATA}
+    if era == "legacy":
         method = "initialize"
         params = {"protocolVersion": VERSIONS["legacy"], "capabilities": {}, "clientInfo": CLIENT}
     return orjson.dumps({"jsonrpc": "2.0", "id": 0, "method": method, "params": params}) + b"\n"

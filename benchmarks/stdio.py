@@ -65,9 +65,7 @@ def _answers(contestant: Contestant, era: Era, env: Mapping[str, str]) -> bool:
     return True
 
 
-def _round(
-    found: Found, usable: Sequence[Contestant], options: argparse.Namespace, env: Mapping[str, str]
-) -> None:
+def _round(found: Found, usable: Sequence[Contestant], options: argparse.Namespace, env: Mapping[str, str]) -> None:
     def note(name: str, figures: Mapping[str, float]) -> None:
         for figure, value in figures.items():
             found[name].setdefault(figure, []).append(value)
@@ -110,7 +108,7 @@ def _print(found: Found) -> None:
         rows.append([*row, f"{median(name, 'cpu'):.1f}", f"{median(name, 'p50'):.2f}", f"{median(name, 'p99'):.2f}"])
     print(table(head, rows))
     print()
-    head = ("", "first answer ms", "× floor", "first call ms", "× floor", "MiB")
+    starts = ("", "first answer ms", "× floor", "first call ms", "× floor", "MiB")
     rows = [
         [
             name,
@@ -122,7 +120,7 @@ def _print(found: Found) -> None:
         ]
         for name in found
     ]
-    print(table(head, rows))
+    print(table(starts, rows))
     for name in found:
         if name not in (TRIMCP, FLOOR) and TRIMCP in found:
             serial, pipelined = (ratio(found[TRIMCP][figure], found[name][figure]) for figure in rates)

@@ -1,11 +1,11 @@
 """The tool on FastMCP. Async, since a sync one would pay for a thread."""
 
-from fastmcp import FastMCP
+from fastmcp import FastMCP  # type: ignore[import-not-found,unused-ignore]  # in an interpreter of its own
 
 server = FastMCP("add")
 
 
-@server.tool
+@server.tool  # type: ignore[untyped-decorator,unused-ignore]
 async def add(a: int, b: int) -> int:
     """Add two numbers."""
     return a + b

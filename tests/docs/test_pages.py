@@ -1,20 +1,36 @@
 """What README.md and docs/ say in Python is true: it runs, it stands in an example, or it is Python at least."""
 
 import ast
+import functools
 import re
 import sys
 import textwrap
 import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 
 from tests.docs.pages import PAGES, Block, blocks_of, python_blocks
 from tests.programs import ROOT
 
 BLOCKS = python_blocks()
 RUN = [block for block in BLOCKS if block.orders == "runs"]
+PATIENCE = 10.0
+"""Seconds after which a block that does not end has failed."""
 TAKEN = [block for block in BLOCKS if block.orders.startswith("from=")]
+
+
+def run_within(run: Callable[..., Any], seconds: float, function: Callable[..., Any], *args: Any) -> Any:
+    """`trio.run`, with an end."""
+
+    async def within() -> Any:
+        with trio.fail_after(seconds):
+            return await function(*args)
+
+    return run(within)
 
 
 @pytest.mark.parametrize("block", RUN, ids=str)
@@ -25,6 +41,7 @@ def test_the_block_runs_and_prints_what_the_page_says(
     module = types.ModuleType("a_block")
     monkeypatch.setitem(sys.modules, "a_block", module)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trio, "run", functools.partial(run_within, trio.run, PATIENCE))
     code = compile("\n" * block.line + block.text, str(block.page), "exec")
     exec(code, vars(module))
     if block.printed is not None:

@@ -101,9 +101,7 @@ async def get_tiny_image(client: trimcp.Client) -> None:
 
 async def gzip_file_as_resource(client: trimcp.Client) -> None:
     source = "data:text/plain;base64," + base64.b64encode(b"hello").decode()
-    result = await client.call_tool(
-        "gzip-file-as-resource", {"name": "a.gz", "data": source, "outputType": "resource"}
-    )
+    result = await client.call_tool("gzip-file-as-resource", {"name": "a.gz", "data": source, "outputType": "resource"})
     (found,) = result.content
     assert isinstance(found, EmbeddedResource)
     assert isinstance(found.resource, BlobResourceContents)

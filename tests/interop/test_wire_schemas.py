@@ -151,7 +151,7 @@ async def test_every_kind_of_content(version: str) -> None:
         hand = Hand(server, version)
         await hand.open()
         for tool, kinds in CONTENT.items():
-            arguments = {"a": 1, "b": 2} if tool == "in_a_thread" else {}
+            arguments: dict[str, Any] = {"a": 1, "b": 2} if tool == "in_a_thread" else {}
             answer = await hand.call(tool, **arguments)
             if version < LATER.get(tool, ""):
                 assert "error" in answer or answer["result"]["isError"], "there is no such content in this revision"

@@ -87,7 +87,9 @@ async def test_the_path_of_a_script_is_connected_to(tmp_path: Path) -> None:
             assert client.protocol_version == "2024-11-05"
 
 
-@pytest.mark.parametrize("target", ["/nothing/here.py", "no-command-of-that-name", [], 7, "gopher://here", "tcp://here"])
+@pytest.mark.parametrize(
+    "target", ["/nothing/here.py", "no-command-of-that-name", [], 7, "gopher://here", "tcp://here"]
+)
 async def test_what_is_no_target_is_said_to_be_none(target: object) -> None:
     with pytest.raises(trimcp.UsageError):
         async with trimcp.connect(target):
@@ -191,6 +193,7 @@ async def test_no_server_outlives_a_client_that_is_cancelled_while_it_connects()
 
 async def test_a_legacy_server_that_does_not_survive_the_probe_is_opened_again(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "old", "version": "0"}}
     source = textwrap.dedent(
         f"""
         import json, sys
@@ -198,8 +201,7 @@ async def test_a_legacy_server_that_does_not_survive_the_probe_is_opened_again(t
         first = json.loads(sys.stdin.readline())
         if first["method"] != "initialize":
             sys.exit("expected initialize")
-        result = {{"protocolVersion": "2025-06-18", "capabilities": {{}}, "serverInfo": {{"name": "o", "version": "0"}}}}
-        print(json.dumps({{"jsonrpc": "2.0", "id": first["id"], "result": result}}), flush=True)
+        print(json.dumps({{"jsonrpc": "2.0", "id": first["id"], "result": {hello}}}), flush=True)
         for line in sys.stdin:
             message = json.loads(line)
             if "id" in message:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.session.peer import META, MODERN
-from trimcp.protocol.profile import LOGGING_LEVELS, ClientProfile, Stateless
+from trimcp.protocol.profile import ClientProfile, Stateless
 from trimcp.types.jsonrpc import ErrorData
+from trimcp.types.logging import LOGGING_LEVELS
 from trimcp.types.revisions import REVISIONS, Era
 
 LEVEL = "io.modelcontextprotocol/logLevel"

@@ -30,3 +30,15 @@ async def refusal(client: trimcp.Client, method: str, params: dict[str, Any]) ->
     with pytest.raises(trimcp.RequestFailed) as caught:
         await client.request(method, params)
     return caught.value
+
+
+def settings_server() -> trimcp.Server:
+    """A server with one resource."""
+    server = trimcp.Server("a")
+
+    @server.resource("config://app", title="Settings", mime_type="application/json")
+    async def config(ctx: trimcp.Context) -> dict[str, str]:
+        """What the program is set to."""
+        return {"revision": ctx.protocol_version}
+
+    return server

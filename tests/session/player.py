@@ -35,6 +35,9 @@ from trimcp.transports.memory import memory_pair
 PATIENCE = 2000.0
 """Seconds of the mock clock: far beyond every limit of the server's, so passing it is a hang."""
 
+LINGER = 30.0
+"""Seconds that everybody stays when the script is over: enough for every tool to end."""
+
 Outcome = Literal["result", "refused", "timed out", "ended", "cancelled", "invalid"]
 
 
@@ -103,9 +106,9 @@ class Player:
                     nursery.start_soon(self._connect, peer)
                     await peer.ready.wait()
                     self._introduce(running, peer)
-                async with trio.open_nursery() as calling:
-                    for step in self.script.steps:
-                        await self._take(step, calling if self.script.is_peaceful else nursery)
+                for step in self.script.steps:
+                    await self._take(step, nursery)
+                await trio.sleep(LINGER)
                 for peer in self.peers:
                     peer.near.resume()
                     peer.leave.set()
@@ -123,10 +126,9 @@ class Player:
             await peer.leave.wait()
 
     def _introduce(self, running: Running, peer: Peer) -> None:
-        for session in running.sessions:
-            if session.duplex is peer.far:
-                peer.server_side = session
-                peer.far.waiting_bytes = lambda: session.writer.waiting_bytes
+        (far,) = (session for session in running.sessions if session.duplex is peer.far)
+        peer.server_side = far
+        peer.far.waiting_bytes = lambda: far.writer.waiting_bytes
         assert peer.client is not None
         near = peer.client.session
         peer.near.waiting_bytes = lambda: near.writer.waiting_bytes
@@ -152,14 +154,17 @@ class Player:
     # --- steps ------------------------------------------------------------------------
 
     async def _take(self, step: Step, nursery: trio.Nursery) -> None:
+        if isinstance(step, Drain | Fault):
+            # Let what was asked for get under way first, or there is little to disturb.
+            await trio.testing.wait_all_tasks_blocked()
         match step:
             case Call():
                 made = Made(step, len(self.calls), trio.CancelScope())
                 self.calls.append(made)
                 nursery.start_soon(self._call, made)
-            case Cancel(number):
-                if number < len(self.calls):
-                    self.calls[number].scope.cancel()
+            case Cancel(back):
+                if back < len(self.calls):
+                    self.calls[-1 - back].scope.cancel()
             case Advance(0):
                 await trio.testing.wait_all_tasks_blocked()
             case Advance(seconds):
@@ -193,7 +198,8 @@ class Player:
     async def _drain(self, peer: Peer, deadline: float) -> None:
         session = peer.server_side
         assert session is not None
-        in_flight = [request.id for request in session.router.inbound]
+        # Subscriptions are ended, with their answer, as a drain begins.
+        in_flight = [request.id for request in session.router.inbound if request.method != "subscriptions/listen"]
         report = await session.drain(deadline)
         self.drains.append(Drained(peer, in_flight, report, written=not peer.far.writes_failed))
 

@@ -130,6 +130,27 @@ async def test_a_slow_member_delays_its_batch_and_nobody_else(autojump_clock: Mo
         assert ids(await peer.receive()) == [1, 2]
 
 
+async def test_progress_of_a_member_does_not_wait_for_the_array(autojump_clock: MockClock) -> None:
+    gate = Gate()
+
+    @gate.server.tool
+    async def work(ctx: trimcp.Context) -> str:
+        await ctx.progress(1)
+        ctx.log("info", "at work")
+        await gate.go.wait()
+        await ctx.progress(2)
+        return "done"
+
+    async with served(gate.server, BATCHES) as peer:
+        await peer.send([peer.call(1, "work", progressToken="t"), peer.request(2, "ping")])
+        [report, *_] = await peer.settled()
+        assert report["params"]["progress"] == 1
+        gate.go.set()
+        *reports, answers = await peer.settled()
+        assert reports[-1]["params"]["progress"] == 2
+        assert ids(answers) == [1, 2]
+
+
 async def test_a_member_that_is_cancelled_is_left_out(autojump_clock: MockClock) -> None:
     gate = Gate()
     async with served(gate.server, BATCHES) as peer:

@@ -266,10 +266,6 @@ async def test_callers_wait_while_too_much_waits_to_leave(autojump_clock: MockCl
             assert 50_000 < highest < 50_000 + 65_536 + 3 * 10_500
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a client always reads, and has no bound on the answers it owes a server that asks and does not read",
-)
 async def test_a_server_that_asks_without_end_and_does_not_read_fills_no_clients_memory(
     autojump_clock: MockClock,
 ) -> None:

@@ -2,4 +2,6 @@
 
 `connect` opens a `Client`; `targets` knows where to; `negotiation` finds out which era the
 server speaks. `service` is the client as its session sees it. `results` is what calls return.
+`news` is what a server tells: `notices` are the queues, `listen` asks for what goes into them.
+`cache` keeps results for as long as the server allows.
 """

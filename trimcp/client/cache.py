@@ -88,8 +88,11 @@ class Cache:
         if "_meta" in params or "inputResponses" in params or "requestState" in params:
             return None
         uri = params.get("uri")
-        key = (method, orjson.dumps(params, option=orjson.OPT_SORT_KEYS))
-        return Fetch(key, uri if type(uri) is str else None)
+        try:
+            text = orjson.dumps(params, option=orjson.OPT_SORT_KEYS)
+        except TypeError:
+            return None  # nor can it be sent, as its caller will hear
+        return Fetch((method, _copied(text)), uri if type(uri) is str else None)
 
     def kept(self, fetch: Fetch) -> dict[str, Any] | None:
         """The result of an earlier request like this, while it is fresh."""
@@ -119,7 +122,7 @@ class Cache:
             return
         if result.get("resultType", "complete") != "complete":
             return
-        text = dumps(result)
+        text = _copied(dumps(result))
         if len(text) > self._most_bytes or self._most < 1:
             return
         fresh_until = trio.current_time() + min(ttl, LONGEST_TTL_MS) / 1000
@@ -192,3 +195,8 @@ class Cache:
         for fetch in self._fetching:
             if fetch.key[0] in methods:
                 fetch.stale = True
+
+
+def _copied(text: bytes) -> bytes:
+    """The text without the room that orjson had for more: what is kept for long should be no larger than it is."""
+    return bytes(memoryview(text))

@@ -119,15 +119,15 @@ class Listen:
         """The server has answered, and so ended it; or the connection has."""
         self._board.untag(call.id)
         self.ended = True
-        error, end = call.error, ListenEnd.FINISHED
-        if isinstance(error, RequestFailed) and error.code == CANCELLED_BY_SERVER:
+        end, error = ListenEnd.FINISHED, None
+        if isinstance(call.error, RequestFailed) and call.error.code == CANCELLED_BY_SERVER:
             end = ListenEnd.CANCELLED
-        elif isinstance(error, TrimcpError):
-            end, self._error = ListenEnd.FAILED, error
+        elif isinstance(call.error, TrimcpError):
+            end, error = ListenEnd.FAILED, call.error
         if self.granted is None:
-            self.granted = Topics()
+            self.granted, self._error = Topics(), error
         self._decided.set()
-        self._on_end(end, self._error)
+        self._on_end(end, error)
 
 
 class UriLeases:

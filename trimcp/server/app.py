@@ -250,4 +250,5 @@ class Server(Declarations):
         # A resource subscribed to is kept once, and waits to leave once at the most.
         reading += limits.subscriptions * (2 * limits.uri_bytes + NOTICE) + limits.listens * len(LISTS) * NOTICE
         answers = min(limits.server_requests, limits.sessions * limits.session_requests) * limits.result_bytes
-        return limits.sessions * reading + answers
+        batches = limits.sessions * limits.batches * limits.result_bytes
+        return limits.sessions * reading + answers + (batches if any(r.batches for r in self.revisions) else 0)

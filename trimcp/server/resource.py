@@ -68,7 +68,7 @@ class FunctionResource:
         self._function = PreparedFunction(signature, providers, threads)
         self._shaper = ContentsShaper(owner, options.mime_type, names_contents(signature.returns), threads)
         self._options = options
-        self._name = options.name or signature.name
+        self._name = signature.name
         self._description = options.description or signature.description
 
     @property

@@ -51,7 +51,7 @@ class Resources:
             UsageError: the URI is none or taken, or the function cannot be a resource.
         """
         self._check_free(uri)
-        signature = inspect_function(function, injected=self._providers.injects, name=None)
+        signature = inspect_function(function, injected=self._providers.injects, name=options.name)
         resource = FunctionResource(uri, signature, options, self._providers, self._threads)
         if resource.template is None:
             required = [parameter.name for parameter in signature.parameters if parameter.required]

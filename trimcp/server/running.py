@@ -95,14 +95,19 @@ class Running:
     async def serve(self, duplex: Duplex, *, principal: str | None = None) -> Session:
         """Serve one connection until it ends; return its session, which says why."""
         session = Session(duplex, self.service, self.admission, principal=principal)
-        if len(self.sessions) >= self.server.limits.sessions or self.draining.is_set():
-            why = "the server is stopping" if self.draining.is_set() else "too many sessions"
-            log.warning(events.SESSION_REFUSED, peer=duplex.description, why=why)
-            await duplex.aclose()
-            session.close()
-            return session
-        await session.run()
+        if await self.admits(session):
+            await session.run()
         return session
+
+    async def admits(self, session: Session) -> bool:
+        """Whether there is room for one more session; one that there is not is closed."""
+        if len(self.sessions) < self.server.limits.sessions and not self.draining.is_set():
+            return True
+        why = "the server is stopping" if self.draining.is_set() else "too many sessions"
+        log.warning(events.SESSION_REFUSED, peer=session.duplex.description, why=why)
+        await session.duplex.aclose()
+        session.close()
+        return False
 
     def changed(self, kind: Kind) -> None:
         """Tell every client that wants to know that the list of `tools`, `resources` or `prompts` has changed."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from trimcp.errors import ConnectionClosed
 from trimcp.observability import events, log
 from trimcp.server.running import Running
 from trimcp.session.session import Session
@@ -51,6 +52,8 @@ async def serve_duplex(server: Server, duplex: Duplex, task_status: trio.TaskSta
 
 async def _serve_one(running: Running, duplex: Duplex, task_status: trio.TaskStatus[Session]) -> Session:
     session = Session(duplex, running.service, running.admission)
+    if not await running.admits(session):
+        raise ConnectionClosed("the server is stopping, or has as many sessions as its limits allow")
     async with trio.open_nursery() as nursery:
         await nursery.start(session.run)
         task_status.started(session)

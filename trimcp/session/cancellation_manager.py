@@ -61,13 +61,20 @@ class CancellationManager:
     def cancel(self, request: InboundRequest, reason: CancelReason) -> None:
         """Cancel one request of the peer's, and see that it takes no longer than it may to clean up."""
         self._router.cancel(request, reason)
-        if request.scope is not None and not self._watching:
-            self._watching = True
-            self._nursery.start_soon(self._watch, name="trimcp cancellation manager")
+        if request.scope is not None:
+            self._see_to_it()
 
     def cancel_all(self, reason: CancelReason) -> int:
         """Cancel every request of the peer's; return how many that were."""
-        return self._router.cancel_all(reason)
+        number = self._router.cancel_all(reason)
+        self._see_to_it()
+        return number
+
+    def _see_to_it(self) -> None:
+        """Watch over what unwinds, if anything does and nobody watches yet."""
+        if not self._watching and len(self._router.inbound):
+            self._watching = True
+            self._nursery.start_soon(self._watch, name="trimcp cancellation manager")
 
     async def _watch(self) -> None:
         """Say so when a cancelled handler takes longer than the limit to clean up.

@@ -22,6 +22,10 @@ class Limits:
     batch_length: int = 100
     """The most members of a batch (2025-03-26); a longer one is answered with one error."""
 
+    batches: int = 4
+    """Batches of one session that are under way at once, each with answers of `result_bytes` in all;
+    a further one is answered with one error."""
+
     session_requests: int = 256
     """Requests of one session that run at once; further ones wait in its list."""
     session_waiting: int = 1024

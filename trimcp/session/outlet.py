@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import ClassVar, Protocol
 
 from trimcp.session.writer import Writer
@@ -13,6 +13,11 @@ class Outlet(Protocol):
 
     is_shared: ClassVar[bool]
     """Whether other requests leave by it too, so that its end is not that of one of them."""
+
+    @property
+    def room(self) -> int:
+        """Bytes that an answer may have."""
+        ...
 
     def answer(self, frame: bytes) -> None:
         """Post the one answer of a request."""
@@ -46,11 +51,12 @@ class Outlet(Protocol):
 class SessionOutlet:
     """The way out of a duplex session: everything shares one stream."""
 
-    __slots__ = ("answer", "drop", "post", "post_latest", "post_log", "wait_room")
+    __slots__ = ("answer", "drop", "post", "post_latest", "post_log", "room", "wait_room")
 
     is_shared: ClassVar[bool] = True
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, room: int) -> None:
+        self.room = room
         # Bound once: an answer costs no call more than the Writer's own.
         self.answer = self.post = writer.post
         self.post_latest = writer.post_latest
@@ -69,12 +75,18 @@ class Batch:
     Notifications do not wait for the array.
     """
 
-    __slots__ = ("_answers", "_owed", "_writer")
+    __slots__ = ("_answers", "_owed", "_when_over", "_writer", "room")
 
     is_shared: ClassVar[bool] = True
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, room: int, when_over: Callable[[], None]) -> None:
+        """`room`: bytes that all its answers may have; beyond, a member is answered with an error.
+
+        `when_over` is told when nothing more is owed.
+        """
         self._writer = writer
+        self._when_over = when_over
+        self.room = room
         self._answers: list[bytes] = []
         self._owed = 1  # held by the reader until it has read every member
 
@@ -84,13 +96,16 @@ class Batch:
 
     def answer(self, frame: bytes) -> None:
         self._answers.append(frame)
+        self.room -= len(frame)
         self.withdraw()
 
     def withdraw(self) -> None:
         """One member fewer is owed; the last one sends the array."""
         self._owed -= 1
-        if self._owed == 0 and self._answers:
-            self._writer.post(b"[" + b",".join(self._answers) + b"]")
+        if self._owed == 0:
+            self._when_over()
+            if self._answers:
+                self._writer.post(b"[" + b",".join(self._answers) + b"]")
 
     def post(self, frame: bytes) -> None:
         self._writer.post(frame)

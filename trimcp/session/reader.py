@@ -13,10 +13,12 @@ import trio
 
 from trimcp.codec.envelope import InvalidMessage, encode_error, read_message
 from trimcp.codec.jsontext import InvalidJson, loads
+from trimcp.errors import ConnectionLost
 from trimcp.framing.lines import Oversized
 from trimcp.observability import events, log
 from trimcp.protocol.lifecycle import Step
 from trimcp.session.outlet import Batch, Outlet
+from trimcp.session.writer import PIECE
 from trimcp.types.fields import ABSENT
 from trimcp.types.jsonrpc import INVALID_REQUEST, PARSE_ERROR, Notification, Request, RequestId
 from trimcp.types.metadata import PROTOCOL_VERSION
@@ -24,6 +26,11 @@ from trimcp.types.metadata import PROTOCOL_VERSION
 if TYPE_CHECKING:
     from trimcp.session.session import Session
 
+CLIENT_OWES: Final = 4
+"""Times `Limits.out_bytes` that a client, which reads always, holds for a server that does not read."""
+SAID: Final = 10
+"""Violations of one peer that are logged singly; after that, every `SAID_AFTER`th."""
+SAID_AFTER: Final = 1000
 STRETCH: Final = 256
 """Frames taken before the reader looks up whether the peer reads: two bytes of garbage make a
 hundred of error, so one read may bring more to answer than may wait to leave."""
@@ -37,6 +44,8 @@ class Reader:
         self._depth = session.limits.json_depth
         self._is_server = session.service.role == "server"
         self._now = 0.0
+        self._batches = 0
+        self._violations = 0
         self.read = 0
         """Frames read so far."""
 
@@ -49,9 +58,11 @@ class Reader:
         session = self._session
         duplex, writer = session.duplex, session.writer
         while True:
-            if self._is_server and writer.is_over:
-                # The peer does not read. It may be waiting for us to read, but a client reads always.
-                await writer.wait_room()
+            if self._is_server:
+                if writer.is_over:  # The peer does not read. It may wait for us to read, but a client reads always.
+                    await writer.wait_room()
+            elif writer.waiting_bytes > CLIENT_OWES * session.limits.out_bytes + PIECE:
+                raise ConnectionLost("the server asks, and does not read the answers")
             frames = await duplex.receive()
             if not frames:
                 return
@@ -119,7 +130,8 @@ class Reader:
             log.debug(events.BATCH_REFUSED, why=refusal)
             self._violation(INVALID_REQUEST, refusal)
             return
-        batch = Batch(session.writer)
+        self._batches += 1
+        batch = Batch(session.writer, session.limits.result_bytes, self._batch_over)
         share = size // len(values)
         for value in values:
             is_object = type(value) is dict
@@ -130,6 +142,9 @@ class Reader:
             else:
                 self._take_message(value, batch, share)
         batch.withdraw()
+
+    def _batch_over(self) -> None:
+        self._batches -= 1
 
     def _batch_refusal(self, values: list[Any]) -> str | None:
         """Why the whole array is refused with one error, if it is."""
@@ -142,6 +157,8 @@ class Reader:
             return "A batch must not be empty"
         if len(values) > session.limits.batch_length:
             return f"A batch must not have more than {session.limits.batch_length} members"
+        if self._batches >= session.limits.batches:
+            return f"Busy: {session.limits.batches} batches of this session are under way"
         for value in values:
             params = value.get("params") if type(value) is dict else None
             meta = params.get("_meta") if type(params) is dict else None
@@ -167,7 +184,10 @@ class Reader:
 
     def _violation(self, code: int, message: str, data: Any = ABSENT) -> None:
         """Answer, on a server, something that has no id to answer to; a client only takes note."""
-        log.warning(events.MESSAGE_REFUSED, peer=self._session.duplex.description, code=code, why=message)
+        self._violations += 1
+        if self._violations <= SAID or self._violations % SAID_AFTER == 0:
+            peer, count = self._session.duplex.description, self._violations
+            log.warning(events.MESSAGE_REFUSED, peer=peer, code=code, why=message, count=count)
         if self._is_server:
             self._session.writer.post(self._error(None, code, message, data))
 

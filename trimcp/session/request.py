@@ -139,7 +139,7 @@ class InboundRequest(Job):
             if passing is not None:
                 raise passing from None
         else:
-            if len(frame) > self.session.limits.result_bytes:
+            if len(frame) > self.outlet.room:
                 self._too_large(len(frame))
             else:
                 self._settle(frame)

@@ -145,7 +145,7 @@ class Router:
         if self._openable is None:
             return ErrorData(
                 INVALID_PARAMS,
-                f"Every request must carry {PROTOCOL_VERSION} in params._meta; this server speaks {', '.join(versions)}",
+                f"Every request must carry {PROTOCOL_VERSION} in params._meta; spoken here: {', '.join(versions)}",
                 {"supported": versions},
             )
         return ErrorData(

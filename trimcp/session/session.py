@@ -167,7 +167,7 @@ class Session:
         limits = self.limits
         self._nursery = nursery
         self.writer = Writer(self.duplex, limits, nursery, self._lose)
-        self.outlet = SessionOutlet(self.writer)
+        self.outlet = SessionOutlet(self.writer, limits.result_bytes)
         crew = Crew(nursery, on_turn_start=self.writer.cork, on_turn_end=self.writer.uncork)
         self.router = Router(self, crew, self._admission)
         self.cancellation = CancellationManager(self.router, self.writer, limits, nursery)

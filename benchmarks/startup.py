@@ -1,0 +1,105 @@
+"""What it costs to begin: imports against Trio's, and a program's first answers against the floor's.
+
+    python -m benchmarks.startup [--rounds 15] [--mcp PYTHON] [--everything PATH] [--json]
+
+Each figure is that of a fresh process, with the bytecode of everything in place as it is after an
+installation. The programs are started in turns; medians are printed, and medians of the ratios of
+starts that followed each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from benchmarks.contestants import FLOOR, Contestant, add_options, contestants, with_bytecode
+from benchmarks.messages import Era
+from benchmarks.process import Program, Unusable
+from benchmarks.report import Found, machine, machine_line, progress, ratio, table
+
+IMPORTS: Final = {
+    "import trio": "import trio",
+    "import trimcp": "import trimcp",
+    "trimcp.Server": "import trimcp; trimcp.Server",
+    "trimcp.connect": "import trimcp; trimcp.connect",
+    "import mcp": "import mcp",
+}
+"""What is imported, by what it is called; one that fails is left out."""
+
+TIMED: Final = "import time; began = time.perf_counter(); {}; print(time.perf_counter() - began)"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=(__doc__ or "").splitlines()[0])
+    add_options(parser)
+    parser.add_argument("--era", choices=["legacy", "modern"], default="legacy")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    facts, about = machine(), machine_line()
+    with with_bytecode() as env:
+        imports: Found = {name: {} for name in IMPORTS if _imported(IMPORTS[name], env) is not None}
+        programs = [one for one in contestants(options) if _started(one, options.era, env)]
+        starts: Found = {one.name: {} for one in programs}
+        for number in range(options.rounds):
+            progress(f"round {number + 1} of {options.rounds}")
+            for name in imports:
+                imports[name].setdefault("seconds", []).append(_imported(IMPORTS[name], env) or 0.0)
+            for one in programs:
+                for figure, seconds in _started(one, options.era, env).items():
+                    starts[one.name].setdefault(figure, []).append(seconds)
+        progress("")
+    if options.json:
+        print(json.dumps({"machine": facts, "era": options.era, "imports": imports, "starts": starts}))
+        return
+    print(f"{about}; {options.era}, {options.rounds} rounds\n")
+    print(
+        table(
+            ("", "ms", "× import trio"), [[name, *_cells(imports, name, "seconds", "import trio")] for name in imports]
+        )
+    )
+    print()
+    head = ("from start to", "first answer ms", "× floor", "first call ms", "× floor")
+    rows = [[name, *_cells(starts, name, "answer", FLOOR), *_cells(starts, name, "call", FLOOR)] for name in starts]
+    print(table(head, rows))
+
+
+def _imported(statement: str, env: Mapping[str, str]) -> float | None:
+    """Seconds that it takes in a fresh interpreter; None where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-c", TIMED.format(statement)], env=env, capture_output=True, text=True, check=False
+    )
+    return float(done.stdout) if done.returncode == 0 else None
+
+
+def _started(contestant: Contestant, era: Era, env: Mapping[str, str]) -> dict[str, float]:
+    """Seconds from its start to its first answer, and to that of the first call; nothing if it does not work."""
+    program = Program(contestant.command, era, tool=contestant.tool, env=env)
+    try:
+        answer = program.open()
+        program.call()
+        return {"answer": answer, "call": time.perf_counter() - program.began}
+    except (Unusable, OSError) as exc:
+        print(f"{contestant.name}: left out, {exc}", file=sys.stderr)
+        return {}
+    finally:
+        program.close()
+
+
+def _cells(found: Found, name: str, figure: str, base: str) -> list[str]:
+    mine = found[name][figure]
+    return [
+        f"{statistics.median(mine) * 1e3:.0f}",
+        f"{ratio(mine, found[base][figure]):.2f}" if base in found else "–",
+    ]
+
+
+if __name__ == "__main__":
+    main()
