@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from trimcp.client.client import Client, Timeouts
     from trimcp.client.connect import connect
     from trimcp.client.notices import (
+        ElicitationCompleted,
         ListenEnd,
+        LogMessage,
         Notices,
         PromptsChanged,
         ResourcesChanged,
@@ -71,6 +73,7 @@ _PLACES = {
     "DrainReport": "session.session",
     "Elicit": "server.questions",
     "ElicitUrl": "server.questions",
+    "ElicitationCompleted": "client.notices",
     "Elicited": "server.questions",
     "File": "server.media",
     "Image": "server.media",
@@ -79,6 +82,7 @@ _PLACES = {
     "InvalidResult": "errors",
     "Limits": "session.limits",
     "ListenEnd": "client.notices",
+    "LogMessage": "client.notices",
     "Notices": "client.notices",
     "Proceed": "server.middleware",
     "PromptsChanged": "client.notices",
@@ -121,6 +125,7 @@ __all__ = [
     "DrainReport",
     "Elicit",
     "ElicitUrl",
+    "ElicitationCompleted",
     "Elicited",
     "File",
     "Image",
@@ -129,6 +134,7 @@ __all__ = [
     "InvalidResult",
     "Limits",
     "ListenEnd",
+    "LogMessage",
     "Notices",
     "Proceed",
     "PromptsChanged",

@@ -21,6 +21,12 @@ SHOWN = {
     "embed.py": [
         r"^sheep: 2\nsheep: 3\n3 in the books\nDrainReport\(finished=1, cancelled=0, lost=0\)\nstopped$",
     ],
+    "library.py": [
+        r"^template book://\{title\}\{\?words\} - How a book begins; None says that there is no such book\.$",
+        r"^Call me Ishmael\.\nnot found: book://ulysses$",
+        r"^\['persuasion'\]\n\['harsh'\]$",
+        r"^user: Write a kind review of 2 paragraph\(s\)\.$",
+    ],
     "flood.py": [
         r"^buffers hold at most \d+ MiB",
         r"^├── admission  6 of 6 places, 1 wait$",

@@ -125,7 +125,7 @@ def test_a_mutable_default_is_not_shared_between_calls() -> None:
 def test_a_pydantic_field_gives_its_default_to_the_function() -> None:
     def tool(
         a: int = pydantic.Field(3, ge=1),
-        b: list[int] = pydantic.Field(default_factory=list),  # noqa: B008
+        b: list[int] = pydantic.Field(default_factory=list),
     ) -> None: ...
 
     bind = binder(tool)

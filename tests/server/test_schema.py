@@ -61,7 +61,7 @@ SIMPLE: list[tuple[Any, dict[str, Any], Any, Any]] = [
     (Any, {}, [1], [1]),
     (object, {}, {}, {}),
     (Literal["a"], {"type": "string", "enum": ["a"]}, "a", "a"),
-    (Literal["a", 1, None], {"enum": ["a", 1, None]}, 1.0, 1),  # noqa: PYI061
+    (Literal["a", 1, None], {"enum": ["a", 1, None]}, 1.0, 1),
     (Literal[1, True], {"enum": [1, True]}, True, True),
     (Literal[1, True], {"enum": [1, True]}, 1, 1),
     (Literal[Level.LOW], {"type": "integer", "enum": [1]}, 1, Level.LOW),

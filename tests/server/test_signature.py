@@ -266,7 +266,7 @@ def test_a_pydantic_field_as_default_describes_the_parameter_and_gives_the_defau
     def tool(
         a: int = pydantic.Field(ge=1),
         b: int = pydantic.Field(3, le=9, description="how many"),
-        c: list[int] = pydantic.Field(default_factory=list),  # noqa: B008
+        c: list[int] = pydantic.Field(default_factory=list),
     ) -> None: ...
 
     a, b, c = read(tool).parameters
@@ -281,7 +281,7 @@ def test_a_pydantic_field_as_default_describes_the_parameter_and_gives_the_defau
 
 
 def test_a_pydantic_field_without_a_type_hint_is_refused() -> None:
-    def tool(a=pydantic.Field(3)): ...  # type: ignore[no-untyped-def]  # noqa: B008
+    def tool(a=pydantic.Field(3)): ...  # type: ignore[no-untyped-def]
 
     with pytest.raises(UsageError, match="no type hint"):
         read(tool)

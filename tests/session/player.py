@@ -52,6 +52,8 @@ class Made:
     result: trimcp.ToolResult | None = None
     error: Exception | None = None
     reports: list[float] = attrs.Factory(list)
+    seen: int = 0
+    """How many lines the client's end had seen when the outcome was there."""
     reports_after: int = 0
     """Reports that came when the outcome was there already."""
 
@@ -256,4 +258,5 @@ class Player:
             except trimcp.InvalidPayload as exc:
                 outcome, made.error = "invalid", exc
         assert made.outcome is None
+        made.seen = len(self.peers[call.client].near.lines)
         made.outcome = "cancelled" if made.scope.cancelled_caught else outcome

@@ -51,6 +51,7 @@ def test_whatever_happens_every_request_is_settled_once_and_nothing_is_left_behi
         progress_is_in_order_and_before_the_answer(peer)
         if script.is_peaceful:
             every_request_is_answered_or_cancelled(player, peer)
+            who_gives_up_says_so(player, peer)
     drains_add_up(player)
 
 
@@ -79,6 +80,7 @@ def is_right(tool: str, result: trimcp.ToolResult, nonce: int) -> bool:
 def each_call_has_one_outcome(player: Player) -> None:
     for made in player.calls:
         assert made.outcome is not None, made
+        assert made.outcome != "timed out" or made.call.timeout is not None, made
         assert made.reports == sorted(set(made.reports)), made
         assert made.reports_after == 0, made
         if made.result is not None:
@@ -156,6 +158,28 @@ def every_request_is_answered_or_cancelled(player: Player, peer: Peer) -> None:
     calls = [made for made in player.calls if player.peers[made.call.client] is peer]
     assert all(made.outcome in ("result", "refused", "timed out", "cancelled") for made in calls)
     assert set(requests_by_id(peer)) == set(answers_by_id(peer)) | cancelled_ids(peer)
+
+
+def who_gives_up_says_so(player: Player, peer: Peer) -> None:
+    lines = peer.near.lines
+    ids = {
+        _nonce_of(line.message): line.message["id"]
+        for line in lines
+        if line.direction == "out" and _nonce_of(line.message) is not None
+    }
+    for made in player.calls:
+        if made.nonce not in ids or made.outcome not in ("timed out", "cancelled"):
+            continue  # another client's, never sent, or answered
+        id = ids[made.nonce]
+        seen = [line.message for line in lines[: made.seen] if line.direction == "in" and "method" not in line.message]
+        said = [line.message for line in lines if line.message.get("method") == "notifications/cancelled"]
+        assert any(m.get("id") == id for m in seen) or any(m["params"]["requestId"] == id for m in said), made
+
+
+def _nonce_of(message: Any) -> int | None:
+    """Of a call of a tool, and nothing else."""
+    found: int | None = message.get("params", {}).get("arguments", {}).get("nonce")
+    return found
 
 
 def drains_add_up(player: Player) -> None:

@@ -312,7 +312,7 @@ def test_stdio_is_set_aside_and_put_back_in_this_process(monkeypatch: pytest.Mon
     kept = [os.dup(fd) for fd in (0, 1, 2)]
     before = open_descriptors()
     with pipe() as stdin, pipe() as stdout, pipe() as stderr:
-        monkeypatch.setattr(sys, "stdout", open(1, "w", closefd=False))
+        monkeypatch.setattr(sys, "stdout", open(1, "w", closefd=False))  # noqa: SIM115
         try:
             for fd, standard in ((stdin[0], 0), (stdout[1], 1), (stderr[1], 2)):
                 os.dup2(fd, standard)

@@ -18,6 +18,7 @@ from trimcp.actors.doorbell import Doorbell
 from trimcp.errors import ConnectionEnded, TrimcpError, UsageError
 from trimcp.observability import events, log
 from trimcp.types.jsonrpc import RequestId
+from trimcp.types.logging import LOGGING_LEVELS, LoggingLevel
 from trimcp.types.metadata import SUBSCRIPTION_ID
 
 
@@ -58,7 +59,41 @@ class SubscriptionsEnded:
     uris: tuple[str, ...]
 
 
-Notice = ToolsChanged | PromptsChanged | ResourcesChanged | ResourceUpdated | SubscriptionsEnded
+@attrs.frozen(eq=False)  # each is one of its own: two that say the same were said twice
+class LogMessage:
+    """The server logs something, at or above the level that `connect(log_level=…)` asked for.
+
+    Attributes:
+        level: `debug` to `emergency`.
+        data: any JSON value.
+        logger: who says it; None where that is not said.
+    """
+
+    level: LoggingLevel
+    data: Any
+    logger: str | None = None
+
+
+@attrs.frozen
+class ElicitationCompleted:
+    """What the user was sent to a web page for is done (2025-11-25 alone).
+
+    Attributes:
+        id: as the `ElicitRequestURLParams` had it.
+    """
+
+    id: str
+
+
+Notice = (
+    LogMessage
+    | ElicitationCompleted
+    | ToolsChanged
+    | PromptsChanged
+    | ResourcesChanged
+    | ResourceUpdated
+    | SubscriptionsEnded
+)
 """Anything that `Notices` gives. Two that are equal say the same, so one that waits stands for both."""
 
 _LISTS: Final[dict[str, Notice]] = {
@@ -261,12 +296,36 @@ class NoticeBoard:
 def notice_of(method: str, params: Mapping[str, Any] | None) -> Notice | None:
     """The notice that a notification is; None where it is none, or not what its schema says."""
     notice = _LISTS.get(method)
-    if notice is None and method == "notifications/resources/updated":
-        uri = None if params is None else params.get("uri")
-        if type(uri) is str:
-            return ResourceUpdated(uri)
-        log.warning(events.MESSAGE_IGNORED, method=method, why="it names no resource")
+    read = _READERS.get(method)
+    if notice is None and read is not None:
+        notice = None if params is None else read(params)
+        if notice is None:
+            log.warning(events.MESSAGE_IGNORED, method=method, why="its params do not fit")
     return notice
+
+
+def _read_update(params: Mapping[str, Any]) -> Notice | None:
+    uri = params.get("uri")
+    return ResourceUpdated(uri) if type(uri) is str else None
+
+
+def _read_log(params: Mapping[str, Any]) -> Notice | None:
+    level, logger = params.get("level"), params.get("logger")
+    if level not in LOGGING_LEVELS or "data" not in params or not (logger is None or type(logger) is str):
+        return None
+    return LogMessage(level, params["data"], logger)
+
+
+def _read_completed(params: Mapping[str, Any]) -> Notice | None:
+    id = params.get("elicitationId")
+    return ElicitationCompleted(id) if type(id) is str else None
+
+
+_READERS: Final[dict[str, Callable[[Mapping[str, Any]], Notice | None]]] = {
+    "notifications/resources/updated": _read_update,
+    "notifications/message": _read_log,
+    "notifications/elicitation/complete": _read_completed,
+}
 
 
 def topics(tools: bool, prompts: bool, resources: bool, uris: Iterable[str]) -> Topics:
