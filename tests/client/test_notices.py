@@ -242,6 +242,19 @@ async def test_a_reader_is_woken_by_a_notice_and_by_the_end(autojump_clock: Mock
     assert read == [ToolsChanged()]
 
 
+async def test_a_second_task_that_reads_the_same_notices_is_told_better() -> None:
+    notices = Notices(10)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(following, notices)
+        await wait_all_tasks_blocked()
+        with pytest.raises(trimcp.UsageError, match="another task reads"):
+            await anext(notices)
+        notices.put(ToolsChanged())
+        await wait_all_tasks_blocked()
+    notices.put(PromptsChanged())
+    assert await following(notices) == PromptsChanged()
+
+
 async def test_nothing_goes_into_a_queue_after_its_end_and_the_first_end_stays() -> None:
     notices = Notices(10)
     notices.finish(ListenEnd.CANCELLED)

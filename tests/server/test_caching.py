@@ -24,6 +24,9 @@ CACHEABLE: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
+KEPT = {a: ReadResourceResult([TextResourceContents(f"w:{a}", a)], ttl_ms=7 * int(a)) for a in "01"}
+
+
 def make_server(caching: Caching | None = None) -> trimcp.Server:
     server = trimcp.Server("a", caching=caching, limits=trimcp.Limits(page=2))
     server.tool(name="t")(lambda: 1)
@@ -31,12 +34,12 @@ def make_server(caching: Caching | None = None) -> trimcp.Server:
     server.add_resource("x:plain", "plain")
     server.add_resource("x:long", "long", ttl_ms=60_000, cache_scope="public")
     server.resource("t:{a}", name="t", ttl_ms=5)(lambda a: a)
-    server.resource("w:{a}", name="w", ttl_ms=5, cache_scope="public")(whole)
+    server.resource("w:{a}", name="w", ttl_ms=5, cache_scope="private")(whole)
     return server
 
 
 async def whole(a: str) -> ReadResourceResult:
-    return ReadResourceResult([TextResourceContents(f"w:{a}", a)], ttl_ms=0 if a == "0" else 7)
+    return KEPT[a]
 
 
 def hints(result: dict[str, Any]) -> tuple[Any, Any]:
@@ -71,16 +74,17 @@ async def test_a_resource_says_it_for_itself(mock_clock: MockClock) -> None:
             "x:plain": (9, "public"),
             "x:long": (60_000, "public"),
             "t:1": (5, "public"),
-            "w:1": (7, "public"),  # the function's own time, the server's scope
-            "w:0": (0, "public"),
+            "w:1": (7, "private"),  # the function's own time, the declaration's scope
+            "w:0": (0, "private"),
         }.items():
             assert hints(await client.request("resources/read", {"uri": uri})) == expected
 
 
 async def test_what_depends_on_answers_of_the_client_is_never_to_be_kept(mock_clock: MockClock) -> None:
     async with client_of(make_server()) as client:
-        params = {"uri": "x:long", "inputResponses": {"name": {"action": "accept", "content": {"a": "b"}}}}
+        params = {"uri": "w:1", "inputResponses": {"name": {"action": "accept", "content": {"a": "b"}}}}
         assert hints(await client.request("resources/read", params)) == (0, "private")
+        assert KEPT["1"].ttl_ms == 7
 
 
 async def test_all_pages_of_a_list_have_the_same_scope(mock_clock: MockClock) -> None:

@@ -200,6 +200,7 @@ _disturbing = st.one_of(
     st.builds(Garbage, _clients, st.just(value=True), st.sampled_from(GARBAGE)),
     st.builds(Fault, _clients, st.sampled_from(FAULTS)),
     st.builds(Drain, st.none() | _clients, st.sampled_from([0.0, 1.0, 10.0])),
+    st.builds(Drain, _clients, st.sampled_from([0.0, 1.0, 10.0])),
 )
 
 

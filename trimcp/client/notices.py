@@ -166,6 +166,7 @@ class Notices:
         self._most = most
         self._waiting: dict[Hashable, Notice] = {}
         self._bell = Doorbell()
+        self._is_read = False
         self._error: TrimcpError | None = None
         self.asked = asked
         """What was asked for; None for `Client.notices`, which takes what comes."""
@@ -202,7 +203,13 @@ class Notices:
                 raise self._error
             if self.end is not None:
                 raise StopAsyncIteration
-            await self._bell.wait()
+            if self._is_read:
+                raise UsageError("another task reads these notices: give each task its own notices() or listen()")
+            self._is_read = True
+            try:
+                await self._bell.wait()
+            finally:
+                self._is_read = False
         return self._waiting.pop(next(iter(self._waiting)))
 
 

@@ -61,7 +61,6 @@ async def ask(context: Context, questions: Questions) -> list[Any]:
     return await rounds_of(context).answers(questions)
 
 
-
 # --- legacy: a request to the client ------------------------------------------------------
 
 

@@ -164,13 +164,15 @@ def _definition(uri: str, name: str, options: ResourceOptions, *, description: s
 def _hinted(
     result: ReadResourceResult, params: ReadResourceRequestParams, options: ResourceOptions
 ) -> ReadResourceResult:
-    """The result with the hints of the declaration, where the function gave none of its own."""
+    """A copy of the result with the hints of the declaration, as far as the function gave none of its own."""
     if params.input_responses or params.request_state is not None:
         # It depends on answers that are no part of what it would be kept under.
-        result.ttl_ms, result.cache_scope = 0, "private"
-    elif result.ttl_ms is None and result.cache_scope is None:
-        result.ttl_ms, result.cache_scope = options.ttl_ms, options.cache_scope
-    return result
+        return attrs.evolve(result, ttl_ms=0, cache_scope="private")
+    return attrs.evolve(
+        result,
+        ttl_ms=options.ttl_ms if result.ttl_ms is None else result.ttl_ms,
+        cache_scope=options.cache_scope if result.cache_scope is None else result.cache_scope,
+    )
 
 
 def _last_segment(uri: str) -> str:

@@ -132,7 +132,8 @@ class SubscriptionBus:
 
     def resource_updated(self, uri: str) -> None:
         """Tell those who subscribed to it that a resource has changed. From any thread."""
-        self._home.call(self._updated, uri)
+        if uri in self._watchers:  # so that what other threads leave here is bounded by what is watched
+            self._home.call(self._updated, uri)
 
     def _changed(self, kind: Kind) -> None:
         if not self._offers(kind):

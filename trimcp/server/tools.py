@@ -29,9 +29,7 @@ NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY
 class Tools:
     """The tools of one server."""
 
-    def __init__(
-        self, providers: Providers, threads: trio.CapacityLimiter, pages: Pages, *, show_errors: bool
-    ) -> None:
+    def __init__(self, providers: Providers, threads: trio.CapacityLimiter, pages: Pages, *, show_errors: bool) -> None:
         self._providers = providers
         self._show_errors = show_errors
         self._threads = threads
