@@ -207,9 +207,12 @@ async def test_a_lost_connection_ends_listens_without_a_word() -> None:
     server = newsy()
     async with server.running() as running, served(server) as peer:
         await peer.ask(listen(peer, 1, tools=True))
-        await peer.duplex.aclose()
-        await wait_all_tasks_blocked()
+        assert peer.session is not None
+        peer.session.close()
+        await peer.session.wait_over()
         assert running.snapshot().listens == 0
+        assert peer.session.lost == 0  # nobody waited for an answer
+        assert await peer.rest() == []
 
 
 # --- bounds -------------------------------------------------------------------------------

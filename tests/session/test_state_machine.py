@@ -33,7 +33,7 @@ def quiet() -> Any:
 
 
 @settings(
-    max_examples=int(EXAMPLES or 400),
+    max_examples=int(EXAMPLES or 300),
     derandomize=EXAMPLES is None,
     database=None,
     deadline=None,

@@ -141,10 +141,10 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, News):
         result: dict[str, Any] | None = None
         cache.start(fetch)
         try:
-            result = await self._request(method, params, timeout, on_progress)
+            answer = result = await self._request(method, params, timeout, on_progress)
         finally:
             cache.finish(fetch, result)
-        return result
+        return answer
 
     async def _request(
         self, method: str, params: Mapping[str, Any] | None, timeout: float | None, on_progress: OnProgress | None

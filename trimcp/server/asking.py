@@ -204,7 +204,7 @@ async def once(context: Context, key: str, step: Callable[[], Awaitable[T] | T])
     if rounds is not None and key in rounds.state.kept:
         kept: T = rounds.state.kept[key]
         return kept
-    made = step()
+    made: Any = step()
     value: T = await made if inspect.isawaitable(made) else made
     if rounds is not None:
         try:

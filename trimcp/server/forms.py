@@ -136,9 +136,9 @@ def _titles(hint: Any) -> dict[str, str] | None:
     """Titles by value, for an Enum that has a `title` on its members."""
     for candidate in (hint, *typing.get_args(hint)):
         if isinstance(candidate, type) and issubclass(candidate, enum.Enum) and hasattr(candidate, "title"):
-            members = list(candidate)
-            if all(isinstance(getattr(member, "title", None), str) for member in members):
-                return {str(member.value): str(member.title) for member in members}
+            titles = {str(member.value): getattr(member, "title", None) for member in candidate}
+            if all(isinstance(title, str) for title in titles.values()):
+                return {value: str(title) for value, title in titles.items()}
     return None
 
 

@@ -191,7 +191,9 @@ class Session:
         self._ending.set()
         log.debug(events.CONNECTION_LOST, session=self.number, why=str(end))
         self.calls.fail_all(end)
-        self._abandoned = sum(r.cancel_reason is not CancelReason.CANCELLED for r in self.router.inbound)
+        self._abandoned = sum(
+            r.cancel_reason is not CancelReason.CANCELLED and r.route.hold is None for r in self.router.inbound
+        )
         self.lost = max(self.lost, self._abandoned)
         self.router.cancel_all(CancelReason.SESSION_LOST)
         self.writer.close()
