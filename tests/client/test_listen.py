@@ -536,3 +536,40 @@ async def test_in_the_legacy_era_an_update_of_a_part_is_the_listeners_of_the_who
         with trio.move_on_after(0) as nothing:
             await anext(notices)
         assert nothing.cancelled_caught
+
+
+@pytest.mark.parametrize("how", ["granted less", "ended at once"])
+async def test_what_the_next_listen_does_not_cover_any_more_is_told(how: str) -> None:
+    async def serve(peer: Peer, request: Any) -> None:
+        await peer.send(acknowledged(request["id"], uris=["a:1"]))
+        again = await peer.receive()
+        if how == "granted less":
+            await peer.send(acknowledged(again["id"], uris=["a:2"]))
+        else:
+            await peer.send(acknowledged(again["id"], uris=["a:1", "a:2"]), ended(again["id"]))
+        cancel = await peer.receive()
+        assert cancel["params"]["requestId"] == request["id"]
+        await peer.rest()
+
+    async with trimcp.connect(modern(serve)) as client, client.notices() as notices:
+        await client.subscribe("a:1")
+        if how == "granted less":
+            await client.subscribe("a:2")
+        else:
+            with pytest.raises(trimcp.RequestFailed, match="did not agree"):
+                await client.subscribe("a:2")
+        assert await following(notices) == SubscriptionsEnded(("a:1",))
+
+
+async def test_a_listen_for_subscriptions_that_fails_leaves_the_one_before(autojump_clock: MockClock) -> None:
+    async def serve(peer: Peer, request: Any) -> None:
+        await peer.send(acknowledged(request["id"], uris=["a:1"]))
+        again = await peer.receive()
+        await peer.send(error(again["id"], -31001, "Busy"), updated("a:1", id=request["id"]))
+        await peer.rest()
+
+    async with trimcp.connect(modern(serve)) as client, client.notices() as notices:
+        await client.subscribe("a:1")
+        with pytest.raises(trimcp.RequestFailed, match="Busy"):
+            await client.subscribe("a:2")
+        assert await following(notices) == ResourceUpdated("a:1")

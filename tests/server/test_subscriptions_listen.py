@@ -13,6 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import trimcp
 from tests.server.news import LISTS, SUBSCRIPTION, acknowledged, changed, listen, newsy, notify_list, updated
 from tests.session.peer import PATIENCE, Peer, cancelled, served
+from trimcp.session.session import APART
 
 
 @pytest.mark.parametrize("id", [0, 1, -5, "one", "1", "", 'ä\n"', 2**53])
@@ -154,7 +155,8 @@ async def test_a_server_that_drains_ends_each_listen_by_its_result_and_then_a_ca
             report = await server.drain()
         assert (report.finished, report.cancelled, report.lost) == (0, 0, 0)
         messages = await peer.rest()
-        for id, (result, cancel) in zip((1, "two"), (messages[:2], messages[2:]), strict=True):
+        assert len(messages) == 4
+        for id, result, cancel in zip((1, "two"), messages[:2], messages[2:], strict=True):
             assert result["id"] == id
             assert result["result"]["resultType"] == "complete"
             assert result["result"]["_meta"][SUBSCRIPTION] == id
@@ -181,6 +183,27 @@ async def test_a_drain_ends_listens_first_and_waits_for_work(autojump_clock: Moc
         assert (await peer.ask(listen(peer, 3, tools=True)))["error"]["code"] == -31002
         server.notify_tools_changed()
         assert (await peer.receive())["id"] == 2
+
+
+async def test_the_cancel_comes_a_moment_after_the_result(autojump_clock: MockClock) -> None:
+    # One piece of both is read by the official client as a subscription that was lost.
+    server = newsy()
+    async with served(server) as peer, trio.open_nursery() as nursery:
+        await peer.ask(listen(peer, 1, tools=True))
+        nursery.start_soon(server.drain)
+        await peer.receive()
+        ended = trio.current_time()
+        assert (await peer.receive())["method"] == "notifications/cancelled"
+        assert trio.current_time() - ended == pytest.approx(APART)
+
+
+async def test_a_drain_without_time_still_sends_both() -> None:
+    server = newsy()
+    async with served(server) as peer:
+        await peer.ask(listen(peer, 1, tools=True))
+        await server.drain(0)
+        result, cancel = await peer.rest()
+        assert (result["id"], cancel["params"]["requestId"]) == (1, 1)
 
 
 async def test_what_was_told_before_leaves_before_the_result() -> None:

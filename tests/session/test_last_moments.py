@@ -117,3 +117,13 @@ async def test_a_result_that_has_come_is_not_lost_with_the_list_of_tools() -> No
     server.middleware(refuse_lists)
     async with trimcp.connect(server) as client:
         assert (await client.call_tool("after", {"seconds": 0})).structured == {"result": "done"}
+
+
+async def test_an_answer_that_cannot_be_written_any_more_is_a_loss(autojump_clock: trio.testing.MockClock) -> None:
+    async with make_server([]).running() as running, trio.open_nursery() as nursery:
+        session, near = await session_with(running, nursery, call(1, "after", seconds=1))
+        await trio.testing.wait_all_tasks_blocked()
+        await near.aclose()  # which the server notices by the end of input, and drains
+        await session.wait_over()
+        assert trio.current_time() == pytest.approx(1)
+    assert session.lost == 1

@@ -141,7 +141,8 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, News):
         result: dict[str, Any] | None = None
         cache.start(fetch)
         try:
-            answer = result = await self._request(method, params, timeout, on_progress)
+            answer = await self._request(method, params, timeout, on_progress)
+            result = answer
         finally:
             cache.finish(fetch, result)
         return answer

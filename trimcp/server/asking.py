@@ -205,10 +205,11 @@ async def once(context: Context, key: str, step: Callable[[], Awaitable[T] | T])
         kept: T = rounds.state.kept[key]
         return kept
     made: Any = step()
-    value: T = await made if inspect.isawaitable(made) else made
+    value: Any = await made if inspect.isawaitable(made) else made
     if rounds is not None:
         try:
             rounds.keep(key, orjson.loads(orjson.dumps(value)))
         except orjson.JSONEncodeError:
             raise UsageError(f"the step {key!r} must return a JSON value, to be kept between rounds") from None
-    return value
+    result: T = value
+    return result

@@ -17,6 +17,7 @@ import attrs
 
 from trimcp.errors import UsageError
 from trimcp.server.context import Context
+from trimcp.shapes.hints import function_hints
 
 
 @attrs.frozen
@@ -43,7 +44,7 @@ class Providers:
             UsageError: it has none, takes arguments other than the context, or the type has a provider.
         """
         name = getattr(function, "__name__", repr(function))
-        hints = typing.get_type_hints(function)
+        hints = function_hints(function, f"the provider {name}")
         provides = hints.get("return")
         if provides is None or provides is Any:
             raise UsageError(f"annotate what the provider {name} returns: handlers ask for it by that type")

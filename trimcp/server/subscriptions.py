@@ -74,15 +74,17 @@ class Listener:
         head, tail = frame
         self._request.outlet.post_latest((self._request.serial, about), head + self._tag + tail)
 
-    def finish(self) -> None:
-        """End it in good order: the result and, where that does not end its stream, the cancel."""
+    def finish(self) -> Callable[[], None] | None:
+        """End it in good order: the result and, where that does not end its stream, the cancel after it."""
         from trimcp.types.subscriptions import SubscriptionsListenResult
 
         request = self._request
         request.conclude(SubscriptionsListenResult(meta={SUBSCRIPTION_ID: request.id}))
-        if request.outlet.is_shared:
-            params = {"requestId": request.id, "reason": "the server is stopping"}
-            request.outlet.post(encode_notification("notifications/cancelled", params))
+        return self._tear_down if request.outlet.is_shared else None
+
+    def _tear_down(self) -> None:
+        params = {"requestId": self._request.id, "reason": "the server is stopping"}
+        self._request.outlet.post(encode_notification("notifications/cancelled", params))
 
     def released(self) -> None:
         """See `Held`: nothing more of it leaves, unless it was answered."""

@@ -35,7 +35,8 @@ class Limits:
     server_requests: int = 4096
     """Requests that a server runs at once; free places go round the sessions that wait."""
     sessions: int = 1000
-    """Connections that a listener serves at once; a further one is closed at once."""
+    """Sessions that a server serves at once. At a listener a further connection waits until one has ended;
+    any other way it is closed, or refused with `ConnectionClosed`."""
 
     out_bytes: int = 2**20
     """Bytes that may wait to leave. Beyond, a server stops reading, and callers wait."""

@@ -46,6 +46,10 @@ _serials: Final = itertools.count(1)
 RETRY_AFTER_MS: Final = 1000
 """What a refused peer is told to wait; a hint, not a promise."""
 
+SAID: Final = 10
+"""Refusals of one session that are logged singly; after that, every `SAID_AFTER`th."""
+SAID_AFTER: Final = 1000
+
 BEFORE_HANDSHAKE: Final = ("initialize", "ping")
 """What a legacy session answers before it is opened."""
 
@@ -213,10 +217,13 @@ class Router:
             held.released()
             self._now_idle()
 
-    def finish_held(self) -> None:
-        """Have every request that is held answered: they would be in flight for ever."""
-        for held in list(self._held.values()):
-            held.finish()
+    def finish_held(self) -> list[Callable[[], None]]:
+        """Have every request that is held answered: they would be in flight for ever.
+
+        Returns what is to be done a moment later.
+        """
+        finished = [held.finish() for held in list(self._held.values())]
+        return [later for later in finished if later is not None]
 
     # --- places -----------------------------------------------------------------------
 
@@ -253,7 +260,8 @@ class Router:
 
     def _busy(self, request: InboundRequest, what: str) -> None:
         self.refused += 1
-        log.warning(events.REQUEST_REFUSED, method=request.method, id=request.id, reason="busy")
+        if self.refused <= SAID or self.refused % SAID_AFTER == 0:
+            log.warning(events.REQUEST_REFUSED, method=request.method, id=request.id, reason="busy", count=self.refused)
         data = {"reason": "busy", "retryAfterMs": RETRY_AFTER_MS}
         request.refuse(BUSY, f"Busy: {what} of this session are under way", data)
 

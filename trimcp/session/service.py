@@ -44,8 +44,11 @@ class Route:
 class Held(Protocol):
     """A request that is in flight without a task, as whoever holds it sees it."""
 
-    def finish(self) -> None:
-        """The session drains: answer, by `InboundRequest.conclude`. Must not wait, nor raise."""
+    def finish(self) -> Callable[[], None] | None:
+        """The session drains: answer, by `InboundRequest.conclude`. Must not wait, nor raise.
+
+        Returns what is to be done a moment later, if anything.
+        """
         ...
 
     def released(self) -> None:

@@ -44,6 +44,10 @@ CLOSE_TIMEOUT: Final = 1.0
 FAILED: Final = "the session failed; the log has the traceback"
 CANCELLED: Final = "the scope that the session ran in was cancelled"
 
+APART: Final = 0.1
+"""Seconds between the result of a request that was held and the notice that it is over. Released clients take
+the two in that order only where they do not come at once: a result waits for its task, a notice for nobody."""
+
 
 @attrs.frozen
 class DrainReport:
@@ -194,7 +198,7 @@ class Session:
         self._abandoned = sum(
             r.cancel_reason is not CancelReason.CANCELLED and r.route.hold is None for r in self.router.inbound
         )
-        self.lost = max(self.lost, self._abandoned)
+        self.lost = max(self.lost, self._abandoned + self.writer.cut_short)
         self.router.cancel_all(CancelReason.SESSION_LOST)
         self.writer.close()
         if self._nursery is not None:
@@ -245,11 +249,17 @@ class Session:
         router = self.router
         router.draining = True
         self._ending.set()
-        router.finish_held()
+        afterwards = router.finish_held()
         at_start = len(router.inbound)
         log.debug(events.DRAIN_STARTED, session=self.number, in_flight=at_start)
         with trio.move_on_after(deadline):
+            if afterwards:
+                await trio.sleep(APART)
+            while afterwards:
+                afterwards.pop(0)()
             await self._wait_idle()
+        for act in afterwards:
+            act()
         cancelled = 0
         if self._end is None:
             cancelled = self.cancellation.cancel_all(CancelReason.SHUTDOWN)
@@ -261,7 +271,7 @@ class Session:
         # Where the connection was lost meanwhile, what was in flight then has got no answer either.
         unanswered = len(router.inbound) if self._end is None else self._abandoned
         lost = unanswered
-        if flushing.cancelled_caught:
+        if flushing.cancelled_caught or self.writer.cut_short:
             lost += 1  # at least the answer that the peer would not take
         self.lost = max(self.lost, lost)
         report = DrainReport(at_start - max(cancelled, unanswered), max(cancelled - unanswered, 0), lost)

@@ -49,9 +49,9 @@ class SessionSnapshot:
 
     def render(self) -> str:
         """The session as indented lines, for people."""
-        spoken = self.revision or "no handshake"
+        spoken = "no handshake" if self.revision is None else f"{self.revision}, {self.phase}"
         lines = [
-            f"session {self.number}  {self.peer}  {spoken}, {self.phase}  {self.tasks} tasks",
+            f"session {self.number}  {self.peer}  {spoken}  {self.tasks} tasks",
             f"├── reader  {self.read} frames",
             f"├── router  {len(self.requests)} requests, {self.waiting} of them wait, {self.refused} refused",
             *(f"│   ├── {r.method}  id {r.id!r}  {r.age:.3f} s  {r.state}" for r in self.requests),

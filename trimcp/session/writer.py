@@ -74,6 +74,8 @@ class Writer:
         self._empty: trio.Event | None = None
         self.written = 0
         """Messages posted so far."""
+        self.cut_short = False
+        """Whether the medium failed while something was being written, which did not arrive."""
 
     # --- posting: no wait, no failure -------------------------------------------------
 
@@ -238,6 +240,7 @@ class Writer:
 
     def _fail(self, exc: ConnectionEnded) -> None:
         if not self._closed:
+            self.cut_short = True
             self.close()
             self._on_failure(exc)
 
