@@ -310,3 +310,25 @@ async def test_the_end_of_a_session_cancels_its_handlers_with_a_reason(ends_by: 
     expected = {CancelReason.SESSION_LOST} if ends_by == "the peer" else {CancelReason.SESSION_LOST, None}
     assert len(bench.reasons) == 2
     assert set(bench.reasons) <= expected
+
+
+@pytest.mark.parametrize("version", ERAS)
+async def test_progress_that_has_not_left_does_not_follow_the_cancel(version: str, autojump_clock: MockClock) -> None:
+    server = trimcp.Server("talker", limits=trimcp.Limits(write_timeout=1000))
+
+    @server.tool
+    async def fill(ctx: trimcp.Context) -> str:
+        return "x" * 200_000
+
+    @server.tool
+    async def report(ctx: trimcp.Context) -> None:
+        await ctx.progress(1)
+        await trio.sleep_forever()
+
+    async with served(server, version, capacity=4096) as peer:
+        await peer.send(peer.call(1, "fill"), peer.call(2, "report", progressToken="t"))
+        await trio.sleep(1)  # the answer to the first fills the pipe, and the report waits behind it
+        await peer.send(cancelled(2))
+        await trio.sleep(1)
+        messages = await peer.settled()
+        assert [message.get("id") for message in messages] == [1]

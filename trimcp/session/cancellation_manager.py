@@ -57,6 +57,7 @@ class CancellationManager:
         reason = params.get("reason") if params is not None else None
         log.debug(events.REQUEST_CANCELLED, id=request_id, reason=reason)
         self.cancel(request, CancelReason.CANCELLED)
+        request.outlet.drop(request.serial)  # progress that has not left must not follow the cancel
 
     def cancel(self, request: InboundRequest, reason: CancelReason) -> None:
         """Cancel one request of the peer's, and see that it takes no longer than it may to clean up."""
