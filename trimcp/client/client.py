@@ -181,7 +181,7 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, News):
             ConnectionEnded: the connection is gone.
         """
         if self._session.end is not None:
-            raise self._session.end
+            raise self._session.end.again()
         self._session.writer.post(encode_notification(method, None if params is None else dict(params)))
 
     async def ping(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from trimcp.errors import RequestFailed, UsageError
+from trimcp.errors import InvalidParams, RequestFailed, UsageError
 from trimcp.types.capabilities import ClientCapabilities, ElicitationCapability, RootsCapability, SamplingCapability
 from trimcp.types.content import TextContent
 from trimcp.types.elicitation import ElicitRequestFormParams, ElicitRequestURLParams, ElicitResult
@@ -93,6 +93,8 @@ class Handlers:
     async def _sample(self, params: CreateMessageRequestParams) -> CreateMessageResult:
         if self.sampling is None:
             raise _not_offered("sampling/createMessage")
+        if (params.tools is not None or params.tool_choice is not None) and not self.sampling_tools:
+            raise InvalidParams("This client did not declare sampling.tools")
         if not await self._agreed("sampling/createMessage", params):
             raise RequestFailed(REJECTED, "User rejected sampling request")
         said = await self.sampling(params)
@@ -102,7 +104,7 @@ class Handlers:
 
     async def _elicit(self, params: ElicitRequestFormParams) -> ElicitResult:
         if self.elicitation is None:
-            raise _not_offered("elicitation/create")
+            raise _mode_not_offered("form")
         if not await self._agreed("elicitation/create", params):
             return ElicitResult("decline")
         filled = await self.elicitation(params)
@@ -112,7 +114,7 @@ class Handlers:
 
     async def _visit(self, params: ElicitRequestURLParams) -> ElicitResult:
         if self.visit is None:
-            raise _not_offered("elicitation/create with mode url")
+            raise _mode_not_offered("url")
         if not await self._agreed("elicitation/create", params):
             return ElicitResult("decline")
         went = await self.visit(params)
@@ -139,6 +141,11 @@ def _root(given: str | os.PathLike[str] | Root) -> Root:
         raise UsageError(f"a root is a folder, by its path or file:// URI, and {text} is none")
     path = pathlib.Path(text).absolute()
     return Root(path.as_uri(), path.name or None)
+
+
+def _mode_not_offered(mode: str) -> InvalidParams:
+    """client/elicitation of 2025-11-25: a mode that was not declared is -32602."""
+    return InvalidParams(f"This client does not offer elicitation with mode {mode}")
 
 
 def _not_offered(what: str) -> RequestFailed:

@@ -111,7 +111,10 @@ async def _probe_again(session: Session, offer: Offer, modern: list[Revision], r
         spoken = ", ".join(map(str, supported)) if isinstance(supported, list) else "none that it names"
         raise SessionFailed(f"no revision in common: the server speaks {spoken}; we, {_listed(modern)}") from refusal
     stamp = _stamp(offer, mutual[0])
-    raw = await session.calls.call("server/discover", {"_meta": stamp}, timeout=offer.timeout)
+    try:
+        raw = await session.calls.call("server/discover", {"_meta": stamp}, timeout=offer.timeout)
+    except (RequestFailed, RequestTimedOut, InvalidPayload) as exc:
+        raise SessionFailed(f"the server named {mutual[0].version}, and does not speak it: {exc}") from exc
     return _discovered(session, offer, mutual[0], stamp, raw)
 
 
@@ -169,7 +172,10 @@ async def _initialize(session: Session, offer: Offer, revision: Revision) -> Agr
     session.writer.post(encode_notification("notifications/initialized", None))
     log.debug(events.HANDSHAKE_COMPLETED, session=session.number, revision=agreed.version)
     if offer.log_level is not None and result.capabilities.logging is not None:
-        await session.calls.call("logging/setLevel", {"level": offer.log_level}, timeout=offer.timeout)
+        try:
+            await session.calls.call("logging/setLevel", {"level": offer.log_level}, timeout=offer.timeout)
+        except (RequestFailed, RequestTimedOut) as exc:  # no reason to do without the server
+            log.warning(events.MESSAGE_IGNORED, method="logging/setLevel", why=str(exc))
     return Agreement(agreed, result.capabilities, result.server_info, result.instructions, None)
 
 

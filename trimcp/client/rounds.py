@@ -12,7 +12,7 @@ import trio
 
 from trimcp.client.handlers import Handlers
 from trimcp.codec.revisions import RevisionCodec
-from trimcp.errors import InvalidResult, RequestFailed
+from trimcp.errors import InvalidResult
 from trimcp.types.input_required import InputRequest, InputRequiredResult
 
 ROUNDS: Final = 20
@@ -36,7 +36,7 @@ async def in_rounds(
 
     `first` is what it was answered with, with these params.
 
-    Whoever calls holds the deadline over all rounds.
+    Each round has the timeouts of a request of its own; a scope around the call holds over all.
 
     Raises:
         InvalidResult: the server asks too much, or nothing at all.
@@ -62,13 +62,13 @@ async def _answers(questions: dict[str, InputRequest], codec: RevisionCodec, han
     if len(questions) > QUESTIONS:
         raise InvalidResult([f"the server asks {len(questions)} questions at once; at most {QUESTIONS} are answered"])
     answers: dict[str, Any] = {}
-    refusals: list[RequestFailed] = []
+    failures: list[Exception] = []
 
     async def answer(key: str, question: InputRequest, scope: trio.CancelScope) -> None:
         try:
             result = await handlers.answer(question.method, question.params)  # type: ignore[arg-type]  # by method
-        except RequestFailed as exc:
-            refusals.append(exc)
+        except Exception as exc:  # noqa: BLE001 - a refusal, or the user's own: raised below, as itself
+            failures.append(exc)
             scope.cancel()
         else:
             answers[key] = codec.unstructure(result)
@@ -76,7 +76,7 @@ async def _answers(questions: dict[str, InputRequest], codec: RevisionCodec, han
     async with trio.open_nursery() as nursery:
         for key, question in questions.items():
             nursery.start_soon(answer, key, question, nursery.cancel_scope)
-    if refusals:
+    if failures:
         # A modern server cannot be told of a refusal: the request is given up, and the caller told.
-        raise refusals[0]
+        raise failures[0]
     return answers

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+JSON_ONLY: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+"""What else orjson would write would come back as something else."""
+
 Questions = Mapping[str, Question[Any]] | Mapping[str | None, Question[Any]]
 """Questions by the key under which the answer is kept between rounds; None has one made."""
 
@@ -54,6 +57,8 @@ async def ask(context: Context, questions: Questions) -> list[Any]:
         RequestFailed: the client refused (legacy).
     """
     request = context.request
+    if request.is_settled or request.scope is None:
+        raise UsageError("the request has been answered, so nothing can be asked for it any more")
     for question in questions.values():
         check(request, question.requires)
     if request.revision.server_asks:
@@ -67,15 +72,22 @@ async def ask(context: Context, questions: Questions) -> list[Any]:
 async def _ask_session(request: InboundRequest, questions: list[Question[Any]]) -> list[Any]:
     answers: list[Any] = [None] * len(questions)
 
-    async def one(place: int, question: Question[Any]) -> None:
-        answers[place] = await _ask_once(request, question)
+    failures: list[Exception] = []
+
+    async def one(place: int, question: Question[Any], all_of_them: trio.CancelScope) -> None:
+        try:
+            answers[place] = await _ask_once(request, question)
+        except Exception as exc:  # noqa: BLE001 - raised below, as if one had been asked alone
+            failures.append(exc)
+            all_of_them.cancel()
 
     if len(questions) == 1:
-        await one(0, questions[0])
-        return answers
+        return [await _ask_once(request, questions[0])]
     async with trio.open_nursery() as nursery:
         for place, question in enumerate(questions):
-            nursery.start_soon(one, place, question)
+            nursery.start_soon(one, place, question, nursery.cancel_scope)
+    if failures:
+        raise failures[0]
     return answers
 
 
@@ -110,6 +122,7 @@ class Rounds:
         self._occurrences: dict[str, int] = {}
         self._pending: dict[str, InputRequest] = {}
         self._digests: dict[str, str] = {}
+        self._over = trio.Event()
         text = params.get("requestState")
         self.state = State()
         if isinstance(text, str):
@@ -137,9 +150,10 @@ class Rounds:
         if len(found) == len(questions):
             return found
         self._end_round()
-        # The scope of the whole request is cancelled now; this is where the function unwinds.
-        await trio.sleep_forever()
-        raise AssertionError
+        # The scope of the whole request is cancelled now, and this is where the function unwinds;
+        # but for a sync one, whose thread Trio abandons: it is told when the request has ended.
+        await self._over.wait()
+        raise UsageError("the request has been answered with the question; this run of the function is over")
 
     def _answer(self, key: str | None, question: Question[Any]) -> Any:
         """The raw answer to a question; None, and the question noted, where there is none yet."""
@@ -178,6 +192,10 @@ class Rounds:
             CancelReason.INPUT_REQUIRED, InputRequiredResult(input_requests=self._pending, request_state=sealed)
         )
 
+    def ended(self) -> None:
+        """The request is over, and whoever still waits in it must not."""
+        self._over.set()
+
     def keep(self, key: str, value: Any) -> None:
         """Keep the result of a step between rounds."""
         self.state.kept[key] = value
@@ -202,14 +220,15 @@ async def once(context: Context, key: str, step: Callable[[], Awaitable[T] | T])
     modern = not context.request.revision.server_asks and context.request.route.method.asks
     rounds = rounds_of(context) if modern else None
     if rounds is not None and key in rounds.state.kept:
-        kept: T = rounds.state.kept[key]
-        return kept
+        again: T = rounds.state.kept[key]
+        return again
     made: Any = step()
     value: Any = await made if inspect.isawaitable(made) else made
+    try:
+        # There and back again: so it is the same in every round, and in either era.
+        kept: T = orjson.loads(orjson.dumps(value, option=JSON_ONLY))
+    except orjson.JSONEncodeError:
+        raise UsageError(f"the step {key!r} must return a JSON value, to be kept between rounds") from None
     if rounds is not None:
-        try:
-            rounds.keep(key, orjson.loads(orjson.dumps(value)))
-        except orjson.JSONEncodeError:
-            raise UsageError(f"the step {key!r} must return a JSON value, to be kept between rounds") from None
-    result: T = value
-    return result
+        rounds.keep(key, kept)
+    return kept

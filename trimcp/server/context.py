@@ -166,7 +166,7 @@ class Context:
     def log(self, level: LoggingLevel, data: Any, *, logger: str | None = None) -> None:
         """Send the client a log message, if it asked for that level (server/utilities/logging).
 
-        Does not wait. Never put secrets in it.
+        Does not wait, and may be called from the thread of a sync tool. Never put secrets in it.
 
         Args:
             level: `debug`, `info`, `notice`, `warning`, `error`, `critical`, `alert` or `emergency`.
@@ -179,7 +179,7 @@ class Context:
         """
         if not self._running.server.logging:
             raise UsageError("this server was made with logging=False, so it must not send log messages")
-        emit(self._request, level, data, logger)
+        emit(self._request, level, data, logger, self._running.home)
 
     # --- asking the client ------------------------------------------------------------
 

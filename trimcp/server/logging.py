@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from trimcp.actors.home_thread import HomeThread
 from trimcp.codec.envelope import encode_notification
 from trimcp.errors import UsageError
 from trimcp.session.request import InboundRequest
@@ -17,8 +18,8 @@ from trimcp.types.payload import EmptyResult
 SEVERITY: Final = {level: order for order, level in enumerate(LOGGING_LEVELS)}
 
 
-def emit(request: InboundRequest, level: LoggingLevel, data: Any, logger: str | None) -> None:
-    """Send a log message on the stream of a request, if its client wants that level.
+def emit(request: InboundRequest, level: LoggingLevel, data: Any, logger: str | None, home: HomeThread) -> None:
+    """Send a log message on the stream of a request, if its client wants that level. From any thread.
 
     When too many wait to leave, the oldest are dropped (`Limits.log_messages`).
 
@@ -35,7 +36,12 @@ def emit(request: InboundRequest, level: LoggingLevel, data: Any, logger: str | 
     params: dict[str, Any] = {"level": level, "data": data}
     if logger is not None:
         params["logger"] = logger
-    request.outlet.post_log(encode_notification("notifications/message", params))
+    home.call_each(_post, request, encode_notification("notifications/message", params))
+
+
+def _post(request: InboundRequest, frame: bytes) -> None:
+    if not request.is_settled:  # it may have been, while a message came from another thread
+        request.outlet.post_log(frame)
 
 
 def set_level(request: InboundRequest, params: SetLevelRequestParams) -> EmptyResult:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
+from trimcp.actors.home_thread import HomeThread
 from trimcp.observability import events, log
 from trimcp.server.context import Context
 from trimcp.server.service import ServerService
@@ -74,6 +75,7 @@ class Running:
         self.sessions: set[Session] = set()
         self.service = ServerService(self)
         self.subscriptions = SubscriptionBus(server.limits, self.sessions, server.has)
+        self.home = HomeThread()
         self.visits = Visits()
         self._sealer: Sealer | None = None
         self.draining = trio.Event()

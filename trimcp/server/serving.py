@@ -140,6 +140,8 @@ async def _leave_behind(session: Session) -> None:
     await session.wait_ending()
     limits = session.limits
     await trio.sleep(limits.grace + limits.cleanup + LAST_MOMENTS)
+    while not session.snapshot().requests:  # noqa: ASYNC110 - there is no event that says "only writing is left"
+        await trio.sleep(LAST_MOMENTS)  # answers still leave, and the Writer sees that the peer takes them
     still = [request.method for request in session.snapshot().requests]
     print(f"trimcp: ending with handlers still running: {', '.join(still) or 'none'}", file=sys.stderr, flush=True)
     os._exit(EXIT_ABANDONED)

@@ -137,6 +137,9 @@ class ToolFunction:
             )
 
     def _failed(self, request: InboundRequest, exc: Exception) -> CallToolResult:
+        refused = _only_refusal(exc)
+        if refused is not None:
+            raise refused
         expected = _tool_errors(exc)
         if expected is not None:
             return _error(expected)
@@ -144,6 +147,16 @@ class ToolFunction:
         # What an exception says may be meant for nobody outside; a ToolError is meant for the model.
         detail = f": {type(exc).__name__}: {exc}" if self._show_errors else ""
         return _error(f"The tool {self.name} failed{detail or ' with an unexpected error'}")
+
+
+def _only_refusal(exc: Exception) -> RequestFailed | None:
+    """The first `RequestFailed` of a group of nothing but those: an answer can carry one."""
+    if not isinstance(exc, ExceptionGroup) or exc.split(RequestFailed)[1] is not None:
+        return None
+    first: Exception = exc
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    return first if isinstance(first, RequestFailed) else None
 
 
 def _tool_errors(exc: Exception) -> str | None:

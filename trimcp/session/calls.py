@@ -8,6 +8,7 @@ progress callbacks) happens in the caller's own task, so no caller can hold up a
 from __future__ import annotations
 
 import inspect
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -146,13 +147,13 @@ class Calls:
             # Where a scope around both was cancelled, that is what the caller gets to know.
             await trio.lowlevel.checkpoint()
             raise self._over.again()
-        if self._writer.is_over:
-            await self._writer.wait_room()
+        began = trio.current_time()
+        await self._place(method, timeout, most)
         try:
-            self._room.acquire_nowait()
-        except trio.WouldBlock:
-            await self._room.acquire()
-        try:
+            over = self._ended()
+            if over is not None:  # while it waited for its place
+                await trio.lowlevel.checkpoint()
+                raise over.again()
             request_id = self._outbound.new_id()
             reports: deque[Any] | None = None
             meter: Meter | None = None
@@ -164,16 +165,36 @@ class Calls:
             call = Call(request_id, method, reports, meter)
             self._outbound.add(request_id, call)
             self._writer.post(frame)
-            over = self._ended()
-            if over is not None:  # while it waited for room
-                await trio.lowlevel.checkpoint()
-                raise over.again()
-            return await self._wait(call, timeout, most, on_progress, cancellable)
+            return await self._wait(call, began, timeout, most, on_progress, cancellable)
         finally:
             self._room.release()
 
     def _ended(self) -> ConnectionEnded | None:
         return self._over
+
+    async def _place(self, method: str, timeout: float | None, most: float | None) -> None:
+        """Take one of the places, and wait until what is posted would leave; without a wait, as a rule.
+
+        Raises:
+            RequestTimedOut: that took as long as an answer may.
+        """
+        if not self._writer.is_over:
+            try:
+                self._room.acquire_nowait()
+            except trio.WouldBlock:
+                pass
+            else:
+                return
+        with trio.move_on_after(min((t for t in (timeout, most) if t is not None), default=math.inf)):
+            await self._room.acquire()
+            try:
+                while self._writer.is_over and self._over is None:
+                    await self._writer.wait_room()
+            except trio.Cancelled:
+                self._room.release()
+                raise
+            return
+        raise RequestTimedOut(f"{method} could not be sent within {_passed(timeout, most)}")
 
     # --- requests without anybody who waits -------------------------------------------
 
@@ -226,6 +247,7 @@ class Calls:
     async def _wait(
         self,
         call: Call,
+        began: float,
         timeout: float | None,
         most: float | None,
         on_progress: OnProgress | None,
@@ -236,11 +258,10 @@ class Calls:
             if timeout is None and most is None:
                 await call.answered(on_progress)
             else:
-                now = trio.current_time()
                 call.timeout = timeout
-                call.last_deadline = None if most is None else now + most
+                call.last_deadline = None if most is None else began + most
                 first = min(t for t in (timeout, most) if t is not None)
-                with trio.CancelScope(deadline=now + first) as scope:
+                with trio.CancelScope(deadline=began + first) as scope:
                     call.within(scope)
                     await call.answered(on_progress)
                 if call.result is None and call.error is None:

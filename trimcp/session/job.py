@@ -55,7 +55,7 @@ class Job:
 class HandedJob(Job):
     """A job in the nursery of the server, with an outcome that anybody may await."""
 
-    __slots__ = ("_done", "error", "name", "result")
+    __slots__ = ("_done", "_finished", "error", "name", "result")
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -63,6 +63,7 @@ class HandedJob(Job):
         self.result: Any = None
         self.error: BaseException | None = None
         self._done = trio.Event()
+        self._finished = False
 
     @property
     def is_done(self) -> bool:
@@ -79,7 +80,7 @@ class HandedJob(Job):
         await self._done.wait()
         if self.error is not None:
             raise self.error
-        if self.cancel_reason is not None:
+        if not self._finished and self.cancel_reason is not None:
             raise UsageError(f"the job {self.name} was cancelled ({self.cancel_reason.value}) and has no result")
         return self.result
 
@@ -91,6 +92,7 @@ class HandedJob(Job):
                     self.scope.cancel()
                 try:
                     self.result = await work()
+                    self._finished = True
                 except BaseException as exc:  # noqa: BLE001 - the outcome, raised to whoever waits for it
                     self.error, passing = parted(exc)
                     if passing is not None:

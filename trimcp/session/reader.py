@@ -18,7 +18,6 @@ from trimcp.framing.lines import Oversized
 from trimcp.observability import events, log
 from trimcp.protocol.lifecycle import Step
 from trimcp.session.outlet import Batch, Outlet
-from trimcp.session.writer import PIECE
 from trimcp.types.fields import ABSENT
 from trimcp.types.jsonrpc import INVALID_REQUEST, PARSE_ERROR, Notification, Request, RequestId
 from trimcp.types.metadata import PROTOCOL_VERSION
@@ -26,8 +25,6 @@ from trimcp.types.metadata import PROTOCOL_VERSION
 if TYPE_CHECKING:
     from trimcp.session.session import Session
 
-CLIENT_OWES: Final = 4
-"""Times `Limits.out_bytes` that a client, which reads always, holds for a server that does not read."""
 SAID: Final = 10
 """Violations of one peer that are logged singly; after that, every `SAID_AFTER`th."""
 SAID_AFTER: Final = 1000
@@ -45,6 +42,7 @@ class Reader:
         self._is_server = session.service.role == "server"
         self._now = 0.0
         self._batches = 0
+        self._owed = 0
         self._violations = 0
         self.read = 0
         """Frames read so far."""
@@ -58,11 +56,9 @@ class Reader:
         session = self._session
         duplex, writer = session.duplex, session.writer
         while True:
-            if self._is_server:
-                if writer.is_over:  # The peer does not read. It may wait for us to read, but a client reads always.
-                    await writer.wait_room()
-            elif writer.waiting_bytes > CLIENT_OWES * session.limits.out_bytes + PIECE:
-                raise ConnectionLost("the server asks, and does not read the answers")
+            if self._is_server and writer.is_over:
+                # The peer does not read. It may be waiting for us to read, but a client reads always.
+                await writer.wait_room()
             frames = await duplex.receive()
             if not frames:
                 return
@@ -102,11 +98,20 @@ class Reader:
             return
         kind = type(message)
         if kind is Request:
+            if not self._is_server:
+                self._check_owed()
             session.router.accept(message, outlet, size, self._now)  # type: ignore[arg-type]  # `type` narrows no union
         elif kind is Notification:
             self._take_notification(message)  # type: ignore[arg-type]  # as above
         else:
             session.calls.response(message)  # type: ignore[arg-type]  # as above
+
+    def _check_owed(self) -> None:
+        """A client reads always, so what it owes a server that asks and does not read needs a bound of its own."""
+        session = self._session
+        self._owed = self._owed + 1 if session.writer.is_over else 0
+        if self._owed > session.limits.session_waiting:
+            raise ConnectionLost("the server asks, and does not read the answers")
 
     def _take_notification(self, message: Notification) -> None:
         session, method = self._session, message.method

@@ -150,6 +150,8 @@ class InboundRequest(Job):
         if not self._settled:
             # Without a reason it can only be that the whole session is cancelled from outside.
             self._answer_cancel(reason or CancelReason.SESSION_LOST)
+        if self.rounds is not None:
+            self.rounds.ended()
         self._when_ended(self)
         return reason is not None or self._has_deadline
 
@@ -224,7 +226,11 @@ class InboundRequest(Job):
             InvalidPayload: the result cannot be encoded; nothing is cancelled then.
         """
         if self.cancel_reason is None:
-            self._prepared = encode_result(self.id, self.route.encode(result))
+            frame = encode_result(self.id, self.route.encode(result))
+            if len(frame) > self.outlet.room:
+                self._too_large(len(frame))
+                return
+            self._prepared = frame
             self.cancel(reason)
 
     # --- what a handler may do to it --------------------------------------------------

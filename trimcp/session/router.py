@@ -180,10 +180,12 @@ class Router:
     def _answer_at_once(self, request: InboundRequest, route: Route) -> None:
         assert route.at_once is not None
         try:
-            result = route.at_once(request, route.decode(request.params))
-            frame = encode_result(request.id, route.encode(result))
+            params = route.decode(request.params)
         except InvalidPayload as exc:
             request.refuse(INVALID_PARAMS, f"Invalid params: {exc}", {"problems": exc.problems})
+            return
+        try:
+            frame = encode_result(request.id, route.encode(route.at_once(request, params)))
         except RequestFailed as exc:
             request.refuse(exc.code, exc.message, ABSENT if exc.data is None else exc.data)
         except Exception as exc:  # noqa: BLE001 - ours, or a user's that was asked for instructions: the session goes on
@@ -204,6 +206,9 @@ class Router:
             request.refuse(INVALID_PARAMS, f"Invalid params: {exc}", {"problems": exc.problems})
         except RequestFailed as exc:
             request.refuse(exc.code, exc.message, ABSENT if exc.data is None else exc.data)
+        except Exception as exc:  # noqa: BLE001 - ours; the session goes on
+            request.refuse(INTERNAL_ERROR, "Internal error")
+            log.error(events.HANDLER_FAILED, exc_info=exc, method=request.method)
         else:
             request.params = None  # whoever holds it has kept what it needs
             self.inbound.add(request)

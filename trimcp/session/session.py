@@ -136,6 +136,11 @@ class Session:
 
         Whatever ends it is in `end` afterwards, and in the log.
         """
+        if self._end is not None:  # closed before it began
+            await self._close_duplex()
+            self._over.set()
+            task_status.started(self)
+            return
         try:
             async with trio.open_nursery() as nursery:
                 self._assemble(nursery)
@@ -152,12 +157,18 @@ class Session:
                 finally:
                     # Before the nursery closes: others must find the session over, and not reach into it.
                     self._lose(ConnectionClosed(why))
+                    # And before it waits for handlers that shield themselves: the peer need not.
+                    await self._close_duplex()
         except* Exception as group:  # noqa: BLE001
             # A bug of ours. It ends this session, since its state cannot be trusted, and no other.
             log.error(events.SESSION_FAILED, exc_info=group, session=self.number)
             self._lose(ConnectionClosed(FAILED))
         finally:
             await self._finish()
+
+    async def _close_duplex(self) -> None:
+        with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
+            await self.duplex.aclose()
 
     async def _read(self) -> None:
         try:
@@ -212,8 +223,7 @@ class Session:
             self.writer.close()
             self.router.close()
         self._nursery = None
-        with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
-            await self.duplex.aclose()
+        await self._close_duplex()
         self._over.set()
         self.now_idle()
         self.service.ended(self)
@@ -266,12 +276,11 @@ class Session:
         if cancelled:
             with trio.move_on_after(self.limits.cleanup):
                 await self._wait_idle()
-        with trio.move_on_after(self.limits.write_timeout) as flushing:
-            await self.writer.drained()
+        await self.writer.drained()  # bounded by the Writer: the peer must take some of it in each write timeout
         # Where the connection was lost meanwhile, what was in flight then has got no answer either.
         unanswered = len(router.inbound) if self._end is None else self._abandoned
         lost = unanswered
-        if flushing.cancelled_caught or self.writer.cut_short:
+        if self.writer.cut_short:
             lost += 1  # at least the answer that the peer would not take
         self.lost = max(self.lost, lost)
         report = DrainReport(at_start - max(cancelled, unanswered), max(cancelled - unanswered, 0), lost)

@@ -65,6 +65,7 @@ class Writer:
         self._logs_dropped = 0
         self._vacant = 0
         self._rest = b""  # of a write that the medium did not take whole
+        self._in_flight = 0  # of the write that is under way
         self._corked = 0
         self._bell = Doorbell()
         self._running = False
@@ -203,12 +204,12 @@ class Writer:
                 return
 
     def _block(self) -> None:
-        self._blocked = True
         if not self._running:
-            self._running = True
             self._nursery.start_soon(self._run, name="trimcp writer")
+            self._running = True
         else:
             self._bell.ring()
+        self._blocked = True
 
     async def _run(self) -> None:
         while True:
@@ -226,11 +227,13 @@ class Writer:
             while self._rest or self._lane:
                 data, self._rest = self._rest or self._take(), b""
                 for start in range(0, len(data), STEP):
+                    self._in_flight = len(data) - start
                     with trio.move_on_after(timeout) as scope:
                         await self._duplex.send_all(data[start : start + STEP])
                     if scope.cancelled_caught:
                         log.warning(events.WRITER_BLOCKED, peer=self._duplex.description, seconds=timeout)
                         raise ConnectionLost(f"the peer ({self._duplex.description}) read nothing for {timeout:g} s")
+                self._in_flight = 0
                 if self._room is not None and self._lane_bytes <= self._limits.out_bytes // 2:
                     self._make_room()
         except ConnectionEnded as exc:
@@ -254,7 +257,7 @@ class Writer:
     @property
     def waiting_bytes(self) -> int:
         """Bytes that wait to leave."""
-        return self._lane_bytes + len(self._rest)
+        return self._lane_bytes + len(self._rest) + self._in_flight
 
     async def wait_room(self) -> None:
         """Wait until what waits to leave is within its bound, or the writer is closed."""
@@ -287,6 +290,7 @@ class Writer:
         self._latest.clear()
         self._logs.clear()
         self._lane_bytes = 0
+        self._in_flight = 0
         self._rest = b""
         self._make_room()
         self._now_empty()
