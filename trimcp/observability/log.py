@@ -95,3 +95,9 @@ def error(event: str, *, exc_info: BaseException | None = None, **keys: Any) -> 
         if exc_info is not None:
             keys["exc_info"] = exc_info
         _emit("error", event, keys)
+
+
+def is_worth_saying(count: int) -> bool:
+    """Whether the `count`th event of a kind that a peer may set off without end is logged: the first ten, then
+    every thousandth."""
+    return count <= 10 or count % 1000 == 0

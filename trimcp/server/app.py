@@ -18,8 +18,9 @@ from trimcp.server.keys import Keys
 from trimcp.server.registering import KINDS
 from trimcp.server.running import Running, RunSnapshot, run_of
 from trimcp.server.subscriptions import LISTS, NOTICE
-from trimcp.session.limits import READ_CHUNK, Limits
+from trimcp.session.limits import Limits
 from trimcp.session.session import DrainReport, Session
+from trimcp.transports.lines import READ_CHUNK
 from trimcp.types.metadata import Icon, Implementation
 from trimcp.types.revisions import BY_VERSION, REVISIONS
 

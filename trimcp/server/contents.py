@@ -10,7 +10,7 @@ import mimetypes
 import os
 import pathlib
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
@@ -132,6 +132,3 @@ def names_contents(annotation: Any) -> bool:
 
 def _has_contents(arguments: tuple[Any, ...]) -> bool:
     return any(argument in _CONTENTS or _has_contents(typing.get_args(argument)) for argument in arguments)
-
-
-Read = Callable[..., Any]

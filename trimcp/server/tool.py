@@ -6,7 +6,7 @@ server/tools of every revision.
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -172,6 +172,3 @@ def _tool_errors(exc: Exception) -> str | None:
 
 def _error(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(text=text)], is_error=True)
-
-
-ToolCall = Callable[[InboundRequest, Any], Awaitable[Any]]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import attrs
 
-READ_CHUNK = 65536
-"""Bytes that a transport reads at a time; part of the bound of memory."""
-
 
 @attrs.frozen(kw_only=True)
 class Limits:
@@ -85,5 +82,3 @@ class Limits:
     """How long handlers may go on after end of input, or after a first signal."""
     page: int = 100
     """Items in one page of a list."""
-    schema_bytes: int = 256 * 2**10
-    """The longest JSON Schema that is compiled."""

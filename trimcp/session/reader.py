@@ -25,9 +25,6 @@ from trimcp.types.metadata import PROTOCOL_VERSION
 if TYPE_CHECKING:
     from trimcp.session.session import Session
 
-SAID: Final = 10
-"""Violations of one peer that are logged singly; after that, every `SAID_AFTER`th."""
-SAID_AFTER: Final = 1000
 STRETCH: Final = 256
 """Frames taken before the reader looks up whether the peer reads: two bytes of garbage make a
 hundred of error, so one read may bring more to answer than may wait to leave."""
@@ -190,7 +187,7 @@ class Reader:
     def _violation(self, code: int, message: str, data: Any = ABSENT) -> None:
         """Answer, on a server, something that has no id to answer to; a client only takes note."""
         self._violations += 1
-        if self._violations <= SAID or self._violations % SAID_AFTER == 0:
+        if log.is_worth_saying(self._violations):
             peer, count = self._session.duplex.description, self._violations
             log.warning(events.MESSAGE_REFUSED, peer=peer, code=code, why=message, count=count)
         if self._is_server:

@@ -46,10 +46,6 @@ _serials: Final = itertools.count(1)
 RETRY_AFTER_MS: Final = 1000
 """What a refused peer is told to wait; a hint, not a promise."""
 
-SAID: Final = 10
-"""Refusals of one session that are logged singly; after that, every `SAID_AFTER`th."""
-SAID_AFTER: Final = 1000
-
 BEFORE_HANDSHAKE: Final = ("initialize", "ping")
 """What a legacy session answers before it is opened."""
 
@@ -265,7 +261,7 @@ class Router:
 
     def _busy(self, request: InboundRequest, what: str) -> None:
         self.refused += 1
-        if self.refused <= SAID or self.refused % SAID_AFTER == 0:
+        if log.is_worth_saying(self.refused):
             log.warning(events.REQUEST_REFUSED, method=request.method, id=request.id, reason="busy", count=self.refused)
         data = {"reason": "busy", "retryAfterMs": RETRY_AFTER_MS}
         request.refuse(BUSY, f"Busy: {what} of this session are under way", data)
