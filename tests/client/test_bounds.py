@@ -140,9 +140,9 @@ async def test_a_session_that_was_closed_before_it_ran_is_over(autojump_clock: M
     server = trimcp.Server("closed")
     ours, theirs = memory_pair()
     async with server.running() as running:
-        from trimcp.session.session import Session
+        from trimcp.session.duplex_session import DuplexSession
 
-        session = Session(theirs, running.service)
+        session = DuplexSession(theirs, running.service)
         session.close()
         with trio.fail_after(PATIENCE):
             await session.run()

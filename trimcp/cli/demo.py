@@ -16,6 +16,7 @@ import trio
 
 import trimcp
 from trimcp.cli.screen import Bar, Screen, open_screen
+from trimcp.session.duplex_session import DuplexSession
 
 SERVER: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo_server.py")
 
@@ -49,7 +50,7 @@ async def _demo(screen: Screen) -> None:
     async with trimcp.connect(command, on_stderr=screen.overheard, inherit_env=True) as client:
         info = client.server_info
         assert info is not None
-        screen.say(f"connected in {time.perf_counter() - started:.2f} s: {client.session.duplex.description}")
+        screen.say(f"connected in {time.perf_counter() - started:.2f} s: {client.session.description}")
         screen.say(f"{info.name} {info.version} speaks {client.protocol_version}")
         screen.say(f"tools: {', '.join(tool.name for tool in await client.list_tools())}")
         await _quick_call(client, screen)
@@ -59,7 +60,8 @@ async def _demo(screen: Screen) -> None:
         screen.heading("What the server was doing while it baked (server.tree())")
         screen.say(snapshot)
         await _figures(client, screen)
-        duplex = client.session.duplex
+        session = client.session
+        duplex = session.duplex if isinstance(session, DuplexSession) else None
     screen.heading("The end")
     screen.say(f"the server has exited with status {getattr(duplex, 'returncode', None)}; nothing is left behind")
 

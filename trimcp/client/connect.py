@@ -19,6 +19,7 @@ from trimcp.client.targets import opener_of
 from trimcp.errors import ConnectionEnded, UsageError
 from trimcp.observability import events, log
 from trimcp.session.limits import Limits
+from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.session import Session
 from trimcp.transports.duplex import Duplex
 from trimcp.types.logging import LoggingLevel
@@ -164,7 +165,7 @@ class Attempt:
                 client.ended()
 
         service = ClientService(self._limits, self._offer.revisions, self._handlers, on_notice, on_end)
-        session = Session(duplex, service)
+        session = DuplexSession(duplex, service)
         failure: BaseException | None = None
         async with trio.open_nursery() as nursery:
             await nursery.start(session.run)

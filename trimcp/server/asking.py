@@ -95,7 +95,7 @@ async def _ask_once(request: InboundRequest, question: Question[Any]) -> Any:
     codec = codec_for(request.revision)
     params = question.params(request.revision)
     encoded = None if params is None else codec.params_encoder(question.method)(params)
-    raw = await request.session.calls.call(question.method, encoded, timeout=MOST)
+    raw = await request.session.calls.call(question.method, encoded, timeout=MOST, via=request.outlet)
     try:
         return question.answer(raw, codec)
     except InvalidPayload as exc:
@@ -129,7 +129,10 @@ class Rounds:
             principal = request.session.principal
             self.state = sealer.open(text, principal=principal, request=self._digest)
         responses = params.get("inputResponses")
-        for key, response in (responses if isinstance(responses, dict) else {}).items():
+        responses = responses if isinstance(responses, dict) else {}
+        # A client that has no state may still answer what goes by a name that the program gave it.
+        self._unasked: dict[str, Any] = responses if text is None else {}
+        for key, response in responses.items():
             asked = self.state.asked.get(key)
             if asked is not None:  # whatever else is in there was not asked for, and is ignored
                 self.state.answers[key] = (asked, response)
@@ -166,6 +169,8 @@ class Rounds:
             key = f"{digest}.{number}"
         elif self._digests.get(key, digest) != digest:
             raise UsageError(f"two different questions are asked under the key {key!r}")
+        elif key in self._unasked:
+            self.state.answers[key] = (digest, self._unasked[key])
         self._digests[key] = digest
         known = self.state.answers.get(key)
         if known is not None and known[0] == digest:  # a question that has changed is asked again

@@ -309,7 +309,8 @@ class Context:
         """
         if not self._request.revision.server_asks:
             raise UsageError(f"in {self.protocol_version} a server sends no requests, so it cannot ping the client")
-        await self._request.session.calls.call("ping", None, timeout=PING_TIMEOUT)
+        request = self._request
+        await request.session.calls.call("ping", None, timeout=PING_TIMEOUT, via=request.outlet)
 
     def start_job(self, work: Callable[[], Awaitable[Any]], *, name: str = "job") -> HandedJob:
         """Start async work, a function without arguments, that outlives the request and ends with the server.

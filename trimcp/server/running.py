@@ -16,6 +16,7 @@ from trimcp.server.service import ServerService
 from trimcp.server.subscriptions import SubscriptionBus
 from trimcp.server.visits import Visits
 from trimcp.session.admission import Admission
+from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.job import Jobs
 from trimcp.session.request import InboundRequest
 from trimcp.session.session import DrainReport, Session
@@ -96,18 +97,19 @@ class Running:
 
     async def serve(self, duplex: Duplex, *, principal: str | None = None) -> Session:
         """Serve one connection until it ends; return its session, which says why."""
-        session = Session(duplex, self.service, self.admission, principal=principal)
-        if await self.admits(session):
+        session = DuplexSession(duplex, self.service, self.admission, principal=principal)
+        if self.admits(session):
             await session.run()
+        else:
+            await duplex.aclose()
         return session
 
-    async def admits(self, session: Session) -> bool:
+    def admits(self, session: Session) -> bool:
         """Whether there is room for one more session; one that there is not is closed."""
         if len(self.sessions) < self.server.limits.sessions and not self.draining.is_set():
             return True
         why = "the server is stopping" if self.draining.is_set() else "too many sessions"
-        log.warning(events.SESSION_REFUSED, peer=session.duplex.description, why=why)
-        await session.duplex.aclose()
+        log.warning(events.SESSION_REFUSED, peer=session.description, why=why)
         session.close()
         return False
 

@@ -18,6 +18,7 @@ import trio
 from trimcp.errors import ConnectionClosed
 from trimcp.observability import events, log
 from trimcp.server.running import Running
+from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.session import Session
 from trimcp.transports.duplex import Duplex
 
@@ -51,8 +52,9 @@ async def serve_duplex(server: Server, duplex: Duplex, task_status: trio.TaskSta
 
 
 async def _serve_one(running: Running, duplex: Duplex, task_status: trio.TaskStatus[Session]) -> Session:
-    session = Session(duplex, running.service, running.admission)
-    if not await running.admits(session):
+    session = DuplexSession(duplex, running.service, running.admission)
+    if not running.admits(session):
+        await duplex.aclose()
         raise ConnectionClosed("the server is stopping, or has as many sessions as its limits allow")
     async with trio.open_nursery() as nursery:
         await nursery.start(session.run)
@@ -103,7 +105,7 @@ async def _own_process(server: Server, read_fd: int, write_fd: int) -> int:
 
     async with server.running() as running:
         duplex = stdio_duplex(read_fd, write_fd, limit=server.limits.message_bytes)
-        session = Session(duplex, running.service, running.admission)
+        session = DuplexSession(duplex, running.service, running.admission)
         async with _signals(session, running):
             await session.run()
     return EXIT_LOST if session.lost else EXIT_OK

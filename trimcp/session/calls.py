@@ -11,18 +11,18 @@ import inspect
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
 from trimcp.actors.doorbell import Doorbell
 from trimcp.codec.envelope import encode_request
-from trimcp.errors import ConnectionEnded, InvalidPayload, RequestFailed, RequestTimedOut
+from trimcp.errors import ConnectionClosed, ConnectionEnded, InvalidPayload, RequestFailed, RequestTimedOut
 from trimcp.observability import events, log
 from trimcp.protocol.outbound import Outbound
 from trimcp.protocol.progress import Meter, Verdict
+from trimcp.session.lane import Lane
 from trimcp.session.limits import Limits
-from trimcp.session.writer import Writer
 from trimcp.types.fields import ABSENT
 from trimcp.types.jsonrpc import CANCELLED_BY_SERVER, ErrorResponse, RequestId, Response
 
@@ -87,6 +87,19 @@ class Call:
         self._scope = scope
 
 
+class Way(Protocol):
+    """By which stream a request of ours goes to the peer."""
+
+    @property
+    def takes_posts(self) -> bool:
+        """Whether what is posted reaches the peer."""
+        ...
+
+    def post(self, frame: bytes) -> None:
+        """Post a frame that is never dropped."""
+        ...
+
+
 class OpenCall(Call):
     """A request that nobody waits for: what becomes of it is told to a callback, in the reader's turn."""
 
@@ -106,8 +119,8 @@ class OpenCall(Call):
 class Calls:
     """All calls of one session."""
 
-    def __init__(self, writer: Writer, limits: Limits, give_up: Callable[[RequestId, str], None]) -> None:
-        """`give_up` tells the peer that nobody waits for an answer any more."""
+    def __init__(self, writer: Lane, limits: Limits, give_up: Callable[[RequestId, str, Way | None], None]) -> None:
+        """`give_up` tells the peer, by the way that the request went, that nobody waits for an answer any more."""
         self._writer = writer
         self._limits = limits
         self._give_up = give_up
@@ -124,6 +137,7 @@ class Calls:
         most: float | None = None,
         on_progress: OnProgress | None = None,
         cancellable: bool = True,
+        via: Way | None = None,
     ) -> dict[str, Any]:
         """Make a request and wait for its answer.
 
@@ -134,6 +148,7 @@ class Calls:
             most: seconds in all, whatever the progress.
             on_progress: called for each report, before the answer is returned.
             cancellable: whether giving up is told to the peer (`initialize` must not be).
+            via: the stream that the request goes out by; the session's own, if not given.
 
         Returns:
             The raw result.
@@ -147,6 +162,9 @@ class Calls:
             # Where a scope around both was cancelled, that is what the caller gets to know.
             await trio.lowlevel.checkpoint()
             raise self._over.again()
+        if via is not None and not via.takes_posts:
+            await trio.lowlevel.checkpoint()
+            raise ConnectionClosed(f"{method} cannot be asked: the peer takes one answer, and no stream before it")
         began = trio.current_time()
         await self._place(method, timeout, most)
         try:
@@ -164,8 +182,8 @@ class Calls:
             frame = encode_request(request_id, method, params)
             call = Call(request_id, method, reports, meter)
             self._outbound.add(request_id, call)
-            self._writer.post(frame)
-            return await self._wait(call, began, timeout, most, on_progress, cancellable)
+            (via or self._writer).post(frame)
+            return await self._wait(call, began, timeout, most, on_progress, cancellable, via)
         finally:
             self._room.release()
 
@@ -218,7 +236,7 @@ class Calls:
     def abandon(self, call: OpenCall, why: str) -> None:
         """Tell the peer that the request is not wanted any more, unless it was answered. Never waits."""
         if self._outbound.give_up(call.id):
-            self._give_up(call.id, why)
+            self._give_up(call.id, why, None)
 
     def post(self, method: str, params: dict[str, Any] | None) -> None:
         """Make a request whose answer nobody wants to know. Never waits, and never fails."""
@@ -252,6 +270,7 @@ class Calls:
         most: float | None,
         on_progress: OnProgress | None,
         cancellable: bool,
+        via: Way | None,
     ) -> dict[str, Any]:
         why = "the caller was cancelled"
         try:
@@ -269,7 +288,7 @@ class Calls:
                     raise RequestTimedOut(f"{call.method} was not answered within {_passed(timeout, most)}")
         finally:
             if self._outbound.give_up(call.id) and cancellable:
-                self._give_up(call.id, why)
+                self._give_up(call.id, why, via)
         if call.error is not None:
             if isinstance(call.error, ConnectionEnded):
                 await trio.lowlevel.checkpoint()

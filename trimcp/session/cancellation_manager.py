@@ -17,17 +17,18 @@ import trio
 from trimcp.codec.envelope import encode_notification
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import CancelReason
+from trimcp.session.calls import Way
+from trimcp.session.lane import Lane
 from trimcp.session.limits import Limits
 from trimcp.session.request import InboundRequest
 from trimcp.session.router import Router
-from trimcp.session.writer import Writer
 from trimcp.types.jsonrpc import RequestId
 
 
 class CancellationManager:
     """Cancels of one session. It gets a task only while a cancelled handler cleans up."""
 
-    def __init__(self, router: Router, writer: Writer, limits: Limits, nursery: trio.Nursery) -> None:
+    def __init__(self, router: Router, writer: Lane, limits: Limits, nursery: trio.Nursery) -> None:
         self._router = router
         self._writer = writer
         self._limits = limits
@@ -104,6 +105,6 @@ class CancellationManager:
 
     # --- out --------------------------------------------------------------------------
 
-    def give_up(self, request_id: RequestId, reason: str) -> None:
-        """Tell the peer that nobody waits for the answer to our request any more."""
-        self._writer.post(encode_notification("notifications/cancelled", {"requestId": request_id, "reason": reason}))
+    def give_up(self, request_id: RequestId, reason: str, via: Way | None) -> None:
+        """Tell the peer that nobody waits for the answer to our request any more, by the way that it went."""
+        (via or self._writer).post(encode_notification("notifications/cancelled", {"requestId": request_id, "reason": reason}))

@@ -1,26 +1,36 @@
-"""Where what belongs to a request leaves: the session's Writer, a batch, later an HTTP stream."""
+"""Where what belongs to a request leaves: the session's Writer, a batch, or the response of an HTTP exchange."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from typing import ClassVar, Protocol
 
-from trimcp.session.writer import Writer
+from trimcp.session.lane import Lane
 
 
 class Outlet(Protocol):
     """The stream that a request's answer, progress and logs go to, in order of posting."""
 
     is_shared: ClassVar[bool]
-    """Whether other requests leave by it too, so that its end is not that of one of them."""
+    """Whether other requests leave by it too: its end is not that of one of them, and answers are told apart by
+    their ids alone."""
 
     @property
     def room(self) -> int:
         """Bytes that an answer may have."""
         ...
 
+    @property
+    def takes_posts(self) -> bool:
+        """Whether what is posted reaches the peer; it does not where the peer takes the one answer and no more."""
+        ...
+
     def answer(self, frame: bytes) -> None:
         """Post the one answer of a request."""
+        ...
+
+    def refuse(self, frame: bytes, code: int, *, unfit: bool = False) -> None:
+        """Post the one answer of a request, an error with this code; `unfit`: it never became a request."""
         ...
 
     def post(self, frame: bytes) -> None:
@@ -54,8 +64,9 @@ class SessionOutlet:
     __slots__ = ("answer", "drop", "post", "post_latest", "post_log", "room", "wait_room")
 
     is_shared: ClassVar[bool] = True
+    takes_posts: ClassVar[bool] = True
 
-    def __init__(self, writer: Writer, room: int) -> None:
+    def __init__(self, writer: Lane, room: int) -> None:
         self.room = room
         # Bound once: an answer costs no call more than the Writer's own.
         self.answer = self.post = writer.post
@@ -63,6 +74,9 @@ class SessionOutlet:
         self.drop = writer.drop
         self.post_log = writer.post_log
         self.wait_room = writer.wait_room
+
+    def refuse(self, frame: bytes, code: int, *, unfit: bool = False) -> None:
+        self.post(frame)
 
     def withdraw(self) -> None:
         """On a duplex stream an answer that does not come is nothing at all."""
@@ -78,8 +92,9 @@ class Batch:
     __slots__ = ("_answers", "_owed", "_when_over", "_writer", "room")
 
     is_shared: ClassVar[bool] = True
+    takes_posts: ClassVar[bool] = True
 
-    def __init__(self, writer: Writer, room: int, when_over: Callable[[], None]) -> None:
+    def __init__(self, writer: Lane, room: int, when_over: Callable[[], None]) -> None:
         """`room`: bytes that all its answers may have; beyond, a member is answered with an error.
 
         `when_over` is told when nothing more is owed.
@@ -98,6 +113,9 @@ class Batch:
         self._answers.append(frame)
         self.room -= len(frame)
         self.withdraw()
+
+    def refuse(self, frame: bytes, code: int, *, unfit: bool = False) -> None:
+        self.answer(frame)
 
     def withdraw(self) -> None:
         """One member fewer is owed; the last one sends the array."""

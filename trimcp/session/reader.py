@@ -1,8 +1,6 @@
-"""The Reader: frames to messages, and each message to its owner.
+"""The Reader: the frames of a duplex connection to messages, and those to the intake.
 
-Answers, cancels and progress go straight to whom they concern; requests go to the Router, which
-never waits, so neither does the Reader, but for two things: the next bytes, and, on a server,
-a peer that does not read what it is sent.
+It waits for two things: the next bytes, and, on a server, a peer that does not read what it is sent.
 """
 
 from __future__ import annotations
@@ -13,17 +11,15 @@ import trio
 
 from trimcp.codec.envelope import InvalidMessage, encode_error, read_message
 from trimcp.codec.jsontext import InvalidJson, loads
-from trimcp.errors import ConnectionLost
 from trimcp.framing.lines import Oversized
 from trimcp.observability import events, log
-from trimcp.protocol.lifecycle import Step
 from trimcp.session.outlet import Batch, Outlet
 from trimcp.types.fields import ABSENT
-from trimcp.types.jsonrpc import INVALID_REQUEST, PARSE_ERROR, Notification, Request, RequestId
+from trimcp.types.jsonrpc import INVALID_REQUEST, PARSE_ERROR, RequestId
 from trimcp.types.metadata import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
-    from trimcp.session.session import Session
+    from trimcp.session.duplex_session import DuplexSession
 
 STRETCH: Final = 256
 """Frames taken before the reader looks up whether the peer reads: two bytes of garbage make a
@@ -33,13 +29,12 @@ hundred of error, so one read may bring more to answer than may wait to leave.""
 class Reader:
     """Reads one session. Its task is the session's own."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: DuplexSession) -> None:
         self._session = session
         self._depth = session.limits.json_depth
         self._is_server = session.service.role == "server"
         self._now = 0.0
         self._batches = 0
-        self._owed = 0
         self._violations = 0
         self.read = 0
         """Frames read so far."""
@@ -52,6 +47,7 @@ class Reader:
         """
         session = self._session
         duplex, writer = session.duplex, session.writer
+        self._intake = session.intake.take  # there only once the session runs
         while True:
             if self._is_server and writer.is_over:
                 # The peer does not read. It may be waiting for us to read, but a client reads always.
@@ -87,41 +83,12 @@ class Reader:
             self._take_message(value, self._session.outlet, size)
 
     def _take_message(self, value: Any, outlet: Outlet, size: int) -> None:
-        session = self._session
         try:
             message = read_message(value)
         except InvalidMessage as exc:
             self._invalid(exc, outlet)
             return
-        kind = type(message)
-        if kind is Request:
-            if not self._is_server:
-                self._check_owed()
-            session.router.accept(message, outlet, size, self._now)  # type: ignore[arg-type]  # `type` narrows no union
-        elif kind is Notification:
-            self._take_notification(message)  # type: ignore[arg-type]  # as above
-        else:
-            session.calls.response(message)  # type: ignore[arg-type]  # as above
-
-    def _check_owed(self) -> None:
-        """A client reads always, so what it owes a server that asks and does not read needs a bound of its own."""
-        session = self._session
-        self._owed = self._owed + 1 if session.writer.is_over else 0
-        if self._owed > session.limits.session_waiting:
-            raise ConnectionLost("the server asks, and does not read the answers")
-
-    def _take_notification(self, message: Notification) -> None:
-        session, method = self._session, message.method
-        if method == "notifications/cancelled":
-            if self._is_server or not session.calls.torn_down(message.params):
-                session.cancellation.cancelled(message.params)
-        elif method == "notifications/progress":
-            session.progress.arrived(message.params)
-        elif method == "notifications/initialized":
-            if not session.handshake.take(Step.INITIALIZED):
-                log.debug(events.MESSAGE_IGNORED, method=method, why="initialize was not answered")
-        else:
-            session.service.notified(session, method, message.params)
+        self._intake(message, outlet, size, self._now)
 
     # --- batches (2025-03-26) ---------------------------------------------------------
 
@@ -188,7 +155,7 @@ class Reader:
         """Answer, on a server, something that has no id to answer to; a client only takes note."""
         self._violations += 1
         if log.is_worth_saying(self._violations):
-            peer, count = self._session.duplex.description, self._violations
+            peer, count = self._session.description, self._violations
             log.warning(events.MESSAGE_REFUSED, peer=peer, code=code, why=message, count=count)
         if self._is_server:
             self._session.writer.post(self._error(None, code, message, data))

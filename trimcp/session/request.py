@@ -165,8 +165,8 @@ class InboundRequest(Job):
 
     # --- one answer -------------------------------------------------------------------
 
-    def _settle(self, frame: bytes) -> None:
-        """Send the answer, unless the request was cancelled in a way that wants none or another."""
+    def _settle(self, frame: bytes, code: int | None = None) -> None:
+        """Send the answer, an error where there is a code, unless the request was cancelled in a way that wants none or another."""
         if self._settled:
             return
         reason = self.why_cancelled if self._has_deadline else self.cancel_reason
@@ -176,7 +176,10 @@ class InboundRequest(Job):
         self._settled = True
         if self.held_progress is not None:
             self.outlet.post_latest(self.serial, self.held_progress)
-        self.outlet.answer(frame)
+        if code is None:
+            self.outlet.answer(frame)
+        else:
+            self.outlet.refuse(frame, code)
 
     def refuse(self, code: int, message: str, data: Any = ABSENT) -> None:
         """Answer with an error."""
@@ -185,7 +188,7 @@ class InboundRequest(Job):
         except InvalidPayload:
             # A handler's error whose data JSON has no form for: the error still arrives, without them.
             frame = encode_error(self.id, code, message, null_id=False)
-        self._settle(frame)
+        self._settle(frame, code)
 
     def dismiss(self, reason: CancelReason) -> None:
         """End a request that never ran."""
@@ -206,7 +209,7 @@ class InboundRequest(Job):
             self.outlet.withdraw()
         else:
             code, message = error
-            self.outlet.answer(encode_error(self.id, code, message, {"reason": reason.value}, null_id=False))
+            self.outlet.refuse(encode_error(self.id, code, message, {"reason": reason.value}, null_id=False), code)
 
     def _failed(self, exc: BaseException) -> None:
         self.refuse(INTERNAL_ERROR, "Internal error")

@@ -77,14 +77,14 @@ class Router:
     def accept(self, message: Request, outlet: Outlet, size: int, now: float) -> None:
         """Take a request from the Reader: start it, let it wait, answer it at once, or refuse it."""
         # Before all else: any answer by that id, an error too, would settle the first one at the peer.
-        if message.id in self.inbound:
+        if message.id in self.inbound and outlet.is_shared:
             self._duplicate(message, outlet)
             return
         params = message.params
         meta = None if params is None else params.get("_meta")
         profile = self._profile(message.method, meta)
         if type(profile) is ErrorData:
-            self._refuse(message, outlet, profile.code, profile.message, profile.data)
+            self._refuse(message, outlet, profile.code, profile.message, profile.data, unfit=True)
             return
         revision = self._revision(profile)  # type: ignore[arg-type]  # ErrorData has left above
         if self._service.role == "client" and not revision.server_asks:
@@ -326,10 +326,12 @@ class Router:
         """Requests that wait for a place."""
         return len(self._waiting)
 
-    def _refuse(self, message: Request, outlet: Outlet, code: int, text: str, data: Any = ABSENT) -> None:
+    def _refuse(
+        self, message: Request, outlet: Outlet, code: int, text: str, data: Any = ABSENT, *, unfit: bool = False
+    ) -> None:
         if log.debugging():
             log.debug(events.REQUEST_REFUSED, method=message.method, id=message.id, code=code)
-        outlet.answer(encode_error(message.id, code, text, data, null_id=False))
+        outlet.refuse(encode_error(message.id, code, text, data, null_id=False), code, unfit=unfit)
 
 
 def _openable(revisions: Sequence[Revision]) -> Revision | None:

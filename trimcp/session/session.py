@@ -1,16 +1,18 @@
-"""The Session: the supervisor of one duplex connection, in either role.
+"""The Session: the supervisor of one peer, in either role, whatever the medium.
 
-Its nursery holds every task that works for this peer, and none outlives it. An idle session is
-one task, its Reader; the Writer, the members of the crew and the watch over cancelled handlers
-get theirs when they have something to wait for.
+Its nursery holds every task that works for this peer, and none outlives it. The members of the crew
+and the watch over cancelled handlers get their tasks when they have something to wait for.
 
 How a session ends: at end of input a server's session drains; `close` and a failure of the
-connection end it at once. Either way what we asked of the peer fails with a clear exception, what
+medium end it at once. Either way what we asked of the peer fails with a clear exception, what
 the peer asked of us is cancelled with a reason, the medium is closed, and nobody else notices.
+
+What is beneath, a duplex connection or HTTP, is a subclass.
 """
 
 from __future__ import annotations
 
+import abc
 import itertools
 from typing import Final
 
@@ -26,14 +28,13 @@ from trimcp.protocol.profile import ClientProfile
 from trimcp.session.admission import Admission
 from trimcp.session.calls import Calls
 from trimcp.session.cancellation_manager import CancellationManager
-from trimcp.session.outlet import SessionOutlet
+from trimcp.session.intake import Intake
+from trimcp.session.lane import Lane
+from trimcp.session.outlet import Outlet
 from trimcp.session.progress_tracker import ProgressTracker
-from trimcp.session.reader import Reader
 from trimcp.session.router import Router
 from trimcp.session.service import Service
 from trimcp.session.snapshot import RequestSnapshot, SessionSnapshot
-from trimcp.session.writer import Writer
-from trimcp.transports.duplex import Duplex
 from trimcp.types.revisions import LATEST, Revision
 
 _numbers: Final = itertools.count(1)
@@ -64,20 +65,21 @@ class DrainReport:
         return DrainReport(self.finished + other.finished, self.cancelled + other.cancelled, self.lost + other.lost)
 
 
-class Session:
-    """One live peer on one duplex connection."""
+class Session(abc.ABC):
+    """One live peer."""
 
     router: Router
-    reader: Reader
-    writer: Writer
+    intake: Intake
+    writer: Lane
+    """The session's own stream: what belongs to no request leaves by it."""
     calls: Calls
     cancellation: CancellationManager
     progress: ProgressTracker
-    outlet: SessionOutlet
+    outlet: Outlet
+    """Where what belongs to a request leaves, if it has no stream of its own."""
 
     def __init__(
         self,
-        duplex: Duplex,
         service: Service,
         admission: Admission | None = None,
         *,
@@ -85,13 +87,11 @@ class Session:
     ) -> None:
         """
         Args:
-            duplex: the connection; the session closes it.
             service: what is served on it, and as which role.
             admission: the places shared with other sessions; its own, if there are none.
             principal: who was authenticated at the other end, if anybody.
         """
         self.number = next(_numbers)
-        self.duplex = duplex
         self.service = service
         self.limits = service.limits
         self.principal = principal
@@ -129,6 +129,39 @@ class Session:
         """Wait until the session begins to end."""
         await self._ending.wait()
 
+    # --- the medium beneath -----------------------------------------------------------
+
+    @property
+    @abc.abstractmethod
+    def description(self) -> str:
+        """Where it leads, for logs and errors."""
+
+    @abc.abstractmethod
+    def _way_out(self, nursery: trio.Nursery) -> tuple[Lane, Outlet]:
+        """The session's own stream, and where what belongs to a request leaves by it."""
+
+    @abc.abstractmethod
+    async def _listen(self) -> None:
+        """Be there until the peer has nothing more to say.
+
+        Raises:
+            ConnectionEnded: the medium failed.
+        """
+
+    @abc.abstractmethod
+    async def _close_medium(self) -> None:
+        """Close it. Idempotent; waits for nobody."""
+
+    @property
+    @abc.abstractmethod
+    def _cut_short(self) -> bool:
+        """Whether the medium failed while something was being written, which did not arrive."""
+
+    @property
+    def messages_read(self) -> int:
+        """Messages of the peer's so far."""
+        return 0
+
     # --- life -------------------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[Session] = trio.TASK_STATUS_IGNORED) -> None:
@@ -137,7 +170,7 @@ class Session:
         Whatever ends it is in `end` afterwards, and in the log.
         """
         if self._end is not None:  # closed before it began
-            await self._close_duplex()
+            await self._closed_medium()
             self._over.set()
             task_status.started(self)
             return
@@ -145,11 +178,11 @@ class Session:
             async with trio.open_nursery() as nursery:
                 self._assemble(nursery)
                 self.service.opened(self)
-                log.debug(events.SESSION_OPENED, session=self.number, peer=self.duplex.description)
+                log.debug(events.SESSION_OPENED, session=self.number, peer=self.description)
                 task_status.started(self)
                 why = FAILED
                 try:
-                    await self._read()
+                    await self._listen_until_end()
                 except trio.Cancelled:
                     if not nursery.cancel_scope.cancel_called:
                         why = CANCELLED
@@ -158,7 +191,7 @@ class Session:
                     # Before the nursery closes: others must find the session over, and not reach into it.
                     self._lose(ConnectionClosed(why))
                     # And before it waits for handlers that shield themselves: the peer need not.
-                    await self._close_duplex()
+                    await self._closed_medium()
         except* Exception as group:  # noqa: BLE001
             # A bug of ours. It ends this session, since its state cannot be trusted, and no other.
             log.error(events.SESSION_FAILED, exc_info=group, session=self.number)
@@ -166,13 +199,13 @@ class Session:
         finally:
             await self._finish()
 
-    async def _close_duplex(self) -> None:
+    async def _closed_medium(self) -> None:
         with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
-            await self.duplex.aclose()
+            await self._close_medium()
 
-    async def _read(self) -> None:
+    async def _listen_until_end(self) -> None:
         try:
-            await self.reader.run()
+            await self._listen()
         except ConnectionEnded as exc:
             self._lose(exc)
         else:
@@ -181,18 +214,19 @@ class Session:
     def _assemble(self, nursery: trio.Nursery) -> None:
         limits = self.limits
         self._nursery = nursery
-        self.writer = Writer(self.duplex, limits, nursery, self._lose)
-        self.outlet = SessionOutlet(self.writer, limits.result_bytes)
-        crew = Crew(nursery, on_turn_start=self.writer.cork, on_turn_end=self.writer.uncork)
-        self.router = Router(self, crew, self._admission)
+        self.writer, self.outlet = self._way_out(nursery)
+        self.router = Router(self, self._crew(nursery), self._admission)
         self.cancellation = CancellationManager(self.router, self.writer, limits, nursery)
         self.calls = Calls(self.writer, limits, self.cancellation.give_up)
         self.progress = ProgressTracker(self.calls, limits)
-        self.reader = Reader(self)
+        self.intake = Intake(self)
+
+    def _crew(self, nursery: trio.Nursery) -> Crew:
+        return Crew(nursery, on_turn_start=self.writer.cork, on_turn_end=self.writer.uncork)
 
     async def _input_ended(self) -> None:
         """The peer has closed its side: nothing it asked for is lost, nothing we ask is answered."""
-        ended = ConnectionLost(f"the peer ({self.duplex.description}) closed the connection")
+        ended = ConnectionLost(f"the peer ({self.description}) closed the connection")
         self.calls.fail_all(ended)
         if self.service.role == "server":
             await self.drain(self.limits.grace)
@@ -209,7 +243,7 @@ class Session:
         self._abandoned = sum(
             r.cancel_reason is not CancelReason.CANCELLED and r.route.hold is None for r in self.router.inbound
         )
-        self.lost = max(self.lost, self._abandoned + self.writer.cut_short)
+        self.lost = max(self.lost, self._abandoned + self._cut_short)
         self.router.cancel_all(CancelReason.SESSION_LOST)
         self.writer.close()
         if self._nursery is not None:
@@ -223,7 +257,7 @@ class Session:
             self.writer.close()
             self.router.close()
         self._nursery = None
-        await self._close_duplex()
+        await self._closed_medium()
         self._over.set()
         self.now_idle()
         self.service.ended(self)
@@ -280,7 +314,7 @@ class Session:
         # Where the connection was lost meanwhile, what was in flight then has got no answer either.
         unanswered = len(router.inbound) if self._end is None else self._abandoned
         lost = unanswered
-        if self.writer.cut_short:
+        if self._cut_short:
             lost += 1  # at least the answer that the peer would not take
         self.lost = max(self.lost, lost)
         report = DrainReport(at_start - max(cancelled, unanswered), max(cancelled - unanswered, 0), lost)
@@ -318,7 +352,7 @@ class Session:
         ]
         return SessionSnapshot(
             number=self.number,
-            peer=self.duplex.description,
+            peer=self.description,
             principal=self.principal,
             phase=self.handshake.phase.value,
             revision=None if self.revision is None else self.revision.version,
@@ -327,7 +361,7 @@ class Session:
             refused=self.router.refused if alive else 0,
             calls=len(self.calls) if alive else 0,
             out_bytes=self.writer.waiting_bytes if alive else 0,
-            read=self.reader.read if alive else 0,
+            read=self.messages_read if alive else 0,
             written=self.writer.written if alive else 0,
             tasks=len(self._nursery.child_tasks) + 1 if self._nursery is not None else 0,
         )

@@ -1,0 +1,67 @@
+"""A session on a duplex connection: stdio, a socket, memory, a WebSocket.
+
+Its own task is its Reader, and its way out a Writer, which gets a task when it must wait; so an
+idle session is one task.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from trimcp.session.admission import Admission
+from trimcp.session.outlet import SessionOutlet
+from trimcp.session.reader import Reader
+from trimcp.session.service import Service
+from trimcp.session.session import Session
+from trimcp.session.writer import Writer
+from trimcp.transports.duplex import Duplex
+
+
+class DuplexSession(Session):
+    """One live peer on one duplex connection."""
+
+    reader: Reader
+    writer: Writer
+
+    def __init__(
+        self,
+        duplex: Duplex,
+        service: Service,
+        admission: Admission | None = None,
+        *,
+        principal: str | None = None,
+    ) -> None:
+        """
+        Args:
+            duplex: the connection; the session closes it.
+            service: what is served on it, and as which role.
+            admission: the places shared with other sessions; its own, if there are none.
+            principal: who was authenticated at the other end, if anybody.
+        """
+        super().__init__(service, admission, principal=principal)
+        self.duplex = duplex
+        self.reader = Reader(self)
+
+    @property
+    def description(self) -> str:
+        """Where it leads, for logs and errors: `stdio`, `tcp 127.0.0.1:8000`, …"""
+        return self.duplex.description
+
+    def _way_out(self, nursery: trio.Nursery) -> tuple[Writer, SessionOutlet]:
+        writer = Writer(self.duplex, self.limits, nursery, self._lose)
+        return writer, SessionOutlet(writer, self.limits.result_bytes)
+
+    async def _listen(self) -> None:
+        await self.reader.run()
+
+    async def _close_medium(self) -> None:
+        await self.duplex.aclose()
+
+    @property
+    def _cut_short(self) -> bool:
+        return self.writer.cut_short
+
+    @property
+    def messages_read(self) -> int:
+        """Frames so far."""
+        return self.reader.read
