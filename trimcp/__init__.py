@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trimcp.client.client import Client, Timeouts
     from trimcp.client.connect import connect
+    from trimcp.client.extension import ClientExtension
     from trimcp.client.notices import (
         ElicitationCompleted,
+        ExtensionNotice,
+        Interrupted,
         ListenEnd,
         LogMessage,
         Notices,
@@ -51,11 +54,15 @@ if TYPE_CHECKING:
     from trimcp.server.app import Server
     from trimcp.server.caching import CacheHint, Caching
     from trimcp.server.context import Context
+    from trimcp.server.extension import ServerExtension
     from trimcp.server.media import Audio, File, Image
     from trimcp.server.middleware import Proceed
     from trimcp.server.questions import Elicit, Elicited, ElicitUrl, Roots, Sample, Sampled
+    from trimcp.server.session_context import SessionContext
     from trimcp.session.limits import Limits
     from trimcp.session.session import DrainReport
+    from trimcp.shapes.header import Header
+    from trimcp.types.extensions import ExtensionMethod, ExtensionNotification, ExtensionResult
 
 __version__ = "0.1.0"
 
@@ -66,6 +73,7 @@ _PLACES = {
     "CancelReason": "protocol.cancelling",
     "CapabilityMissing": "errors",
     "Client": "client.client",
+    "ClientExtension": "client.extension",
     "ConnectionClosed": "errors",
     "ConnectionEnded": "errors",
     "ConnectionLost": "errors",
@@ -75,8 +83,14 @@ _PLACES = {
     "ElicitUrl": "server.questions",
     "ElicitationCompleted": "client.notices",
     "Elicited": "server.questions",
+    "ExtensionMethod": "types.extensions",
+    "ExtensionNotice": "client.notices",
+    "ExtensionNotification": "types.extensions",
+    "ExtensionResult": "types.extensions",
     "File": "server.media",
+    "Header": "shapes.header",
     "Image": "server.media",
+    "Interrupted": "client.notices",
     "InvalidParams": "errors",
     "InvalidPayload": "errors",
     "InvalidResult": "errors",
@@ -97,6 +111,8 @@ _PLACES = {
     "Sampled": "server.questions",
     "Server": "server.app",
     "ServerExited": "errors",
+    "ServerExtension": "server.extension",
+    "SessionContext": "server.session_context",
     "SessionFailed": "errors",
     "SubscriptionsEnded": "client.notices",
     "Timeouts": "client.client",
@@ -118,6 +134,7 @@ __all__ = [
     "CancelReason",
     "CapabilityMissing",
     "Client",
+    "ClientExtension",
     "ConnectionClosed",
     "ConnectionEnded",
     "ConnectionLost",
@@ -127,8 +144,14 @@ __all__ = [
     "ElicitUrl",
     "ElicitationCompleted",
     "Elicited",
+    "ExtensionMethod",
+    "ExtensionNotice",
+    "ExtensionNotification",
+    "ExtensionResult",
     "File",
+    "Header",
     "Image",
+    "Interrupted",
     "InvalidParams",
     "InvalidPayload",
     "InvalidResult",
@@ -149,6 +172,8 @@ __all__ = [
     "Sampled",
     "Server",
     "ServerExited",
+    "ServerExtension",
+    "SessionContext",
     "SessionFailed",
     "SubscriptionsEnded",
     "Timeouts",

@@ -14,6 +14,7 @@
     │   ├── ConnectionClosed       this side closed it
     │   └── ConnectionLost         the peer, or what lies between, did
     │       └── ServerExited       a server that trimcp had started ended
+    ├── Unauthenticated            raise it in an `authenticate` function to send an HTTP request away
     └── SessionFailed              a session could not be opened: the peer speaks no revision of ours
 
 `ToolError` is the one that user code raises in a tool. This module imports nothing of trimcp.
@@ -163,3 +164,17 @@ class ServerExited(ConnectionLost):
 
 class SessionFailed(TrimcpError):
     """A session could not be opened: no revision in common, or the peer is no MCP server."""
+
+
+class Unauthenticated(TrimcpError):
+    """An HTTP request is sent away: an `authenticate` function raises it.
+
+    Attributes:
+        challenge: what `WWW-Authenticate` says (RFC 9110, section 11.6.1).
+        status: 401 where it is not known who sends it, 403 where they may not.
+    """
+
+    def __init__(self, message: str = "Authentication is needed", *, challenge: str = "Bearer", status: int = 401):
+        super().__init__(message)
+        self.challenge = challenge
+        self.status = status

@@ -6,16 +6,13 @@ import base64
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
 import trimcp
-from tests import node
+from tests.interop.node_peers import INSPECTOR, everything, package
 from tests.process.children import PATIENCE, ROOT
 from trimcp.types import (
     BlobResourceContents,
@@ -28,26 +25,7 @@ from trimcp.types import (
 
 pytestmark = pytest.mark.interop
 
-EVERYTHING = ("@modelcontextprotocol/server-everything", "2026.8.31")
-INSPECTOR = ("@modelcontextprotocol/inspector", "0.15.0")
 ADD = ROOT / "examples" / "add.py"
-
-
-def package(name: str, version: str) -> tuple[str, Path]:
-    """Node, and the folder of the package; skips the test where they are not to be had."""
-    try:
-        return node.node_and_npm()[0], node.installed(name, version)
-    except node.Unavailable as why:
-        pytest.skip(str(why))
-
-
-@asynccontextmanager
-async def everything(version: str | None = None) -> AsyncIterator[trimcp.Client]:
-    program, folder = package(*EVERYTHING)
-    command = [program, str(folder / "dist" / "index.js"), "stdio"]
-    with trio.fail_after(PATIENCE):
-        async with trimcp.connect(command, revision=version, on_stderr=lambda line: None) as client:
-            yield client
 
 
 # --- server-everything ----------------------------------------------------------------

@@ -85,7 +85,7 @@ async def test_a_handler_is_told_when_the_client_does_not_answer(how: str, autoj
             assert notice["method"] == "notifications/cancelled"
             assert notice["params"]["requestId"] == asked["id"]
         assert text(await peer.receive()) == "told"
-    kinds = {"error": trimcp.RequestFailed, "silence": trimcp.RequestTimedOut, "wrong shape": trimcp.InvalidPayload}
+    kinds = {"error": trimcp.RequestFailed, "silence": trimcp.RequestTimedOut, "wrong shape": trimcp.InvalidResult}
     assert [type(exc) for exc in seen] == [kinds[how]]
 
 

@@ -49,7 +49,7 @@ def result_decoder(codec: RevisionCodec, name: str) -> ResultDecoder:
     row = _row(codec, name)
     decode = decoder(codec, resolve(_result_of(row)), InvalidResult)
     if codec.revision.result_type:
-        return _modern_result_decoder(codec, row, decode)
+        return tagged_result_decoder(codec, row, decode)
     if row.augmentable and "tasks/get" in methods_of(codec.revision):
         decode_task = decoder(codec, resolve(CREATE_TASK), InvalidResult)
         # A task in place of the result has no tag either; no other result of these methods has a `task`.
@@ -61,7 +61,8 @@ def _looks_like_task(result: Mapping[str, Any]) -> bool:
     return "content" not in result and "action" not in result
 
 
-def _modern_result_decoder(codec: RevisionCodec, row: Method, decode: Decoder) -> ResultDecoder:
+def tagged_result_decoder(codec: RevisionCodec, row: Method, decode: Decoder) -> ResultDecoder:
+    """JSON result → object by its `resultType`: what `decode` makes of it, or, where the method asks, a question."""
     decode_question: Decoder | None = None
 
     def decode_result(result: Mapping[str, Any]) -> Any:

@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import trio
 
@@ -27,7 +27,11 @@ from trimcp.types.revisions import BY_VERSION, REVISIONS
 if TYPE_CHECKING:
     import os
 
+    from trimcp.endpoint.options import HttpOptions
+    from trimcp.server.extension import ServerExtension
     from trimcp.transports.duplex import Duplex
+    from trimcp.transports.http.asgi import AsgiDoor
+    from trimcp.transports.http.limits import HttpLimits
 
 Lifespan = Callable[["Server"], AbstractAsyncContextManager[Any]]
 
@@ -66,6 +70,7 @@ class Server(Declarations):
         keys: Sequence[bytes] | None = None,
         logging: bool = True,
         caching: Caching | None = None,
+        extensions: Sequence[ServerExtension] = (),
     ) -> None:
         """
         Args:
@@ -87,9 +92,10 @@ class Server(Declarations):
                 them. One for this process alone, if not given.
             logging: whether the server may send log messages (`ctx.log`), and declares it.
             caching: how long clients may keep lists and contents (2026-07-28); not at all, if not given.
+            extensions: those that the server offers, as `use` takes them.
 
         Raises:
-            UsageError: a revision that does not exist.
+            UsageError: a revision that does not exist; extensions that do not go together.
         """
         unknown = [version for version in revisions or () if version not in BY_VERSION]
         if unknown or revisions == []:
@@ -110,8 +116,15 @@ class Server(Declarations):
         self.logging = logging
         self.caching = Caching() if caching is None else caching
         self._shared: Running | None = None
+        for extension in extensions:
+            self.use(extension)
 
     # --- running ----------------------------------------------------------------------
+
+    @property
+    def shared_run(self) -> Running | None:
+        """The run that `running` has entered, if it has."""
+        return self._shared
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Running]:
@@ -147,7 +160,7 @@ class Server(Declarations):
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Running]:
         async with run_of(self) as running:
-            self._began_with = frozenset(kind for kind in KINDS if self._count(kind))
+            self._began_with = frozenset(kind for kind in KINDS if self.count(kind))
             self._runs.append(running)
             try:
                 yield running
@@ -204,6 +217,54 @@ class Server(Declarations):
         from trimcp.transports.listener import serve_unix
 
         await serving.listen(self, serve_unix, task_status, path=path, mode=mode)
+
+    async def serve_http(
+        self,
+        port: int = 8000,
+        host: str = "127.0.0.1",
+        *,
+        uds: str | os.PathLike[str] | None = None,
+        limits: HttpLimits | None = None,
+        task_status: trio.TaskStatus[tuple[str, int] | str] = trio.TASK_STATUS_IGNORED,
+        **options: Unpack[HttpOptions],
+    ) -> None:
+        """Serve every client of every revision by HTTP, until drained or cancelled: the direct door.
+
+        It speaks plain HTTP/1.1, on loopback or behind a proxy, and needs `trimcp[http]`. For TLS and
+        HTTP/2 see `serve_hypercorn`, to mount the server in another application see `asgi`.
+
+        Args:
+            port: 0 lets the system choose.
+            host: what to listen on; the default is reached from this machine alone.
+            uds: listen on this Unix socket instead.
+            limits: the bounds of the door.
+            task_status: told the address that was bound: (host, port), or the path.
+            options: see `HttpOptions`; the endpoint is at `/mcp` unless `path` says otherwise.
+
+        Raises:
+            UsageError: the address cannot be listened on, an option cannot be, or the extra is not installed.
+        """
+        from trimcp.server.http import serve_http
+
+        await serve_http(self, host, port, uds, limits, options, task_status)
+
+    def asgi(self, *, loopback: bool = True, **options: Unpack[HttpOptions]) -> AsgiDoor:
+        """An ASGI application that serves this server: for hypercorn on Trio, or mounted in another application.
+
+        Its lifespan is a run of the server. An application that it is mounted in forwards its own lifespan, or
+        enters `server.running()` in it.
+
+        Args:
+            loopback: whether what serves it is bound to loopback, which decides the names it answers to.
+            options: see `HttpOptions`; the endpoint is at `/mcp` below where it is mounted, unless `path` says
+                otherwise.
+
+        Raises:
+            UsageError: an option cannot be.
+        """
+        from trimcp.server.http import asgi
+
+        return asgi(self, options, loopback=loopback)
 
     async def serve(self, duplex: Duplex, *, task_status: trio.TaskStatus[Session] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve one client on a connection of any kind; it is closed at the end."""

@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 
 import attrs
 
-from trimcp.errors import UsageError
+from trimcp.errors import InvalidResult, UsageError
 from trimcp.types.payload import CacheableResult, CacheScope
 
 LONGEST: Final = 2**53 - 1
@@ -87,10 +87,16 @@ _SETTINGS: Final = {
 
 
 def with_hint(result: Any, hint: CacheHint) -> Any:
-    """The result with a hint for what it does not say itself; results that cannot be kept as they are."""
+    """The result with a hint for what it does not say itself; results that cannot be kept as they are.
+
+    Raises:
+        InvalidResult: it says itself that it may be kept for less than no time.
+    """
     if isinstance(result, CacheableResult):
         if result.ttl_ms is None:
             result.ttl_ms = hint.ttl_ms
+        elif result.ttl_ms < 0:
+            raise InvalidResult([f"a time to live is 0 or more, not {result.ttl_ms}"])
         if result.cache_scope is None:
             result.cache_scope = hint.scope
     return result

@@ -9,18 +9,21 @@ import trio
 
 from trimcp.errors import UsageError
 from trimcp.protocol.cancelling import CancelReason
+from trimcp.server.client_view import ClientView
 from trimcp.server.logging import emit
 from trimcp.session.request import InboundRequest
-from trimcp.types.capabilities import ClientCapabilities
 from trimcp.types.jsonrpc import RequestId
 from trimcp.types.logging import LoggingLevel
-from trimcp.types.metadata import Implementation
 
 if TYPE_CHECKING:
+    from trimcp.protocol.profile import ClientProfile
     from trimcp.server.questions import Elicited, Question, Sampled
     from trimcp.server.running import Running
     from trimcp.server.sealed_state import Sealer
     from trimcp.session.job import HandedJob
+    from trimcp.session.outlet import Outlet
+    from trimcp.session.session import Session
+    from trimcp.types.revisions import Revision
     from trimcp.types.roots import Root
     from trimcp.types.sampling import SamplingMessage
 
@@ -31,7 +34,7 @@ PING_TIMEOUT = 30.0
 """Seconds that `ctx.ping` waits for the client."""
 
 
-class Context:
+class Context(ClientView):
     """The request that a handler serves.
 
     A function gets it by annotating a parameter with it; it is good for as long as the
@@ -78,36 +81,24 @@ class Context:
         return meta if isinstance(meta, dict) else {}
 
     @property
-    def protocol_version(self) -> str:
-        """The revision that the request is served in, such as `2026-07-28`."""
-        return self._request.revision.version
+    def _session(self) -> Session:
+        return self._request.session
 
     @property
-    def session_number(self) -> int:
-        """A number for the connection, for logs. In 2026-07-28 a connection means nothing: keep no state by it."""
-        return self._request.session.number
+    def _profile(self) -> ClientProfile | None:
+        return self._request.profile
 
     @property
-    def principal(self) -> str | None:
-        """Who was authenticated at the other end; None on stdio and plain sockets."""
-        return self._request.session.principal
+    def _revision(self) -> Revision:
+        return self._request.revision
 
     @property
-    def client_info(self) -> Implementation | None:
-        """What the client says it is. Unverified: for display and logs, never for decisions."""
-        profile = self._request.profile
-        return None if profile is None else profile.info
+    def _way(self) -> Outlet:
+        return self._request.outlet
 
     @property
-    def client_capabilities(self) -> ClientCapabilities:
-        """What the client declared that it can do: for its session, or for this request (2026-07-28)."""
-        profile = self._request.profile
-        return ClientCapabilities() if profile is None else profile.capabilities
-
-    @property
-    def state(self) -> Any:
-        """What the server's lifespan yielded; None if it has none."""
-        return self._running.state
+    def _call_way(self) -> Outlet | None:
+        return self._request.outlet
 
     # --- cancellation -----------------------------------------------------------------
 
@@ -146,6 +137,20 @@ class Context:
         request.session.progress.report(request, progress, total, message)
         await trio.lowlevel.checkpoint()
         await request.outlet.wait_room()
+
+    async def close_stream(self, retry: float = 1.0) -> bool:
+        """Let go of the HTTP connection that waits for this request: its client comes back for the answer.
+
+        For work that takes long, so that no connection need be held open (basic/transports of 2025-11-25, "Sending
+        Messages to the Server"). Nothing is lost: what follows is kept for the client, within
+        `Limits.detached`. Does nothing, and returns False, on any other transport and in any other revision.
+
+        Args:
+            retry: seconds after which the client is told to come back.
+        """
+        released = self._request.outlet.release(retry)
+        await trio.lowlevel.checkpoint()
+        return released
 
     def track(
         self, items: Iterable[T] | AsyncIterable[T], total: float | None = None, message: str | None = None

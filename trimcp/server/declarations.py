@@ -5,8 +5,9 @@ The decorators are `Server`'s own; what they register is owned by the actor of e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Sized
-from typing import TYPE_CHECKING, Any, overload
+import inspect
+from collections.abc import Awaitable, Callable, Sequence, Sized
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from trimcp.errors import UsageError
 from trimcp.server.keys import Keys
@@ -20,8 +21,16 @@ from trimcp.server.tools import Tools
 from trimcp.types.metadata import Icon
 
 if TYPE_CHECKING:
+    from trimcp.server.context import Context
+    from trimcp.server.extension import ServerExtension
+    from trimcp.server.session_context import SessionContext
     from trimcp.session.limits import Limits
+    from trimcp.types.extensions import ExtensionNotification
     from trimcp.types.tools import ToolAnnotations
+
+P = TypeVar("P")
+MaySubscribe = Callable[[str, "Context"], bool]
+OnRootsChanged = Callable[["SessionContext"], Awaitable[None]]
 
 
 class Declarations(ResourceDeclarations, PromptDeclarations):
@@ -29,16 +38,20 @@ class Declarations(ResourceDeclarations, PromptDeclarations):
 
     def __init__(self, limits: Limits, keys: Keys, *, show_errors: bool) -> None:
         super().__init__(limits, keys)
-        self.tools = Tools(self._providers, self._threads, self._pages, show_errors=show_errors)
+        self.tools = Tools(self._providers, self._threads, self._pages, self._show, show_errors=show_errors)
         self.layers: list[Middleware] = []
         """The middleware, outermost first."""
+        self.subscribing: MaySubscribe | None = None
+        """Who may subscribe to what; everybody to everything, if None."""
+        self.roots_changed: OnRootsChanged | None = None
+        """What is told when the roots of a client are others."""
 
     @property
     def has_tools(self) -> bool:
         """Whether the `tools` capability is declared."""
         return self.has("tools")
 
-    def _count(self, kind: Kind) -> int:
+    def count(self, kind: Kind) -> int:
         if kind == "completions" and self.__dict__.keys() & {"prompts", "resources"}:
             return len(self.completions)  # what is declared there may have choices of its own
         # An actor that nobody has declared anything with is not there yet.
@@ -153,6 +166,104 @@ class Declarations(ResourceDeclarations, PromptDeclarations):
             raise UsageError("declare middleware before the server runs")
         self.layers.append(function)
         return function
+
+    def may_subscribe(self, function: MaySubscribe) -> MaySubscribe:
+        """Declare who may be told of the changes of which resource.
+
+            @server.may_subscribe
+            def mine(uri: str, ctx: trimcp.Context) -> bool:
+                return uri.startswith(f"home://{ctx.principal}/")
+
+        It is asked for each URI of a `resources/subscribe` and of a `subscriptions/listen`, after the
+        bounds. A URI that it says no to is refused (-32602) by the first, and left out of what is
+        acknowledged by the second. It may raise `RequestFailed`, which then is the answer to the
+        whole request. It is not async, must not wait, and is asked once: what a client must not be
+        told any more is for the server not to tell.
+
+        Raises:
+            UsageError: it is async; there is one; the server runs already.
+        """
+        if inspect.iscoroutinefunction(function):
+            raise UsageError("what says who may subscribe must not be async: it is asked while a message is read")
+        if self._runs or self.subscribing is not None:
+            raise UsageError("declare who may subscribe once, before the server runs")
+        self.subscribing = function
+        return function
+
+    def on_roots_changed(self, function: OnRootsChanged) -> OnRootsChanged:
+        """Declare an async function that is told when the roots of a client are others (client/roots).
+
+            @server.on_roots_changed
+            async def look_again(ctx: trimcp.SessionContext) -> None:
+                folders[ctx.session_number] = await ctx.roots()
+
+        It runs once at a time for each session; what comes meanwhile makes it run once more. It is
+        cancelled when the session ends. In 2026-07-28 clients do not tell: ask when you need to know.
+
+        Raises:
+            UsageError: there is one, or the server runs already.
+        """
+        if self._runs or self.roots_changed is not None:
+            raise UsageError("declare what is told of changed roots once, before the server runs")
+        self.roots_changed = function
+        return function
+
+    # --- extensions -------------------------------------------------------------------
+
+    def use(self, extension: ServerExtension) -> None:
+        """Offer an extension of the protocol; `Server(extensions=[…])` does so as well.
+
+        Raises:
+            UsageError: the server runs already or uses one of that identifier; something of it is the core's or
+                another's; it refuses what is declared already.
+        """
+        from trimcp.server.extensions import Extensions
+
+        if self._runs:
+            raise UsageError(f"use {extension.identifier} before the server runs: what it can do is told to peers")
+        extensions = Extensions() if self.extensions is None else self.extensions
+        extensions.add(extension)
+        self.extensions = extensions
+        for kind in ("tools", "resources", "prompts"):
+            actor = self.__dict__.get(kind)
+            for definition in () if actor is None else actor.definitions():
+                for hook in extension.declare_hooks:
+                    hook(definition)
+
+    def extension_of(self, name: str) -> str:
+        """The identifier of the extension that has a method or notification of that name, or says it sends it.
+
+        Raises:
+            UsageError: none does.
+        """
+        found = None if self.extensions is None else self.extensions.owner_of(name)
+        if found is None:
+            raise UsageError(f"no extension that this server uses has {name}")
+        return found
+
+    def tell(
+        self, notification: ExtensionNotification[P], params: P, *, topic: str | None = None, key: str = ""
+    ) -> None:
+        """Tell clients something of an extension: those that listen to a topic, or every legacy session.
+
+        Only clients that declared the extension are told. It does not wait; of several with the same
+        key that a client has not read yet, it gets the newest.
+
+        Args:
+            notification: of the extension.
+            params: what it carries.
+            topic: what listens name it by (`ServerExtension.topic`); without one, the sessions of the legacy era.
+            key: which of the topic it is about.
+
+        Raises:
+            UsageError: no extension that the server uses has it, or clients send it.
+            InvalidPayload: the params have no form in JSON.
+        """
+        identifier = self.extension_of(notification.name)
+        if notification.sender != "server":
+            raise UsageError(f"{notification.name} is for clients to send")
+        for running in list(self._runs):
+            running.subscriptions.tell(identifier, notification, params, None if topic is None else (topic, key))
 
     def provider(self, function: F) -> F:
         """Declare where objects of a type come from: handlers ask for one by annotating a parameter.

@@ -11,6 +11,7 @@ from typing import Any, Final
 from trimcp.actors.home_thread import HomeThread
 from trimcp.codec.envelope import encode_notification
 from trimcp.errors import UsageError
+from trimcp.protocol.cancelling import CancelReason
 from trimcp.session.request import InboundRequest
 from trimcp.types.logging import LOGGING_LEVELS, LoggingLevel, SetLevelRequestParams
 from trimcp.types.payload import EmptyResult
@@ -31,7 +32,7 @@ def emit(request: InboundRequest, level: LoggingLevel, data: Any, logger: str | 
         raise UsageError(f"no log level {level!r}; there are {', '.join(LOGGING_LEVELS)}")
     profile = request.profile
     wanted = None if profile is None else profile.log_level
-    if wanted is None or SEVERITY[level] < SEVERITY[wanted] or request.is_settled:
+    if wanted is None or SEVERITY[level] < SEVERITY[wanted] or _is_over(request):
         return
     params: dict[str, Any] = {"level": level, "data": data}
     if logger is not None:
@@ -40,8 +41,13 @@ def emit(request: InboundRequest, level: LoggingLevel, data: Any, logger: str | 
 
 
 def _post(request: InboundRequest, frame: bytes) -> None:
-    if not request.is_settled:  # it may have been, while a message came from another thread
+    if not _is_over(request):  # it may be, since a message came from another thread
         request.outlet.post_log(frame)
+
+
+def _is_over(request: InboundRequest) -> bool:
+    """Whether nothing more may be said of a request: it was answered, or its client cancelled it."""
+    return request.is_settled or request.cancel_reason is CancelReason.CANCELLED
 
 
 def set_level(request: InboundRequest, params: SetLevelRequestParams) -> EmptyResult:

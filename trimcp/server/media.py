@@ -127,4 +127,6 @@ class File:
         from trimcp.types.content import BlobResourceContents, EmbeddedResource
 
         blob = base64.b64encode(self.data).decode()
-        return EmbeddedResource(BlobResourceContents(uri=self.uri, blob=blob, mime_type=self.mime_type))
+        # server/prompts, "Embedded Resources": there must be one.
+        mime_type = self.mime_type or "application/octet-stream"
+        return EmbeddedResource(BlobResourceContents(uri=self.uri, blob=blob, mime_type=mime_type))

@@ -6,7 +6,7 @@ server/prompts of every revision.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -86,7 +86,11 @@ class FunctionPrompt:
 class Prompts:
     """The prompts of one server."""
 
-    def __init__(self, providers: Providers, threads: trio.CapacityLimiter, pages: Pages) -> None:
+    def __init__(
+        self, providers: Providers, threads: trio.CapacityLimiter, pages: Pages, show: Callable[[Any], None]
+    ) -> None:
+        """`show` is called with each definition before it is one, and may change or refuse it."""
+        self._show = show
         self._providers = providers
         self._threads = threads
         self._pages = pages
@@ -106,6 +110,7 @@ class Prompts:
         if not 0 < len(name) <= NAME_LENGTH or not name.isprintable():
             raise UsageError(f"{name!r} is no name for a prompt: 1 to {NAME_LENGTH} characters that can be printed")
         prompt = FunctionPrompt(signature, options, self._providers, self._threads)
+        self._show(prompt.definition)
         self._prompts[name] = prompt
         self._definitions[name] = prompt.definition
 
@@ -123,6 +128,10 @@ class Prompts:
 
     def __len__(self) -> int:
         return len(self._prompts)
+
+    def definitions(self) -> Iterable[Prompt]:
+        """What is listed of each."""
+        return self._definitions.values()
 
     def find(self, name: str) -> FunctionPrompt | None:
         """The prompt of that name."""

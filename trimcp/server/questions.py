@@ -13,8 +13,10 @@ from typing import Any, Generic, Literal, TypeVar
 import attrs
 
 from trimcp.codec.revisions import RevisionCodec
+from trimcp.errors import UsageError
 from trimcp.server.forms import Form, form_of
 from trimcp.server.requirements import Requirement
+from trimcp.server.uri_syntax import normal_uri
 from trimcp.types.content import TextContent
 from trimcp.types.elicitation import ElicitRequestFormParams, ElicitRequestURLParams, ElicitResult
 from trimcp.types.input_required import CreateMessageRequest, ElicitRequest, InputRequest, ListRootsRequest
@@ -27,6 +29,8 @@ from trimcp.types.sampling import (
     SamplingMessage,
     SamplingMessageContentBlock,
     ToolChoice,
+    ToolResultContent,
+    ToolUseContent,
 )
 from trimcp.types.tools import Tool
 
@@ -118,7 +122,13 @@ class ElicitUrl(Question[Elicited[None]]):
     requires = "elicitation.url"
 
     def __init__(self, message: str, url: str, *, id: str) -> None:
-        """`id` names the visit in `notifications/elicitation/complete` of 2025-11-25."""
+        """`id` names the visit in `notifications/elicitation/complete` of 2025-11-25.
+
+        Raises:
+            UsageError: the URL is none.
+        """
+        if normal_uri(url) is None:
+            raise UsageError("what a user is to visit must be a URL")
         self.message = message
         self.url = url
         self.id = id
@@ -186,11 +196,16 @@ class Sample(Question[Sampled]):
             tools: what the model may call (2025-11-25; the client must declare `sampling.tools`).
             tool_choice: how freely.
             metadata: for the model's provider.
+
+        Raises:
+            UsageError: uses of tools and their results do not match (see `check_tool_messages`).
         """
         self.requires = "sampling" if tools is None and tool_choice is None else "sampling.tools"
         said = [messages] if isinstance(messages, str) else messages
+        conversation = [SamplingMessage("user", TextContent(m)) if isinstance(m, str) else m for m in said]
+        check_tool_messages(conversation)
         self._params = CreateMessageRequestParams(
-            [SamplingMessage("user", TextContent(m)) if isinstance(m, str) else m for m in said],
+            conversation,
             max_tokens,
             system_prompt=system_prompt,
             model_preferences=model_preferences,
@@ -212,6 +227,27 @@ class Sample(Question[Sampled]):
         result = codec.structure(raw, CreateMessageResult)
         content = result.content if isinstance(result.content, list) else [result.content]
         return Sampled(content, result.model, result.stop_reason, result)
+
+
+def check_tool_messages(conversation: Sequence[SamplingMessage]) -> None:
+    """Check that each use of a tool has its result in the next message, and that message nothing else.
+
+    client/sampling of 2025-11-25 and later, "Message Content Constraints".
+
+    Raises:
+        UsageError: it is not so.
+    """
+    owed: set[str] = set()
+    for message in conversation:
+        blocks = message.content if isinstance(message.content, list) else [message.content]
+        results = [block.tool_use_id for block in blocks if isinstance(block, ToolResultContent)]
+        if results and (message.role != "user" or len(results) != len(blocks)):
+            raise UsageError("results of tools are a message of the user's with nothing else in it")
+        if owed != set(results) or len(owed) != len(results):
+            raise UsageError("each use of a tool has one result, in the message right after it")
+        owed = {block.id for block in blocks if isinstance(block, ToolUseContent)}
+    if owed:
+        raise UsageError("after the use of a tool its result must follow")
 
 
 class Roots(Question[list[Root]]):

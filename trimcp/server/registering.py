@@ -19,6 +19,7 @@ from trimcp.server.pagination import Pages
 
 if TYPE_CHECKING:
     from trimcp.server.completions import Completions
+    from trimcp.server.extensions import Extensions
     from trimcp.server.prompts import Prompts
     from trimcp.server.resources import Resources
     from trimcp.server.running import Running
@@ -41,6 +42,8 @@ class Registering:
         self._providers = Providers()
         self._threads = trio.CapacityLimiter(limits.tool_threads)
         self._pages = Pages(keys, limits.page)
+        self.extensions: Extensions | None = None
+        """Those that the server uses; None while there are none."""
         self._runs: list[Running] = []
         self._began_with: frozenset[Kind] = frozenset()
         """The features that the newest run began with: it told peers of these, and keeps them."""
@@ -50,14 +53,14 @@ class Registering:
         """The actor for resources; made, and its modules imported, when it is first used."""
         from trimcp.server.resources import Resources
 
-        return Resources(self._providers, self._threads, self._pages)
+        return Resources(self._providers, self._threads, self._pages, self._show)
 
     @functools.cached_property
     def prompts(self) -> Prompts:
         """The actor for prompts; see `resources`."""
         from trimcp.server.prompts import Prompts
 
-        return Prompts(self._providers, self._threads, self._pages)
+        return Prompts(self._providers, self._threads, self._pages, self._show)
 
     @functools.cached_property
     def completions(self) -> Completions:
@@ -68,9 +71,9 @@ class Registering:
 
     def has(self, kind: Kind) -> bool:
         """Whether the capability is declared: what a run began with, it keeps."""
-        return kind in self._began_with or self._count(kind) > 0
+        return kind in self._began_with or self.count(kind) > 0
 
-    def _count(self, kind: Kind) -> int:
+    def count(self, kind: Kind) -> int:
         """How much is declared of a feature."""
         raise NotImplementedError
 
@@ -83,6 +86,15 @@ class Registering:
             raise UsageError(
                 f"declare the first {what} before the server runs: what it can do is told when a peer asks"
             )
+
+    def _show(self, definition: Any) -> None:
+        """Show what is about to be declared to the extensions.
+
+        Raises:
+            UsageError: one of them refuses it.
+        """
+        if self.extensions is not None:
+            self.extensions.show(definition)
 
     def _changed(self, kind: Kind) -> None:
         """Tell every client, wherever the server runs."""

@@ -12,9 +12,11 @@ from typing import Any, Final, Literal
 import attrs
 
 from trimcp.errors import CapabilityMissing
+from trimcp.protocol.profile import ClientProfile
 from trimcp.session.request import InboundRequest
 from trimcp.types.capabilities import ClientCapabilities
 from trimcp.types.jsonrpc import INVALID_REQUEST, MISSING_CLIENT_CAPABILITY
+from trimcp.types.revisions import Revision
 
 Requirement = Literal["elicitation", "elicitation.url", "sampling", "sampling.tools", "roots"]
 
@@ -55,12 +57,29 @@ def check(request: InboundRequest, requirement: Requirement) -> None:
     Raises:
         CapabilityMissing: it did not; in the code of the request's revision.
     """
-    profile = request.profile
+    check_profile(request.profile, request.revision, requirement, request.method)
+
+
+def check_profile(profile: ClientProfile | None, revision: Revision, requirement: Requirement, what: str) -> None:
+    """The same for anything else, `what`, that needs it."""
     need = NEEDS[requirement]
     if profile is not None and need.is_met(profile.capabilities):
         return
     raise CapabilityMissing(
-        INVALID_REQUEST if request.revision.server_asks else MISSING_CLIENT_CAPABILITY,
-        f"The client did not declare the capability {requirement}, which {request.method} needs",
+        _code(revision),
+        f"The client did not declare the capability {requirement}, which {what} needs",
         {"requiredCapabilities": need.on_the_wire},
     )
+
+
+def extension_missing(identifier: str, revision: Revision) -> CapabilityMissing:
+    """The error where the client did not declare an extension (basic/versioning, "Extension Negotiation")."""
+    return CapabilityMissing(
+        _code(revision),
+        f"The client did not declare the extension {identifier}, which this needs",
+        {"requiredCapabilities": {"extensions": {identifier: {}}}},
+    )
+
+
+def _code(revision: Revision) -> int:
+    return INVALID_REQUEST if revision.server_asks else MISSING_CLIENT_CAPABILITY

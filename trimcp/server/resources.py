@@ -6,7 +6,7 @@ server/resources of every revision.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import trio
@@ -33,7 +33,11 @@ from trimcp.types.resources import (
 class Resources:
     """The resources of one server."""
 
-    def __init__(self, providers: Providers, threads: trio.CapacityLimiter, pages: Pages) -> None:
+    def __init__(
+        self, providers: Providers, threads: trio.CapacityLimiter, pages: Pages, show: Callable[[Any], None]
+    ) -> None:
+        """`show` is called with each definition before it is one, and may change or refuse it."""
+        self._show = show
         self._providers = providers
         self._threads = threads
         self._pages = pages
@@ -61,8 +65,10 @@ class Resources:
                 )
             self._add_fixed(resource)
         else:
+            definition = resource.template_definition
+            self._show(definition)
             self._templates[uri] = resource
-            self._template_definitions[uri] = resource.template_definition
+            self._template_definitions[uri] = definition
 
     def add_value(self, uri: str, value: Any, options: ResourceOptions) -> None:
         """Declare a resource whose contents are there.
@@ -83,8 +89,10 @@ class Resources:
             )
         if normal in self._by_normal:
             raise UsageError(f"{self._by_normal[normal].key!r} is the same URI as {resource.key!r}")
+        definition = resource.definition
+        self._show(definition)
         self._by_normal[normal] = self._fixed[resource.key] = resource
-        self._definitions[resource.key] = resource.definition
+        self._definitions[resource.key] = definition
 
     def _check_free(self, uri: str) -> None:
         if uri in self._fixed or uri in self._templates:
@@ -106,6 +114,11 @@ class Resources:
 
     def __len__(self) -> int:
         return len(self._fixed) + len(self._templates)
+
+    def definitions(self) -> Iterator[Resource | ResourceTemplate]:
+        """What is listed of each."""
+        yield from self._definitions.values()
+        yield from self._template_definitions.values()
 
     async def list(self, request: InboundRequest, params: PaginatedRequestParams) -> ListResourcesResult:
         """Answer `resources/list`: in the order of declaration."""

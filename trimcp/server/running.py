@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,10 @@ import attrs
 import trio
 
 from trimcp.actors.home_thread import HomeThread
+from trimcp.framing.headers import NAMED_PARAMS
 from trimcp.observability import events, log
 from trimcp.server.context import Context
+from trimcp.server.hearing import Hearing
 from trimcp.server.service import ServerService
 from trimcp.server.subscriptions import SubscriptionBus
 from trimcp.server.visits import Visits
@@ -24,6 +26,7 @@ from trimcp.session.snapshot import SessionSnapshot
 from trimcp.transports.duplex import Duplex
 
 if TYPE_CHECKING:
+    from trimcp.framing.header_params import HeaderParams
     from trimcp.server.app import Server
     from trimcp.server.registering import Kind
     from trimcp.server.sealed_state import Sealer
@@ -41,6 +44,9 @@ class RunSnapshot:
     sessions_waiting: int
     """Admission: sessions that wait for a place."""
     tools: int
+    resources: int
+    """Resources and templates."""
+    prompts: int
     tool_threads: int
     """Threads that run sync tools, abandoned ones included."""
     jobs: int
@@ -49,17 +55,22 @@ class RunSnapshot:
     subscriptions: int
     """SubscriptionBus: subscriptions to resources."""
     sessions: tuple[SessionSnapshot, ...]
+    callers: tuple[SessionSnapshot, ...]
+    """Connections and principals that speak 2026-07-28 over HTTP, without a session."""
 
     def __str__(self) -> str:
         lines = [
             f"server {self.server}{'  draining' if self.draining else ''}",
             f"├── admission  {self.places - self.places_free} of {self.places} places, {self.sessions_waiting} wait",
             f"├── tools  {self.tools}, {self.tool_threads} threads",
+            *([f"├── resources  {self.resources}"] if self.resources else ()),
+            *([f"├── prompts  {self.prompts}"] if self.prompts else ()),
             f"├── jobs  {self.jobs}",
             f"├── subscriptions  {self.listens} listens, {self.subscriptions} to resources",
+            *([f"├── callers  {len(self.callers)} without a session"] if self.callers else ()),
             f"└── sessions  {len(self.sessions)}",
         ]
-        for session in self.sessions:
+        for session in (*self.sessions, *(caller for caller in self.callers if caller.requests)):
             lines += ["    " + line for line in session.render().splitlines()]
         return "\n".join(lines)
 
@@ -69,18 +80,29 @@ class Running:
 
     def __init__(self, server: Server, state: Any, nursery: trio.Nursery) -> None:
         self.server = server
+        self.nursery = nursery
+        """Where what belongs to the run lives: its jobs, and the endpoints of applications that it is mounted in."""
         self.state = state
         """What the lifespan yielded."""
         self.admission = Admission(server.limits.server_requests)
         self.jobs = Jobs(nursery, server.limits.server_requests)
         self.sessions: set[Session] = set()
+        self.callers: set[Session] = set()
+        """Those of 2026-07-28 over HTTP, who have no session: each is a connection, or a principal."""
         self.service = ServerService(self)
-        self.subscriptions = SubscriptionBus(server.limits, self.sessions, server.has)
+        self.subscriptions = SubscriptionBus(self)
+        self.hearing = Hearing(self.jobs)
+        self.extension_states: dict[str, Any] = {}
+        """What the lifespans of extensions yielded, by identifier."""
         self.home = HomeThread()
         self.visits = Visits()
         self._sealer: Sealer | None = None
         self.draining = trio.Event()
-        """Set when no further connection is to be accepted."""
+        """Set when no new work is taken."""
+        self.drained = trio.Event()
+        """Set when all that was taken is answered or given up, so that doors may close."""
+        self.named_params: Mapping[str, str] = NAMED_PARAMS
+        """The member of params that `Mcp-Name` mirrors, by method."""
 
     @property
     def sealer(self) -> Sealer:
@@ -94,6 +116,10 @@ class Running:
     def context(self, request: InboundRequest) -> Context:
         """The context of a request."""
         return Context(request, self)
+
+    def header_params(self, tool: Any) -> HeaderParams | None:
+        """Which parameters of a tool are mirrored into header fields, if any are."""
+        return self.server.tools.header_params(tool) if type(tool) is str else None
 
     async def serve(self, duplex: Duplex, *, principal: str | None = None) -> Session:
         """Serve one connection until it ends; return its session, which says why."""
@@ -130,10 +156,16 @@ class Running:
             reports.append(await session.drain(deadline))
             session.close()
 
-        async with trio.open_nursery() as nursery:
-            for session in list(self.sessions):
-                nursery.start_soon(drain_one, session)
+        seen: set[Session] = set()
+        # One that was admitted just before may begin to run only now.
+        while pending := (self.sessions | self.callers) - seen:
+            seen |= pending
+            async with trio.open_nursery() as nursery:
+                for session in pending:
+                    nursery.start_soon(drain_one, session)
+            await trio.lowlevel.checkpoint()
         self.jobs.cancel_all()
+        self.drained.set()
         return sum(reports, DrainReport())
 
     def snapshot(self) -> RunSnapshot:
@@ -145,11 +177,14 @@ class Running:
             places_free=self.admission.free,
             sessions_waiting=self.admission.sessions_waiting,
             tools=len(self.server.tools),
+            resources=self.server.count("resources"),
+            prompts=self.server.count("prompts"),
             tool_threads=self.server.tools.threads_in_use,
             jobs=len(self.jobs),
             listens=self.subscriptions.listens,
             subscriptions=self.subscriptions.watched,
             sessions=tuple(s.snapshot() for s in sorted(self.sessions, key=lambda s: s.number)),
+            callers=tuple(s.snapshot() for s in sorted(self.callers, key=lambda s: s.number)),
         )
 
 
@@ -160,8 +195,13 @@ async def run_of(server: Server) -> AsyncIterator[Running]:
         state = None
         if server.lifespan is not None:
             state = await stack.enter_async_context(server.lifespan(server))
+        states: dict[str, Any] = {}
+        for extension in server.extensions or ():
+            if extension.lifespan is not None:
+                states[extension.identifier] = await stack.enter_async_context(extension.lifespan(server))
         async with trio.open_nursery() as nursery:
             running = Running(server, state, nursery)
+            running.extension_states = states
             try:
                 yield running
             finally:

@@ -15,6 +15,7 @@ from trimcp.server.signature import MISSING, ToolSignature
 from trimcp.shapes.builder import ShapeBuilder
 from trimcp.shapes.classes import implied_optional
 from trimcp.shapes.constraints import JsonSchema
+from trimcp.shapes.header import with_mark_in_place
 from trimcp.shapes.scalars import as_int
 from trimcp.shapes.shape import NO_DEFAULT
 
@@ -61,6 +62,7 @@ def input_shape(signature: ToolSignature) -> InputShape:
         hint = Any if parameter.annotation is MISSING else parameter.annotation
         hint = implied_optional(hint, parameter.default)
         shape = build.shape(hint, f"{signature.name}(), parameter `{parameter.name}`")
+        shape = attrs.evolve(shape, schema=with_mark_in_place(shape.schema, build.definitions))
         default = NO_DEFAULT if parameter.default is MISSING else parameter.default
         properties[parameter.name] = build.property(shape, default, parameter.description)
         if shape.load is as_int:

@@ -6,7 +6,7 @@ Routes are compiled once for each revision, when the first peer speaks it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trimcp.codec.revisions import codec_for
 from trimcp.errors import RequestFailed
@@ -16,6 +16,7 @@ from trimcp.protocol.profile import ClientProfile
 from trimcp.server.caching import CacheHint, with_hint
 from trimcp.server.logging import set_level
 from trimcp.server.middleware import Handle, wrap
+from trimcp.server.session_context import SessionContext
 from trimcp.session.request import InboundRequest
 from trimcp.session.service import Route, Service, never, pong
 from trimcp.session.session import Session
@@ -27,7 +28,10 @@ from trimcp.types.methods import METHODS, methods_of
 from trimcp.types.revisions import BY_VERSION, Era, Revision
 
 if TYPE_CHECKING:
+    from trimcp.codec.payloads import Encoder
     from trimcp.server.running import Running
+
+ROOTS_CHANGED: Final = "notifications/roots/list_changed"
 
 
 class ServerService(Service):
@@ -85,15 +89,31 @@ class ServerService(Service):
             handle = handlers.get(name, never)
             if method.asks and not revision.server_asks:
                 handle = self._checking_state(handle)
+            handle, encode = self._wrapped(name, revision, handle, encode)
             routes[name] = Route(
                 method=method,
                 decode=codec.params_decoder(name),
-                handle=wrap(handle, self._server.layers, self._running.context),
+                handle=handle,
                 encode=encode if stamp is None else _stamped(encode, stamp),
                 at_once=at_once.get(name),
                 hold=hold.get(name),
             )
+        if self._server.extensions is not None:
+            routes |= self._server.extensions.routes(
+                revision,
+                self._server.layers,
+                self._running.context,
+                lambda encode: encode if stamp is None else _stamped(encode, stamp),
+            )
         return routes
+
+    def _wrapped(self, name: str, revision: Revision, handle: Handle, encode: Encoder) -> tuple[Handle, Encoder]:
+        """A handler with the middleware around it, and what extensions make of it and of its encoder."""
+        server, context = self._server, self._running.context
+        if server.extensions is None:
+            return wrap(handle, server.layers, context), encode
+        handle = wrap(server.extensions.around(name, revision, handle, context), server.layers, context)
+        return server.extensions.answering(name, revision, handle, encode)
 
     def _add_declared(self, handlers: dict[str, Handle]) -> None:
         """The handlers of what is declared beside tools."""
@@ -130,13 +150,16 @@ class ServerService(Service):
 
     def _capabilities(self, revision: Revision) -> ServerCapabilities:
         server = self._server
-        return ServerCapabilities(
+        capabilities = ServerCapabilities(
             logging={} if server.logging else None,
             completions={} if server.has("completions") else None,
             tools=ToolsCapability(list_changed=True) if server.has_tools else None,
             resources=ResourcesCapability(list_changed=True, subscribe=True) if server.has("resources") else None,
             prompts=PromptsCapability(list_changed=True) if server.has("prompts") else None,
         )
+        if server.extensions is not None:
+            server.extensions.declare(capabilities, revision)
+        return capabilities
 
     def _initialize(self, request: InboundRequest, params: InitializeRequestParams) -> InitializeResult:
         session = request.session
@@ -168,20 +191,36 @@ class ServerService(Service):
 
     def notified(self, session: Session, method: str, params: Mapping[str, Any] | None) -> None:
         """See `Service`."""
+        if method == ROOTS_CHANGED:
+            self._roots_changed(session)
+            return
+        extensions = self._server.extensions
+        if extensions is not None and extensions.heard(self._running, session, method, params):
+            return
         known = METHODS.get(method)
         if known is None or known.kind == "request":
             # A request without an id asks for no answer, so all one can do is say that it came.
             log.debug(events.MESSAGE_IGNORED, session=session.number, method=method, why="no such notification")
 
+    def _roots_changed(self, session: Session) -> None:
+        told = self._server.roots_changed
+        client = session.client
+        if told is None or client is None or client.capabilities.roots is None:
+            return
+        running = self._running
+        running.hearing.hear(session, ROOTS_CHANGED, lambda: told(SessionContext(session, running)), latest=True)
+
     def opened(self, session: Session) -> None:
         """See `Service`."""
-        self._running.sessions.add(session)
+        (self._running.callers if session.is_stateless else self._running.sessions).add(session)
 
     def ended(self, session: Session) -> None:
         """See `Service`."""
         self._running.sessions.discard(session)
+        self._running.callers.discard(session)
         self._running.visits.forget(session)
         self._running.subscriptions.ended(session)
+        self._running.hearing.forget(session)
 
 
 def _encode_agreed(result: InitializeResult) -> dict[str, Any]:

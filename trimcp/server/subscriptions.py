@@ -20,7 +20,6 @@ from trimcp.codec.jsontext import dumps
 from trimcp.codec.revisions import codec_for
 from trimcp.errors import InvalidParams, RequestFailed
 from trimcp.protocol.lifecycle import Phase
-from trimcp.session.limits import Limits
 from trimcp.session.request import InboundRequest
 from trimcp.session.router import RETRY_AFTER_MS
 from trimcp.types.jsonrpc import BUSY
@@ -29,8 +28,11 @@ from trimcp.types.payload import EmptyResult
 
 if TYPE_CHECKING:
     from trimcp.server.registering import Kind
+    from trimcp.server.running import Running
     from trimcp.session.session import Session
+    from trimcp.types.extensions import ExtensionNotification
     from trimcp.types.resources import ResourceRequestParams
+    from trimcp.types.revisions import Revision
     from trimcp.types.subscriptions import SubscriptionFilter, SubscriptionsListenRequestParams
 
 LISTS: Final[tuple[Kind, ...]] = ("tools", "prompts", "resources")
@@ -42,26 +44,37 @@ NOTICE: Final = 256 + LONGEST_ID
 """More than the bytes of a notice beside its URI."""
 
 _UPDATED: Final = "notifications/resources/updated"
+
+Watched = str | tuple[str, str]
+"""What somebody watches: a resource, by its URI, or a key of a topic that an extension has."""
+
 _ID_GOES_HERE: Final = b'"@"'
 
 
 class Listener:
     """One `subscriptions/listen` in flight: a request that is held, and what it asked for."""
 
-    __slots__ = ("_bus", "_request", "_tag", "kinds", "uris")
+    __slots__ = ("_bus", "_request", "_tag", "kinds", "watched")
 
-    def __init__(self, bus: SubscriptionBus, request: InboundRequest, kinds: tuple[Kind, ...], uris: tuple[str, ...]):
+    def __init__(
+        self, bus: SubscriptionBus, request: InboundRequest, kinds: tuple[Kind, ...], watched: tuple[Watched, ...]
+    ) -> None:
         self._bus = bus
         self._request = request
         # A copy: what orjson returns keeps the 4 KiB that it wrote in, and this stays for long.
         self._tag = bytes(memoryview(dumps(request.id)))
         self.kinds = kinds
-        self.uris = uris
+        self.watched = watched
 
     @property
     def session(self) -> Session:
         """Whose it is."""
         return self._request.session
+
+    @property
+    def revision(self) -> Revision:
+        """The revision that it is served in."""
+        return self._request.revision
 
     def acknowledge(self, granted: SubscriptionFilter) -> None:
         """Post what it will be told, before anything else."""
@@ -90,7 +103,7 @@ class Listener:
         """See `Held`: nothing more of it leaves, unless it was answered."""
         self._bus.forget(self)
         if self._request.cancel_reason is not None:
-            abouts = [*((kind,) for kind in self.kinds), *((_UPDATED, uri) for uri in self.uris)]
+            abouts = [*((kind,) for kind in self.kinds), *(_about(watched) for watched in self.watched)]
             for about in abouts:
                 self._request.outlet.drop((self._request.serial, about))
 
@@ -98,19 +111,15 @@ class Listener:
 class SubscriptionBus:
     """Who is told of what, in one run of a server. Every door is synchronous."""
 
-    def __init__(self, limits: Limits, sessions: Iterable[Session], offers: Callable[[Kind], bool]) -> None:
-        """
-        Args:
-            limits: of the server.
-            sessions: those that are open, as a collection that changes with them.
-            offers: whether the server has a feature, by the name of its capability.
-        """
-        self._limits = limits
-        self._sessions = sessions
-        self._offers = offers
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._server = running.server
+        self._limits = running.server.limits
+        self._sessions = running.sessions
+        self._offers = running.server.has
         self._home = HomeThread()
         self._listeners: dict[Kind, dict[Listener, None]] = {kind: {} for kind in LISTS}
-        self._watchers: dict[str, dict[Listener | Session, None]] = {}  # by URI
+        self._watchers: dict[Watched, dict[Listener | Session, None]] = {}
         self._legacy: dict[Session, set[str]] = {}
         self._listens: dict[Session, int] = {}
         self._watched: dict[Session, int] = {}
@@ -163,6 +172,43 @@ class SubscriptionBus:
                     plain = encode_notification(_UPDATED, {"uri": uri})
                 watcher.writer.post_latest((_UPDATED, uri), plain)  # type: ignore[union-attr]  # a Session
 
+    def tell(
+        self,
+        identifier: str,
+        notification: ExtensionNotification[Any],
+        params: Any,
+        watched: tuple[str, str] | None,
+    ) -> None:
+        """Tell a notification of an extension: to the listens that watch it or, if None, to legacy sessions. From any
+        thread."""
+        if watched is None or watched in self._watchers:
+            self._home.call(self._tell, identifier, notification, params, watched)
+
+    def _tell(
+        self,
+        identifier: str,
+        notification: ExtensionNotification[Any],
+        params: Any,
+        watched: tuple[str, str] | None,
+    ) -> None:
+        from trimcp.codec.extensions import params_encoder
+        from trimcp.types.extensions import declared_in
+
+        name = notification.name
+        if watched is None:
+            for session in self._sessions:
+                revision, client = session.revision, session.client
+                if revision is None or client is None or session.handshake.phase is not Phase.READY:
+                    continue
+                if notification.exists_in(revision) and identifier in declared_in(client.capabilities):
+                    encoded = params_encoder(codec_for(revision), notification.params)(params)
+                    session.writer.post_latest(name, encode_notification(name, encoded))
+            return
+        for watcher in self._watchers.get(watched, ()):
+            if type(watcher) is Listener:
+                codec = codec_for(watcher.revision)
+                watcher.tell(_about(watched), _around_id(name, params_encoder(codec, notification.params)(params)))
+
     # --- legacy: resources/subscribe and resources/unsubscribe ------------------------
 
     async def subscribe(self, request: InboundRequest, params: ResourceRequestParams) -> EmptyResult:
@@ -172,6 +218,9 @@ class SubscriptionBus:
         if uri not in uris:
             self._check([uri])
             self._check_room(session, 1)
+            may = self._server.subscribing
+            if may is not None and not may(uri, self._running.context(request)):
+                raise InvalidParams(f"This client may not subscribe to {uri}", {"uri": uri})
             self._legacy.setdefault(session, set()).add(uri)
             self._watch(session, session, (uri,))
         return EmptyResult()
@@ -207,14 +256,16 @@ class SubscriptionBus:
         if len(dumps(request.id)) > LONGEST_ID:
             raise InvalidParams(f"The id of a listen must not be longer than {LONGEST_ID} bytes")
         granted = self._granted(params.notifications)
-        uris = tuple(granted.resource_subscriptions or ())
-        self._check(uris)
-        self._check_room(session, len(uris))
+        self._allow(granted, request)
+        topics = self._topics(granted, params.notifications, request)
+        watched: tuple[Watched, ...] = (*(granted.resource_subscriptions or ()), *topics)
+        self._check(key for _, key in topics)
+        self._check_room(session, len(watched))
         wanted = (granted.tools_list_changed, granted.prompts_list_changed, granted.resources_list_changed)
-        listener = Listener(self, request, tuple(kind for kind, on in zip(LISTS, wanted, strict=True) if on), uris)
+        listener = Listener(self, request, tuple(kind for kind, on in zip(LISTS, wanted, strict=True) if on), watched)
         for kind in listener.kinds:
             self._listeners[kind][listener] = None
-        self._watch(session, listener, uris)
+        self._watch(session, listener, watched)
         self._listens[session] = self._listens.get(session, 0) + 1
         self.listens += 1
         listener.acknowledge(granted)
@@ -224,7 +275,7 @@ class SubscriptionBus:
         """A listen is over."""
         for kind in listener.kinds:
             del self._listeners[kind][listener]
-        self._unwatch(listener.session, listener, listener.uris)
+        self._unwatch(listener.session, listener, listener.watched)
         self.listens -= 1
         _less(self._listens, listener.session, 1)
 
@@ -240,6 +291,29 @@ class SubscriptionBus:
             resource_subscriptions=None if uris is None or not self._offers("resources") else [*dict.fromkeys(uris)],
         )
 
+    def _allow(self, granted: SubscriptionFilter, request: InboundRequest) -> None:
+        """Leave out the resources whose changes are not for this client."""
+        uris = granted.resource_subscriptions
+        if not uris:
+            return
+        self._check(uris)
+        self._check_room(request.session, len(uris))
+        may = self._server.subscribing
+        if may is not None:
+            context = self._running.context(request)
+            granted.resource_subscriptions = [uri for uri in uris if may(uri, context)]
+
+    def _topics(
+        self, granted: SubscriptionFilter, wanted: SubscriptionFilter, request: InboundRequest
+    ) -> list[tuple[str, str]]:
+        """What of it is about extensions, which say what they tell."""
+        extensions = self._server.extensions
+        if extensions is None or not wanted.extra:
+            return []
+        agreed = extensions.granted(self._running.context(request), request.revision, wanted.extra)
+        granted.extra = dict(agreed)
+        return [(topic, key) for topic, keys in agreed.items() for key in keys]
+
     # --- resources that are watched ---------------------------------------------------
 
     def _check(self, uris: Iterable[str]) -> None:
@@ -254,20 +328,25 @@ class SubscriptionBus:
         if self._watched.get(session, 0) + more > most:
             raise _busy(f"{most} resources are subscribed to, which is the most for one session")
 
-    def _watch(self, session: Session, watcher: Listener | Session, uris: tuple[str, ...]) -> None:
-        for uri in uris:
-            self._watchers.setdefault(uri, {})[watcher] = None
-        if uris:
-            self._watched[session] = self._watched.get(session, 0) + len(uris)
+    def _watch(self, session: Session, watcher: Listener | Session, watched: tuple[Watched, ...]) -> None:
+        for what in watched:
+            self._watchers.setdefault(what, {})[watcher] = None
+        if watched:
+            self._watched[session] = self._watched.get(session, 0) + len(watched)
 
-    def _unwatch(self, session: Session, watcher: Listener | Session, uris: tuple[str, ...]) -> None:
-        for uri in uris:
-            watchers = self._watchers[uri]
+    def _unwatch(self, session: Session, watcher: Listener | Session, watched: tuple[Watched, ...]) -> None:
+        for what in watched:
+            watchers = self._watchers[what]
             del watchers[watcher]
             if not watchers:
-                del self._watchers[uri]
-        if uris:
-            _less(self._watched, session, len(uris))
+                del self._watchers[what]
+        if watched:
+            _less(self._watched, session, len(watched))
+
+
+def _about(watched: Watched) -> tuple[str, ...]:
+    """What a notice about it is known by, for one listen."""
+    return (_UPDATED, watched) if isinstance(watched, str) else ("extension", *watched)
 
 
 def _less(counts: dict[Session, int], session: Session, fewer: int) -> None:
@@ -291,6 +370,7 @@ def _changes(kind: str) -> tuple[str, bytes, tuple[bytes, bytes]]:
 
 def _around_id(method: str, params: dict[str, Any]) -> tuple[bytes, bytes]:
     """A notice as it goes to listens: what stands before and after the id, which is all that differs."""
-    frame = encode_notification(method, {"_meta": {SUBSCRIPTION_ID: "@"}, **params})
+    meta = {SUBSCRIPTION_ID: "@", **params.pop("_meta", {})}  # the id first: what follows may look like its place
+    frame = encode_notification(method, {"_meta": meta, **params})
     head, _, tail = frame.partition(_ID_GOES_HERE)
     return head, tail

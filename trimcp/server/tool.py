@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from trimcp.errors import RequestFailed, ToolError, UsageError
+from trimcp.framing.header_params import HeaderParams, header_params
 from trimcp.observability import events, log
 from trimcp.server.arguments import ArgumentBinder, InvalidArguments
 from trimcp.server.context import Context
@@ -72,6 +73,8 @@ class ToolFunction:
         self.name = signature.name
         self.function = signature.function
         self._binder = ArgumentBinder(signature, schema=options.input_schema)
+        self.header_params = _header_params(signature.name, self._binder.schema)
+        """The parameters that clients mirror into header fields over HTTP; None where none is."""
         self._shaper = ResultShaper(signature.returns, owner=f"{signature.name}()")
         self._injection = injection
         self._is_async = signature.is_async
@@ -147,6 +150,13 @@ class ToolFunction:
         # What an exception says may be meant for nobody outside; a ToolError is meant for the model.
         detail = f": {type(exc).__name__}: {exc}" if self._show_errors else ""
         return _error(f"The tool {self.name} failed{detail or ' with an unexpected error'}")
+
+
+def _header_params(name: str, schema: dict[str, Any]) -> HeaderParams | None:
+    try:
+        return header_params(schema)
+    except UsageError as exc:
+        raise UsageError(f"{name}(): {exc}") from None
 
 
 def _only_refusal(exc: Exception) -> RequestFailed | None:

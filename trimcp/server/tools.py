@@ -6,12 +6,13 @@ server/tools of every revision.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import trio
 
 from trimcp.errors import InvalidParams, UsageError
+from trimcp.framing.header_params import HeaderParams
 from trimcp.server.context import Context
 from trimcp.server.dependencies import Providers
 from trimcp.server.pagination import Pages
@@ -29,7 +30,17 @@ NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY
 class Tools:
     """The tools of one server."""
 
-    def __init__(self, providers: Providers, threads: trio.CapacityLimiter, pages: Pages, *, show_errors: bool) -> None:
+    def __init__(
+        self,
+        providers: Providers,
+        threads: trio.CapacityLimiter,
+        pages: Pages,
+        show: Callable[[Any], None],
+        *,
+        show_errors: bool,
+    ) -> None:
+        """`show` is called with each definition before it is one, and may change or refuse it."""
+        self._show = show
         self._providers = providers
         self._show_errors = show_errors
         self._threads = threads
@@ -56,6 +67,7 @@ class Tools:
             threads=self._threads,
             show_errors=self._show_errors,
         )
+        self._show(tool.definition)
         self._tools[name] = tool
         self._definitions[name] = tool.definition
         return tool
@@ -70,8 +82,17 @@ class Tools:
             raise UsageError(f"there is no tool named {name!r}")
         del self._definitions[name]
 
+    def header_params(self, name: str) -> HeaderParams | None:
+        """Which parameters of the tool of that name are mirrored into header fields over HTTP, if any are."""
+        tool = self._tools.get(name)
+        return None if tool is None else tool.header_params
+
     def __len__(self) -> int:
         return len(self._tools)
+
+    def definitions(self) -> Iterable[Tool]:
+        """What is listed of each."""
+        return self._definitions.values()
 
     @property
     def threads_in_use(self) -> int:

@@ -17,7 +17,7 @@ import trio
 
 from trimcp.actors.doorbell import Doorbell
 from trimcp.codec.envelope import encode_request
-from trimcp.errors import ConnectionClosed, ConnectionEnded, InvalidPayload, RequestFailed, RequestTimedOut
+from trimcp.errors import ConnectionClosed, ConnectionEnded, InvalidResult, RequestFailed, RequestTimedOut
 from trimcp.observability import events, log
 from trimcp.protocol.outbound import Outbound
 from trimcp.protocol.progress import Meter, Verdict
@@ -318,7 +318,7 @@ class Calls:
         if call is None:
             log.debug(events.RESPONSE_IGNORED, id=request_id, why=problem)
         else:
-            call.settle(None, InvalidPayload([problem]))
+            call.settle(None, InvalidResult([problem]))
 
     def waiting(self, request_id: RequestId) -> Call | None:
         """The call with this id, if its answer has not come yet."""

@@ -107,4 +107,5 @@ class CancellationManager:
 
     def give_up(self, request_id: RequestId, reason: str, via: Way | None) -> None:
         """Tell the peer that nobody waits for the answer to our request any more, by the way that it went."""
-        (via or self._writer).post(encode_notification("notifications/cancelled", {"requestId": request_id, "reason": reason}))
+        params = {"requestId": request_id, "reason": reason}
+        (via or self._writer).post(encode_notification("notifications/cancelled", params))

@@ -41,6 +41,20 @@ class Limits:
     """How long the peer may take no byte of what waits to leave; then the session ends."""
     result_bytes: int = 16 * 2**20
     """The longest answer; a longer one is replaced by an error (-32603)."""
+    session_idle: float = 1800.0
+    """How long a legacy session over HTTP may have no request in flight and no stream open, before it is ended."""
+    detached: float = 300.0
+    """How long a request over legacy HTTP may run on after its connection was lost; then it is cancelled."""
+    keep_alive: float = 15.0
+    """How long an event stream over HTTP may be quiet before a comment keeps it alive; also how often idle
+    sessions and detached requests are looked for."""
+    stored_events: int = 10_000
+    """Events of all legacy sessions over HTTP that are kept for clients that lost a connection; the oldest go."""
+    stored_bytes: int = 32 * 2**20
+    """The bytes of all of them."""
+    stored_age: float = 600.0
+    """How long one is kept."""
+
     log_messages: int = 256
     """Log notifications that may wait to leave; beyond, the oldest are dropped and counted."""
 

@@ -53,6 +53,10 @@ class Outlet(Protocol):
         """Post a log message, which may be dropped."""
         ...
 
+    def release(self, retry: float) -> bool:
+        """Let go of the connection: the client comes back for the rest in `retry` seconds. False where it cannot."""
+        ...
+
     async def wait_room(self) -> None:
         """Wait while more waits to leave than should."""
         ...
@@ -77,6 +81,9 @@ class SessionOutlet:
 
     def refuse(self, frame: bytes, code: int, *, unfit: bool = False) -> None:
         self.post(frame)
+
+    def release(self, retry: float) -> bool:
+        return False
 
     def withdraw(self) -> None:
         """On a duplex stream an answer that does not come is nothing at all."""
@@ -133,6 +140,9 @@ class Batch:
 
     def drop(self, key: Hashable) -> None:
         self._writer.drop(key)
+
+    def release(self, retry: float) -> bool:
+        return False
 
     def post_log(self, frame: bytes) -> None:
         self._writer.post_log(frame)

@@ -13,10 +13,10 @@ from trimcp.codec.envelope import InvalidMessage, encode_error, read_message
 from trimcp.codec.jsontext import InvalidJson, loads
 from trimcp.framing.lines import Oversized
 from trimcp.observability import events, log
+from trimcp.session.batches import IN_A_BATCH, batch_refusal, is_initialize, is_owed
 from trimcp.session.outlet import Batch, Outlet
 from trimcp.types.fields import ABSENT
 from trimcp.types.jsonrpc import INVALID_REQUEST, PARSE_ERROR, RequestId
-from trimcp.types.metadata import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
     from trimcp.session.duplex_session import DuplexSession
@@ -103,11 +103,10 @@ class Reader:
         batch = Batch(session.writer, session.limits.result_bytes, self._batch_over)
         share = size // len(values)
         for value in values:
-            is_object = type(value) is dict
-            if not is_object or ("id" in value and "method" in value) or not ("method" in value or _is_answer(value)):
-                batch.expect()  # a request, or something that gets an error in its place
-            if is_object and value.get("method") == "initialize" and "id" in value:
-                batch.answer(self._error(value.get("id"), INVALID_REQUEST, "initialize must not be part of a batch"))
+            if is_owed(value):
+                batch.expect()
+            if is_initialize(value):
+                batch.answer(self._error(value.get("id"), INVALID_REQUEST, IN_A_BATCH))
             else:
                 self._take_message(value, batch, share)
         batch.withdraw()
@@ -116,24 +115,11 @@ class Reader:
         self._batches -= 1
 
     def _batch_refusal(self, values: list[Any]) -> str | None:
-        """Why the whole array is refused with one error, if it is."""
         session = self._session
-        revision = session.revision
-        if revision is None or not revision.batches:
-            spoken = "before initialize" if revision is None else f"in {revision.version}"
-            return f"A message must be a JSON object: there are no batches {spoken}"
-        if not values:
-            return "A batch must not be empty"
-        if len(values) > session.limits.batch_length:
-            return f"A batch must not have more than {session.limits.batch_length} members"
-        if self._batches >= session.limits.batches:
-            return f"Busy: {session.limits.batches} batches of this session are under way"
-        for value in values:
-            params = value.get("params") if type(value) is dict else None
-            meta = params.get("_meta") if type(params) is dict else None
-            if type(meta) is dict and PROTOCOL_VERSION in meta:
-                return f"A message that carries {PROTOCOL_VERSION} must not be part of a batch"
-        return None
+        refusal = batch_refusal(values, session.revision, session.limits)
+        if refusal is None and self._batches >= session.limits.batches:
+            refusal = f"Busy: {session.limits.batches} batches of this session are under way"
+        return refusal
 
     # --- what is wrong with the peer's messages ---------------------------------------
 
@@ -163,7 +149,3 @@ class Reader:
     def _error(self, request_id: Any, code: int, message: str, data: Any = ABSENT) -> bytes:
         readable: RequestId | None = request_id if type(request_id) in (int, str) else None
         return encode_error(readable, code, message, data, null_id=self._session.unreadable_id_is_null)
-
-
-def _is_answer(value: dict[str, Any]) -> bool:
-    return "result" in value or "error" in value

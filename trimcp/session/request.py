@@ -166,7 +166,8 @@ class InboundRequest(Job):
     # --- one answer -------------------------------------------------------------------
 
     def _settle(self, frame: bytes, code: int | None = None) -> None:
-        """Send the answer, an error where there is a code, unless the request was cancelled in a way that wants none or another."""
+        """Send the answer (with a code, it is an error), unless the request was cancelled in a way that wants
+        none or another."""
         if self._settled:
             return
         reason = self.why_cancelled if self._has_deadline else self.cancel_reason

@@ -125,9 +125,9 @@ class Router:
         """Who asks. The era is that of the message, whatever else goes on on the connection."""
         if self._service.role == "client":
             return None
-        if self._stateless.concerns(meta):
-            return self._stateless.profile(meta)
         session = self._session
+        if session.is_stateless or self._stateless.concerns(meta):
+            return self._stateless.profile(meta if type(meta) is dict else {})
         if session.handshake.phase is not Phase.OPENING:
             return session.client
         if method in BEFORE_HANDSHAKE and self._openable is not None:

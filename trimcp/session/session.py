@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import abc
 import itertools
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 import trio
@@ -77,6 +77,8 @@ class Session(abc.ABC):
     progress: ProgressTracker
     outlet: Outlet
     """Where what belongs to a request leaves, if it has no stream of its own."""
+    is_stateless: ClassVar[bool] = False
+    """Whether there is no session in the protocol: every request must say for itself who asks."""
 
     def __init__(
         self,
@@ -156,6 +158,10 @@ class Session(abc.ABC):
     @abc.abstractmethod
     def _cut_short(self) -> bool:
         """Whether the medium failed while something was being written, which did not arrive."""
+
+    async def _flushed(self) -> None:
+        """Wait until all that was posted has left."""
+        await self.writer.drained()
 
     @property
     def messages_read(self) -> int:
@@ -246,6 +252,10 @@ class Session(abc.ABC):
         self.lost = max(self.lost, self._abandoned + self._cut_short)
         self.router.cancel_all(CancelReason.SESSION_LOST)
         self.writer.close()
+        self._cut()
+
+    def _cut(self) -> None:
+        """End every task that works for the peer."""
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
 
@@ -310,7 +320,7 @@ class Session(abc.ABC):
         if cancelled:
             with trio.move_on_after(self.limits.cleanup):
                 await self._wait_idle()
-        await self.writer.drained()  # bounded by the Writer: the peer must take some of it in each write timeout
+        await self._flushed()  # bounded by the Writer: the peer must take some of it in each write timeout
         # Where the connection was lost meanwhile, what was in flight then has got no answer either.
         unanswered = len(router.inbound) if self._end is None else self._abandoned
         lost = unanswered
@@ -332,6 +342,9 @@ class Session(abc.ABC):
         if self._idle is not None:
             self._idle.set()
             self._idle = None
+
+    def _tasks(self) -> int:
+        return len(self._nursery.child_tasks) + 1 if self._nursery is not None else 0
 
     # --- a look at it -----------------------------------------------------------------
 
@@ -363,5 +376,5 @@ class Session(abc.ABC):
             out_bytes=self.writer.waiting_bytes if alive else 0,
             read=self.messages_read if alive else 0,
             written=self.writer.written if alive else 0,
-            tasks=len(self._nursery.child_tasks) + 1 if self._nursery is not None else 0,
+            tasks=self._tasks(),
         )

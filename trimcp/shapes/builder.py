@@ -18,6 +18,7 @@ import orjson
 
 from trimcp.codec.validation import SchemaValidator, compile_schema
 from trimcp.errors import UsageError
+from trimcp.framing.header_params import KEYWORD
 from trimcp.shapes import classes, foreign
 from trimcp.shapes.constraints import constrained, read_metadata
 from trimcp.shapes.containers import container_shape
@@ -110,7 +111,9 @@ class ShapeBuilder:
         if extras.schema is not None:
             return Shape({**extras.schema, **extras.annotations}, None, foreign.kinds_of_schema(extras.schema, {}))
         if extras.for_pydantic:
-            return foreign.pydantic_shape(annotation, where, self)
+            shape = foreign.pydantic_shape(annotation, where, self)
+            marks = {key: value for key, value in extras.annotations.items() if key == KEYWORD}  # not pydantic's
+            return attrs.evolve(shape, schema={**shape.schema, **marks})
         return constrained(self.shape(annotation.__origin__, where), extras)
 
     def _type_variable(self, variable: Any, where: str) -> Shape:

@@ -1,8 +1,8 @@
 """What `Annotated` says about a value beyond its type: descriptions, bounds, patterns.
 
 Reads plain strings, `typing_extensions.Doc`, annotated_types, `msgspec.Meta`, pydantic's `Field`,
-and `JsonSchema` of this package, without importing any of those libraries: an annotation that
-uses one has imported it. `builder` calls it for each `Annotated`.
+and `JsonSchema` and `Header` of this package, without importing any of those libraries: an annotation
+that uses one has imported it. `builder` calls it for each `Annotated`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any, Final, final
 
 import attrs
 
+from trimcp.framing.header_params import KEYWORD
+from trimcp.shapes.header import Header
 from trimcp.shapes.shape import LOAD_ERRORS, LoadFailed, Shape
 
 _NUMERIC: Final = {
@@ -47,7 +49,7 @@ class Extras:
     """What the metadata of one `Annotated` adds up to."""
 
     annotations: dict[str, Any] = attrs.Factory(dict)
-    """`title`, `description`, `examples`, and what the author wants in the schema besides."""
+    """`title`, `description`, `examples`, a header's name, and what the author wants in the schema besides."""
     bounds: dict[str, Any] = attrs.Factory(dict)
     """By the names that annotated_types gives to them."""
     pattern: str | None = None
@@ -73,6 +75,8 @@ def _read(item: Any, extras: Extras) -> None:
         extras.annotations["description"] = " ".join(item.split())
     elif isinstance(item, JsonSchema):
         extras.schema = item.schema
+    elif isinstance(item, Header):
+        extras.annotations[KEYWORD] = item.name
     elif package == "msgspec" and cls.__name__ == "Meta":
         _read_described(item, extras)
         extras.pattern = item.pattern or extras.pattern

@@ -12,11 +12,12 @@ from __future__ import annotations
 import abc
 import contextlib
 import errno
+import functools
 import os
 import socket
 import stat
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 import trio
 
@@ -24,10 +25,13 @@ from trimcp.errors import ConnectionEnded, UsageError
 from trimcp.framing.lines import DEFAULT_LINE_LIMIT
 from trimcp.observability import events, log
 from trimcp.transports.duplex import Duplex
-from trimcp.transports.socket import detached, host_and_port, reason, socket_duplex
+from trimcp.transports.lines import ByteStream
+from trimcp.transports.socket import detached, host_and_port, reason, socket_duplex, socket_stream
 
 Handler = Callable[[Duplex], Awaitable[None]]
 """Serves one connection. It is closed when the handler returns or raises."""
+StreamHandler = Callable[[ByteStream], Awaitable[None]]
+"""The same, for a framing of its own."""
 
 Report = Callable[[str, dict[str, Any]], None]
 """Told the name of an event and its keys, as they would be logged."""
@@ -86,6 +90,21 @@ async def serve_tcp(
     await _serve(endpoint, handler, limit, max_connections, connections, report or _log, task_status)
 
 
+async def serve_tcp_streams(
+    handler: StreamHandler,
+    *,
+    port: int,
+    host: str = "127.0.0.1",
+    max_connections: int = MAX_CONNECTIONS,
+    connections: trio.Nursery | None = None,
+    report: Report | None = None,
+    task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
+) -> NoReturn:
+    """As `serve_tcp`, for a handler that takes bytes as they come."""
+    accepting = _Accepting(handler, socket_stream, max_connections, report or _log)
+    await _listen(_TcpEndpoint(host, port), accepting, connections, task_status)
+
+
 async def serve_unix(
     handler: Handler,
     *,
@@ -117,6 +136,21 @@ async def serve_unix(
     """
     endpoint = _UnixEndpoint(os.fspath(path), mode)
     await _serve(endpoint, handler, limit, max_connections, connections, report or _log, task_status)
+
+
+async def serve_unix_streams(
+    handler: StreamHandler,
+    *,
+    path: str | os.PathLike[str],
+    mode: int = 0o600,
+    max_connections: int = MAX_CONNECTIONS,
+    connections: trio.Nursery | None = None,
+    report: Report | None = None,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> NoReturn:
+    """As `serve_unix`, for a handler that takes bytes as they come."""
+    accepting = _Accepting(handler, socket_stream, max_connections, report or _log)
+    await _listen(_UnixEndpoint(os.fspath(path), mode), accepting, connections, task_status)
 
 
 def _log(event: str, keys: dict[str, Any]) -> None:
@@ -246,16 +280,26 @@ async def _serve(
     report: Report,
     task_status: trio.TaskStatus[Any],
 ) -> NoReturn:
+    accepting = _Accepting(handler, functools.partial(socket_duplex, limit=limit), max_connections, report)
+    await _listen(endpoint, accepting, connections, task_status)
+
+
+async def _listen(
+    endpoint: _Endpoint,
+    accepting: _Accepting[Any],
+    connections: trio.Nursery | None,
+    task_status: trio.TaskStatus[Any],
+) -> NoReturn:
+    report = accepting.report
     try:
         sockets = await endpoint.open()
     except OSError as exc:
         raise UsageError(f"cannot listen on {endpoint}: {reason(exc)}") from exc
     async with trio.open_nursery() as own:
-        accepting = _Accepting(endpoint, handler, limit, max_connections, connections or own, report)
         task_status.started(endpoint.address())
         while True:
             try:
-                failure = await accepting.accept_until_failure(sockets)
+                failure = await accepting.accept_until_failure(endpoint, sockets, connections or own)
             finally:
                 for sock in sockets:
                     sock.close()
@@ -276,31 +320,42 @@ async def _reopen(endpoint: _Endpoint, report: Report) -> list[trio.socket.Socke
             report(events.LISTENER_FAILED, {"endpoint": str(endpoint), "reason": reason(exc), "retry_in": pause})
 
 
-class _Accepting:
+class _Medium(Protocol):
+    """What a handler is given for a connection."""
+
+    async def aclose(self) -> None: ...
+
+    @property
+    def description(self) -> str: ...
+
+
+M = TypeVar("M", bound=_Medium)
+
+
+class _Accepting(Generic[M]):
     """The accept loop of one endpoint, over all its sockets."""
 
     def __init__(
         self,
-        endpoint: _Endpoint,
-        handler: Handler,
-        limit: int,
+        handler: Callable[[M], Awaitable[None]],
+        make: Callable[[socket.socket, str], M],
         max_connections: int,
-        connections: trio.Nursery,
         report: Report,
     ) -> None:
-        self._endpoint = endpoint
+        """`make` gets each connection's socket and what it is called, and gives what the handler serves."""
         self._handler = handler
-        self._limit = limit
+        self._make = make
         self._places = trio.Semaphore(max_connections)
-        self._connections = connections
-        self._report = report
+        self.report = report
 
-    async def accept_until_failure(self, sockets: list[trio.socket.SocketType]) -> OSError:
+    async def accept_until_failure(
+        self, endpoint: _Endpoint, sockets: list[trio.socket.SocketType], connections: trio.Nursery
+    ) -> OSError:
         """Accept on all sockets until one of them is beyond use; return why."""
         failures: list[OSError] = []
 
         async def accept(sock: trio.socket.SocketType) -> None:
-            failures.append(await self._accept(sock))
+            failures.append(await self._accept(endpoint, sock, connections))
             nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
@@ -308,7 +363,7 @@ class _Accepting:
                 nursery.start_soon(accept, sock)
         return failures[0]
 
-    async def _accept(self, sock: trio.socket.SocketType) -> OSError:
+    async def _accept(self, endpoint: _Endpoint, sock: trio.socket.SocketType, connections: trio.Nursery) -> OSError:
         while True:
             await self._places.acquire()
             try:
@@ -316,7 +371,7 @@ class _Accepting:
             except OSError as exc:
                 self._places.release()
                 if exc.errno in _EXHAUSTED:
-                    self._report(events.ACCEPT_FAILED, {"endpoint": str(self._endpoint), "reason": reason(exc)})
+                    self.report(events.ACCEPT_FAILED, {"endpoint": str(endpoint), "reason": reason(exc)})
                     await trio.sleep(EXHAUSTED_PAUSE)
                 elif exc.errno not in _GONE:
                     return exc
@@ -324,19 +379,19 @@ class _Accepting:
                 self._places.release()
                 raise
             else:
-                duplex = socket_duplex(detached(connection), self._endpoint.describe(peer), limit=self._limit)
-                self._connections.start_soon(self._handle, duplex, name=f"trimcp {duplex.description}")
+                medium = self._make(detached(connection), endpoint.describe(peer))
+                connections.start_soon(self._handle, medium, name=f"trimcp {medium.description}")
 
-    async def _handle(self, duplex: Duplex) -> None:
+    async def _handle(self, medium: M) -> None:
         try:
-            await self._handler(duplex)
+            await self._handler(medium)
         except ConnectionEnded as exc:
-            self._report(events.CONNECTION_LOST, {"peer": duplex.description, "reason": reason(exc)})
+            self.report(events.CONNECTION_LOST, {"peer": medium.description, "reason": reason(exc)})
         except Exception as exc:  # noqa: BLE001
             # The boundary of a connection: what a handler lets pass must not end its siblings.
-            self._report(events.CONNECTION_FAILED, {"peer": duplex.description, "reason": reason(exc), "exc_info": exc})
+            self.report(events.CONNECTION_FAILED, {"peer": medium.description, "reason": reason(exc), "exc_info": exc})
         finally:
             self._places.release()
             # Closing waits for nobody, but it must not be cut short by a scope that was cancelled.
             with trio.move_on_after(1, shield=True):
-                await duplex.aclose()
+                await medium.aclose()

@@ -45,6 +45,9 @@ class Revision:
     """Whether `structuredContent` and `outputSchema` may be other than an object."""
     titled_options: bool = True
     """Whether a form's options may have titles of their own, and several may be chosen."""
+    primes_streams: bool = False
+    """Whether an event stream over HTTP begins with an event that has an id and no data, and may be left by the
+    server to be polled."""
     server_asks: bool = True
     """Whether the server may send requests of its own."""
 
@@ -53,7 +56,7 @@ REVISIONS: Final = (
     Revision("2024-11-05", 0, Era.LEGACY, progress_message=False, titled_options=False),
     Revision("2025-03-26", 1, Era.LEGACY, batches=True, titled_options=False),
     Revision("2025-06-18", 2, Era.LEGACY, titled_options=False),
-    Revision("2025-11-25", 3, Era.LEGACY, unreadable_id_is_null=False),
+    Revision("2025-11-25", 3, Era.LEGACY, unreadable_id_is_null=False, primes_streams=True),
     Revision(
         "2026-07-28",
         4,

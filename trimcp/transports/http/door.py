@@ -113,6 +113,11 @@ class HttpResponse(abc.ABC):
     def end(self) -> None:
         """The body is complete."""
 
+    def finish(self, data: bytes) -> None:
+        """The last piece, and the end; in one write, where the door can."""
+        self.write(data)
+        self.end()
+
     @abc.abstractmethod
     def abort(self) -> None:
         """Break the response off, so that the peer sees that it is not complete."""

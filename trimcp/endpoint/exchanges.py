@@ -1,0 +1,191 @@
+"""Modern exchanges: each POST stands alone, and those of one principal, else of one connection, share a turn.
+
+There is no session in 2026-07-28. What is one here is only what the requests of one caller have in
+common: a cap on how many of them run, a waiting list, a place in the ring. It has no task and no
+nursery of its own: the work of all callers is done by the crew of the endpoint.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from trimcp.actors.crew import Crew
+from trimcp.endpoint.cork import Cork
+from trimcp.endpoint.reply import Reply
+from trimcp.errors import ConnectionClosed
+from trimcp.protocol.cancelling import CancelReason
+from trimcp.session.admission import Admission
+from trimcp.session.lane import Lane
+from trimcp.session.outlet import SessionOutlet
+from trimcp.session.service import Service
+from trimcp.session.session import Session
+from trimcp.transports.http.door import Connection, Fields, HttpResponse
+from trimcp.types.jsonrpc import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _Nowhere(Lane):
+    """The session's own stream, which modern HTTP does not have: nothing is to be posted to it."""
+
+    def _flush(self) -> None:
+        self._take()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Nothing ever waits."""
+        return 0
+
+    def _has_left(self) -> bool:
+        return True
+
+
+class Caller(Session):
+    """Those requests of one principal, or of one connection, that are in flight."""
+
+    is_stateless = True
+
+    def __init__(
+        self,
+        service: Service,
+        admission: Admission,
+        nursery: trio.Nursery,
+        crew: Crew,
+        *,
+        peer: str,
+        principal: str | None,
+        when_over: Callable[[Caller], None],
+    ) -> None:
+        """`nursery` and `crew` are the endpoint's."""
+        super().__init__(service, admission, principal=principal)
+        self._peer = peer
+        self._shared_crew = crew
+        self._when_over = when_over
+        self.connections = 0
+        """Those it is kept for."""
+        self._posted = 0
+        self._assemble(nursery)
+
+    @property
+    def description(self) -> str:
+        """Where it leads: `http 127.0.0.1:50000`."""
+        return f"http {self._peer}"
+
+    def _way_out(self, nursery: trio.Nursery) -> tuple[Lane, SessionOutlet]:
+        nowhere = _Nowhere(self.limits, self.description)
+        return nowhere, SessionOutlet(nowhere, self.limits.result_bytes)
+
+    def _crew(self, nursery: trio.Nursery) -> Crew:
+        return self._shared_crew
+
+    async def _listen(self) -> None:
+        raise AssertionError("a caller has no run of its own")
+
+    async def _close_medium(self) -> None:
+        """There is none."""
+
+    @property
+    def _cut_short(self) -> bool:
+        return False
+
+    def _cut(self) -> None:
+        """What it shares with others goes on; its requests were cancelled, and end by themselves."""
+        self._over.set()
+        self._when_over(self)
+
+    @property
+    def messages_read(self) -> int:
+        """Messages that were posted so far."""
+        return self._posted
+
+    def ask(self, request: Request, reply: Reply, size: int, now: float) -> None:
+        """Take a request."""
+        self._posted += 1
+        self.router.accept(request, reply, size, now)
+
+    def reply_lost(self, reply: Reply) -> None:
+        """The connection that a request came by is gone, and with it whoever wants to know."""
+        reply.lost()
+        for request in self.router.inbound:
+            if request.outlet is reply:
+                self.cancellation.cancel(request, CancelReason.CONNECTION_LOST)
+
+    def _tasks(self) -> int:
+        return 0  # of its own
+
+
+class Exchanges:
+    """All callers of one endpoint."""
+
+    def __init__(self, service: Service, admission: Admission, nursery: trio.Nursery) -> None:
+        """The crew of all of them lives in `nursery`."""
+        self._service = service
+        self._admission = admission
+        self._nursery = nursery
+        self.cork = Cork()
+        self._crew = Crew(nursery, on_turn_start=self.cork.press, on_turn_end=self.cork.release)
+        self._by_principal: dict[str, Caller] = {}
+        self._open: set[Reply] = set()
+        self.draining = False
+
+    def caller(self, connection: Connection, principal: str | None) -> Caller:
+        """Who asks, by that connection."""
+        kept: dict[str | None, Caller] | None = connection.kept
+        if kept is None:
+            kept = connection.kept = {}
+            connection.on_closed = lambda: self._closed(kept)
+        caller = kept.get(principal)
+        if caller is None or caller.end is not None:
+            caller = kept[principal] = self._join(connection, principal)
+        return caller
+
+    def _join(self, connection: Connection, principal: str | None) -> Caller:
+        caller = None if principal is None else self._by_principal.get(principal)
+        if caller is None or caller.end is not None:
+            caller = Caller(
+                self._service,
+                self._admission,
+                self._nursery,
+                self._crew,
+                peer=connection.peer,
+                principal=principal,
+                when_over=self._service.ended,
+            )
+            caller.router.draining = self.draining
+            self._service.opened(caller)
+            if principal is not None:
+                self._by_principal[principal] = caller
+        caller.connections += 1
+        return caller
+
+    def _closed(self, kept: dict[str | None, Caller]) -> None:
+        for caller in kept.values():
+            caller.connections -= 1
+            if caller.connections == 0:
+                if caller.principal is not None and self._by_principal.get(caller.principal) is caller:
+                    del self._by_principal[caller.principal]
+                caller._lose(ConnectionClosed("the connection was closed"))
+
+    def open(
+        self, caller: Caller, response: HttpResponse, *, json: bool, sse: bool, peer: str, fields: Fields = ()
+    ) -> Reply:
+        """The outlet of one request of a caller's."""
+        limits = self._service.limits
+        discard = self._open.discard
+        reply = Reply(response, limits, self.cork, discard, json=json, sse=sse, peer=peer, fields=fields)
+        self._open.add(reply)
+        response.on_gone = lambda: caller.reply_lost(reply)
+        return reply
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are not answered yet."""
+        return len(self._open)
+
+    def tend(self) -> None:
+        """Keep the connections of those alive that wait for long."""
+        for reply in list(self._open):
+            reply.keep_alive()

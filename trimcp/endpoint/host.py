@@ -1,0 +1,37 @@
+"""The run of a server, as an HTTP endpoint sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import trio
+
+    from trimcp.framing.header_params import HeaderParams
+    from trimcp.session.admission import Admission
+    from trimcp.session.service import Service
+    from trimcp.session.session import Session
+
+
+class Host(Protocol):
+    """What an endpoint needs to know of what it serves."""
+
+    @property
+    def service(self) -> Service:
+        """What its sessions serve."""
+        ...
+
+    admission: Admission
+    draining: trio.Event
+    """Set when no new work is taken."""
+    named_params: Mapping[str, str]
+    """The member of params that `Mcp-Name` mirrors, by method."""
+
+    def admits(self, session: Session) -> bool:
+        """Whether there is room for one more session."""
+        ...
+
+    def header_params(self, tool: Any) -> HeaderParams | None:
+        """Which parameters of that tool are mirrored into header fields, if any are."""
+        ...

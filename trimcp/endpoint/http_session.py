@@ -1,0 +1,235 @@
+"""A legacy session over HTTP: one peer whose messages come by POST, and leave by several streams.
+
+basic/transports of 2025-03-26 to 2025-11-25. Its supervisor is that of every session; what differs
+is the medium: there is nothing to read, since the endpoint brings what is posted, and a connection
+that is lost is not the end of anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from trimcp.actors.crew import Crew
+from trimcp.endpoint.cork import Cork
+from trimcp.endpoint.streams import RequestStream, StandingStream, Track
+from trimcp.observability import events, log
+from trimcp.protocol.cancelling import CancelReason
+from trimcp.session.admission import Admission
+from trimcp.session.outlet import SessionOutlet
+from trimcp.session.service import Service
+from trimcp.session.session import DrainReport, Session
+from trimcp.transports.http.door import HttpResponse
+
+if TYPE_CHECKING:
+    from trimcp.endpoint.event_store import EventStore
+
+STANDING: Final = 8
+"""Streams opened by GET that one session may have at once."""
+
+
+class HttpSession(Session):
+    """One live peer that is known by the id in its `Mcp-Session-Id`."""
+
+    writer: StandingStream
+
+    def __init__(
+        self,
+        id: str,
+        service: Service,
+        admission: Admission,
+        store: EventStore,
+        *,
+        tag: bytes,
+        peer: str,
+        principal: str | None,
+    ) -> None:
+        """
+        Args:
+            id: what its client shows with each request; nobody else knows it.
+            service: what is served.
+            admission: the places shared with other sessions.
+            store: where the events of its streams are kept for a client that lost its connection.
+            tag: what its event ids begin with.
+            peer: who opened it, for logs.
+            principal: who was authenticated then, if anybody: nobody else is served by it.
+        """
+        super().__init__(service, admission, principal=principal)
+        self.id = id
+        self.store = store
+        self.tag = tag
+        self.cork = Cork()
+        self.touched_at = trio.current_time()
+        """When its client was last heard of, or listened."""
+        self.unread = 0
+        """Requests that were answered while no connection of theirs was there."""
+        self._peer = peer
+        self._streams: dict[int, RequestStream] = {}
+        self._numbers = 0
+        self._posted = 0
+        self._done = trio.Event()
+        # For logs: enough to tell sessions apart, and of no use to anybody who reads it.
+        self._name = hashlib.sha256(id.encode()).hexdigest()[:8]
+
+    # --- Session ----------------------------------------------------------------------
+
+    @property
+    def description(self) -> str:
+        """Where it leads: `http 127.0.0.1:50000, session 1f0c…`."""
+        return f"http {self._peer}, session {self._name}"
+
+    def _way_out(self, nursery: trio.Nursery) -> tuple[StandingStream, SessionOutlet]:
+        standing = StandingStream(self)
+        return standing, SessionOutlet(standing, self.limits.result_bytes)
+
+    def _crew(self, nursery: trio.Nursery) -> Crew:
+        return Crew(nursery, on_turn_start=self.cork.press, on_turn_end=self.cork.release)
+
+    async def _listen(self) -> None:
+        await self._done.wait()
+
+    async def _close_medium(self) -> None:
+        for stream in list(self._streams.values()):
+            stream.cut()
+        self._streams.clear()
+        if hasattr(self, "writer"):
+            self.writer.end()
+
+    @property
+    def _cut_short(self) -> bool:
+        return False
+
+    @property
+    def messages_read(self) -> int:
+        """Messages that were posted so far."""
+        return self._posted
+
+    async def _flushed(self) -> None:
+        await super()._flushed()
+        for stream in list(self._streams.values()):
+            await stream.drained()
+
+    async def drain(self, deadline: float) -> DrainReport:
+        """See `Session`. An answer whose connection was lost is kept for nobody, and counts as lost."""
+        before = self.unread
+        report = await super().drain(deadline)
+        unread = min(self.unread - before, report.finished)
+        self.lost = max(self.lost, report.lost + unread)
+        return DrainReport(report.finished - unread, report.cancelled, report.lost + unread)
+
+    # --- its streams ------------------------------------------------------------------
+
+    def next_stream(self) -> int:
+        """The number of a new stream."""
+        self._numbers += 1
+        return self._numbers
+
+    def touch(self) -> None:
+        """Its client was heard of."""
+        self.touched_at = trio.current_time()
+
+    def heard(self, messages: int) -> None:
+        """Its client has posted something."""
+        self._posted += messages
+        self.touch()
+
+    def open_stream(self, response: HttpResponse, owed: int) -> RequestStream:
+        """A stream for the requests in one POST. Its head leaves with the next turn, whatever is posted to it."""
+        stream = RequestStream(self, response, owed)
+        self._streams[stream.track.number] = stream
+        self.cork.later(stream)
+        return stream
+
+    def stream_over(self, stream: RequestStream) -> None:
+        """The last answer of a stream has left, or is stored."""
+        if self._streams.pop(stream.track.number, None) is not None:
+            self.store.finish(self.id, stream.track.number)
+        self.touch()
+
+    def detached(self, stream: RequestStream) -> None:
+        """The connection of a stream is gone."""
+        self.touch()
+        log.debug(events.STREAM_DETACHED, session=self.number, stream=stream.track.number)
+
+    @property
+    def has_room_to_listen(self) -> bool:
+        """Whether one more stream may be opened by GET."""
+        return len(self.writer.tracks) < STANDING
+
+    # --- resuming ---------------------------------------------------------------------
+
+    async def resume(self, response: HttpResponse, number: int, after: int) -> bool:
+        """Carry on with a stream on another connection, after an event that its client has.
+
+        Returns False where what comes after it is not there any more.
+        """
+        stream = self._streams.get(number)
+        standing = self.writer.left(number) if stream is None else None
+        track = standing if stream is None else stream.track
+        if track is not None:
+            self._part(stream, track)
+            if after > track.sent:
+                return False
+        missed = await self._missed(track, number, after)
+        if missed is None:
+            return False
+        if stream is not None and self._streams.get(number) is not stream:
+            return await self.resume(response, number, after)  # it was completed meanwhile
+        self.writer.resume_head(response, missed)
+        if stream is not None:
+            stream.carry_on(response)
+        elif standing is not None:
+            self.writer.carry_on(standing, response)
+        else:
+            response.end()
+        return True
+
+    def _part(self, stream: RequestStream | None, track: Track) -> None:
+        """The connection that it had is dead, or its client would not have come back."""
+        if stream is None:
+            self.writer.let_go(track)
+        else:
+            old = track.detach()
+            if old is not None:
+                old.end()
+
+    async def _missed(self, track: Track | None, number: int, after: int) -> bytes | None:
+        """The events of a stream after that number, as they were sent."""
+        pieces: list[bytes] = []
+        while True:
+            stored = await self.store.replay(self.id, number, after)
+            if stored is None:
+                # Nothing may have been sent since, on a stream that goes on.
+                return b"".join(pieces) if track is not None and track.sent == after else None
+            if stored:
+                pieces.extend(event for _, event in stored)
+                after = stored[-1][0]
+            if track is None or track.sent <= after:  # more may have come while the store was asked
+                return b"".join(pieces)
+            if not stored:
+                return None
+
+    # --- what passes with time --------------------------------------------------------
+
+    def tend(self, now: float) -> None:
+        """Keep connections alive, and end what nobody has come back to."""
+        for stream in list(self._streams.values()):
+            stream.keep_alive(stream.track)
+            since = stream.track.detached_at
+            if stream.track.response is None and since is not None and now - since >= self.limits.detached:
+                self._give_up(stream)
+        for track in self.writer.tracks:
+            self.writer.keep_alive(track)
+        if self.writer.tracks or self._streams or len(self.router.inbound):
+            self.touched_at = now
+        elif now - self.touched_at >= self.limits.session_idle:
+            log.info(events.SESSION_IDLE, session=self.number, seconds=self.limits.session_idle)
+            self.close()
+
+    def _give_up(self, stream: RequestStream) -> None:
+        """Nobody came back for the answers of a stream in time."""
+        for request in self.router.inbound:
+            if request.outlet is stream:
+                self.cancellation.cancel(request, CancelReason.CONNECTION_LOST)

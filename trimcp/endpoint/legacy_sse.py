@@ -1,0 +1,89 @@
+"""HTTP+SSE, the transport of 2024-11-05: one event stream out, and a path to post to (basic/transports).
+
+The stream is the connection: a duplex like any other, so the session on it is too, and it ends
+with the stream.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs
+
+import trio
+
+from trimcp.endpoint.posting import refuse
+from trimcp.endpoint.reply import EVENTS
+from trimcp.session.duplex_session import DuplexSession
+from trimcp.session.router import RETRY_AFTER_MS
+from trimcp.transports.http.door import HttpRequest, HttpResponse
+from trimcp.transports.http.sse_duplex import SseDuplex
+from trimcp.types.jsonrpc import BUSY, INVALID_REQUEST, TOO_MANY_SESSIONS
+
+if TYPE_CHECKING:
+    from trimcp.endpoint.host import Host
+
+KEY: Final = "session_id"
+
+
+class LegacySse:
+    """The streams of one endpoint that clients of 2024-11-05 have open."""
+
+    def __init__(self, host: Host, nursery: trio.Nursery) -> None:
+        """Sessions live in `nursery`."""
+        self._host = host
+        self._nursery = nursery
+        self._open: dict[str, tuple[SseDuplex, str | None]] = {}
+
+    async def take(self, place: str, request: HttpRequest, response: HttpResponse, principal: str | None) -> None:
+        """Take a GET of `/sse`, or a POST to `/messages`."""
+        if place == "sse":
+            await self._begin(request, response, principal)
+        else:
+            self._post(request, response, principal)
+
+    async def _begin(self, request: HttpRequest, response: HttpResponse, principal: str | None) -> None:
+        host = self._host
+        duplex = SseDuplex(response, f"sse {request.connection.peer}", limit=host.service.limits.message_bytes)
+        session = DuplexSession(duplex, host.service, host.admission, principal=principal)
+        if not host.admits(session):
+            data = {"reason": "too many sessions", "retryAfterMs": RETRY_AFTER_MS}
+            refuse(response, 503, TOO_MANY_SESSIONS, "The server takes no more sessions now", data)
+            return
+        id = secrets.token_urlsafe(24)
+        self._open[id] = (duplex, principal)
+        response.begin(200, EVENTS)
+        mount = "" if request.scope is None else str(request.scope.get("root_path", "")).rstrip("/")
+        duplex.open(f"{mount}/messages?{KEY}={id}")
+        await self._nursery.start(self._run, id, session)
+
+    async def _run(self, id: str, session: DuplexSession, *, task_status: trio.TaskStatus[object]) -> None:
+        try:
+            await session.run(task_status=task_status)
+        finally:
+            self._open.pop(id, None)
+
+    def _post(self, request: HttpRequest, response: HttpResponse, principal: str | None) -> None:
+        shown = parse_qs(request.query.decode("latin-1")).get(KEY, [""])[0]
+        duplex, owner = self._open.get(shown, (None, None))
+        # To anybody but its owner there is no such session.
+        if duplex is None or not hmac.compare_digest((owner or "").encode(), (principal or "").encode()):
+            refuse(response, 404, INVALID_REQUEST, "There is no such session")
+        elif b"\n" in request.body.strip():
+            # One line is one message to the session; JSON text may be spread over several.
+            self._feed(duplex, b" ".join(request.body.split(b"\n")).replace(b"\r", b" "), response)
+        else:
+            self._feed(duplex, request.body, response)
+
+    def _feed(self, duplex: SseDuplex, message: bytes, response: HttpResponse) -> None:
+        if duplex.feed(message):
+            response.respond(202, ())
+        else:
+            data = {"reason": "busy", "retryAfterMs": RETRY_AFTER_MS}
+            refuse(response, 503, BUSY, "Busy: earlier messages of this session have not been read yet", data)
+
+    def tend(self) -> None:
+        """Keep the streams alive."""
+        for duplex, _ in list(self._open.values()):
+            duplex.keep_alive()

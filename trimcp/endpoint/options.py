@@ -1,0 +1,40 @@
+"""What of an HTTP endpoint its user decides: keyword arguments, the same for both doors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from trimcp.endpoint.event_store import EventStore
+    from trimcp.endpoint.registry import SessionRegistry
+    from trimcp.endpoint.security import Cors
+    from trimcp.transports.http.door import HttpRequest
+
+Authenticate = Callable[["HttpRequest"], Awaitable[str | None]]
+"""Says who sends a request: the name of a principal, or None for anybody. Raises `Unauthenticated` to send it away."""
+
+
+class HttpOptions(TypedDict, total=False):
+    """The keyword arguments that `Server.serve_http`, `Server.serve_hypercorn` and `Server.asgi` share."""
+
+    path: str
+    """The one path of the endpoint, `/mcp` if not given; in an application that it is mounted in, below where it is
+    mounted."""
+    hosts: Sequence[str]
+    """Values of `Host` that are served, such as `example.com` or `*.example.com:8443`, beside the names of loopback
+    where the server is bound to that. See `Guard` for what is served where none are given."""
+    origins: Sequence[str]
+    """Origins of web pages that may send requests, such as `https://app.example.com`, beside the server's own."""
+    cors: Cors | None
+    """Which pages of other origins may read responses; none, if not given."""
+    sse: bool
+    """Whether clients of 2024-11-05 are served on `/sse` and `/messages` (HTTP+SSE); not, if not given."""
+    health: bool
+    """Whether `GET /health/live` and `/health/ready` are answered; not, if not given."""
+    authenticate: Authenticate | None
+    """Says who sends a request. Sessions, request states and limits belong to whom it names."""
+    registry: SessionRegistry | None
+    """Where legacy sessions are kept; in this process, if not given."""
+    store: EventStore | None
+    """Where events are kept for clients that lose a connection; in this process, if not given."""

@@ -1,0 +1,213 @@
+"""Which requests come from where they should: hosts, origins, and what pages of other origins may do.
+
+Owns the protection from DNS rebinding (basic/transports of every revision, "Security"), by which a web
+page has its visitor's browser talk to a server on the visitor's machine or network, and CORS, which
+is off until it is asked for. It sees the head of a request alone, and does no I/O. The endpoint asks
+`Guard` about every request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import attrs
+
+from trimcp.codec.envelope import encode_error
+from trimcp.endpoint.origins import Origin, Place, is_loopback, read_host, read_origin, read_patterns
+from trimcp.errors import UsageError
+from trimcp.framing.header_params import is_header_name
+from trimcp.framing.headers import LAST_EVENT_ID, METHOD, NAME, PARAM_PREFIX, PROTOCOL_VERSION, SESSION_ID
+from trimcp.transports.http.door import Fields, HttpRequest, Refusal
+from trimcp.types.jsonrpc import INVALID_REQUEST
+
+__all__ = ["Cors", "Guard", "is_loopback"]
+
+_KEPT: Final = 256
+"""Verdicts that are remembered."""
+_LONGEST_KEPT: Final = 256
+"""Bytes of the fields that a remembered verdict is on."""
+
+_VARY: Final = (b"vary", b"Origin")
+_METHODS: Final = b"POST, GET, DELETE"
+_TAKEN: Final = (
+    *(b"accept", b"authorization", b"content-type"),
+    *(PROTOCOL_VERSION, METHOD, NAME, SESSION_ID, LAST_EVENT_ID),
+)
+"""Fields that MCP needs of a request; those of parameters come as they are asked for."""
+_EXPOSED: Final = (SESSION_ID, PROTOCOL_VERSION, b"www-authenticate", b"retry-after")
+_PARAM_FIELD: Final = re.compile(re.escape(PARAM_PREFIX) + rb"[!#$%&'*+.^_`|~0-9a-z-]+")
+
+
+def _refusal(text: str) -> Refusal:
+    # It has no id: what was asked is in a body that nobody reads.
+    body = encode_error(None, INVALID_REQUEST, text, null_id=False)
+    return Refusal(403, ((b"content-type", b"application/json"),), body)
+
+
+HOST_REFUSED: Final = _refusal("Forbidden: nothing is served here under that Host")
+ORIGIN_REFUSED: Final = _refusal("Forbidden: requests of that Origin are not taken")
+
+
+def _headers(value: Sequence[str]) -> tuple[bytes, ...]:
+    return tuple(name.lower().encode() for name in value)
+
+
+@attrs.frozen(kw_only=True)
+class Cors:
+    """Lets web pages of other origins read what a server answers.
+
+    Their requests are then taken as well. Pages of the server's own origin need none of this.
+
+    Raises:
+        UsageError: an origin that is none, no origin at all, or any together with credentials; a field
+            that cannot be one.
+    """
+
+    origins: Sequence[str]
+    """`https://app.example.com`; `*.example.com` for all below it; `*` for any."""
+    allow_credentials: bool = False
+    """Whether browsers send cookies along."""
+    max_age: int = 600
+    """Seconds that a browser may remember what it is allowed."""
+    headers: Sequence[str] = ()
+    """Fields that pages may send beside those of MCP."""
+
+    def __attrs_post_init__(self) -> None:
+        patterns = read_patterns(self.origins, of_hosts=False)
+        if not patterns:
+            raise UsageError("CORS needs an origin at least")
+        if patterns.any and self.allow_credentials:
+            raise UsageError("browsers send credentials to origins that are named, not to any: list them")
+        if isinstance(self.headers, str) or not all(map(is_header_name, self.headers)):
+            raise UsageError("the headers of CORS come as a list of their names")
+
+
+class Guard:
+    """Judges where requests come from.
+
+    **Host.** Bound to loopback, a server answers under the names of the loopback (at any port, since
+    ports are forwarded) and under `hosts`. Bound elsewhere, it answers under `hosts`, or, where there
+    are none, under any name. A Host that cannot be read is refused.
+
+    **Origin.** Browsers say it, and nothing else has to. It must be one of `origins` or of the CORS
+    origins, or the same as the Host; bound to loopback, any page of the loopback will do. Where any
+    Host is served, being the same is no proof if it is a name, since that is what rebinding is:
+    there it must be an IP address. `null` is always refused.
+    """
+
+    def __init__(
+        self, *, loopback: bool, hosts: Sequence[str] = (), origins: Sequence[str] = (), cors: Cors | None = None
+    ) -> None:
+        """
+        Args:
+            loopback: whether the server is bound to loopback (see `is_loopback`).
+            hosts: `example.com` (at any port), `example.com:8443`, `*.example.com`; `*` for any.
+            origins: `https://app.example.com`, `app.example.com` (at any port), `*.example.com`; `*` for any.
+            cors: which pages may read responses.
+
+        Raises:
+            UsageError: an entry is no host, or no origin.
+        """
+        self._loopback = loopback
+        self._hosts = read_patterns(hosts, of_hosts=True)
+        self._origins = read_patterns(origins, of_hosts=False)
+        self._cors = cors
+        self._readers = None if cors is None else read_patterns(cors.origins, of_hosts=False)
+        self._checks_host = not self._hosts.any and (loopback or bool(self._hosts))
+        self._kept_hosts: dict[bytes | None, bool] = {}
+        self._kept_origins: dict[tuple[bytes, bytes | None], tuple[bool, bool]] = {}
+        if cors is not None:
+            self._taken = (*_TAKEN, *_headers(cors.headers))
+
+    def refuse(self, request: HttpRequest) -> Refusal | None:
+        """Judge the head of a request; None lets it in. What CORS asks before a request is answered here too."""
+        fields = request.fields
+        host = fields.get(b"host")
+        taken = self._kept_hosts.get(host)
+        if taken is None:
+            taken = self._takes_host(host)
+            _keep(self._kept_hosts, host, taken, host or b"")
+        if not taken:
+            return HOST_REFUSED
+        origin = fields.get(b"origin")
+        if origin is None:
+            return None
+        taken, may_read = self._judge_origin(origin, host)
+        if not taken:
+            return ORIGIN_REFUSED
+        if may_read and request.method == "OPTIONS" and b"access-control-request-method" in fields:
+            return Refusal(204, self._preflight(origin, fields.get(b"access-control-request-headers", b"")), b"")
+        return None
+
+    def fields(self, request: HttpRequest) -> Fields:
+        """The header fields that CORS adds to the response of a request; none where it is off."""
+        if self._cors is None:
+            return ()
+        origin = request.fields.get(b"origin")
+        if origin is None or not self._judge_origin(origin, request.fields.get(b"host"))[1]:
+            return (_VARY,)
+        exposed = (b"access-control-expose-headers", b", ".join(_EXPOSED))
+        return (*self._reader(self._cors, origin), exposed)
+
+    def _takes_host(self, host: bytes | None) -> bool:
+        if not host:
+            return not self._checks_host
+        place = read_host(host)
+        if place is None:
+            return False
+        return not self._checks_host or (self._loopback and place.is_loopback) or self._hosts.has_host(place)
+
+    def _judge_origin(self, origin: bytes, host: bytes | None) -> tuple[bool, bool]:
+        """Whether its requests are taken, and whether it may read the responses."""
+        key = (origin, host)
+        verdict = self._kept_origins.get(key)
+        if verdict is None:
+            verdict = self._takes_origin(origin, host)
+            _keep(self._kept_origins, key, verdict, origin + (host or b""))
+        return verdict
+
+    def _takes_origin(self, raw: bytes, host: bytes | None) -> tuple[bool, bool]:
+        origin = read_origin(raw)
+        if origin is None:
+            return False, False
+        if self._readers is not None and self._readers.has_origin(origin):
+            return True, True
+        if self._origins.has_origin(origin) or (self._loopback and origin.is_web and origin.place.is_loopback):
+            return True, False
+        place = read_host(host) if host else None
+        if place is None or not origin.is_web or not (self._checks_host or _is_fixed(place)):
+            return False, False
+        # Behind a proxy the scheme of the request is not the page's, so it is not compared.
+        return origin.place.name == place.name and origin.port == Origin(origin.scheme, place).port, False
+
+    def _reader(self, cors: Cors, origin: bytes) -> Fields:
+        """What lets a page of that origin read a response."""
+        if self._readers is not None and self._readers.any:
+            return ((b"access-control-allow-origin", b"*"),)
+        allowed = ((b"access-control-allow-origin", origin), _VARY)
+        return (*allowed, (b"access-control-allow-credentials", b"true")) if cors.allow_credentials else allowed
+
+    def _preflight(self, origin: bytes, asked: bytes) -> Fields:
+        assert self._cors is not None
+        names = (name.strip().lower() for name in asked.split(b","))
+        params = dict.fromkeys(name for name in names if _PARAM_FIELD.fullmatch(name))
+        return (
+            *self._reader(self._cors, origin),
+            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-headers", b", ".join((*self._taken, *params))),
+            (b"access-control-max-age", b"%d" % self._cors.max_age),
+        )
+
+
+def _is_fixed(place: Place) -> bool:
+    """Whether no name server can point it elsewhere."""
+    return place.is_address or place.is_loopback
+
+
+def _keep(kept: dict[Any, Any], key: Any, verdict: Any, judged: bytes) -> None:
+    if len(judged) <= _LONGEST_KEPT:
+        if len(kept) >= _KEPT:
+            kept.clear()
+        kept[key] = verdict

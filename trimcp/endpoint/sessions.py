@@ -1,0 +1,63 @@
+"""The legacy sessions of one endpoint: opened by `initialize`, found by their id, tended, and ended."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import trio
+
+from trimcp.endpoint.event_store import EventStore, make_tag
+from trimcp.endpoint.http_session import HttpSession
+from trimcp.endpoint.registry import SessionRegistry
+from trimcp.session.session import Session
+
+if TYPE_CHECKING:
+    from trimcp.endpoint.host import Host
+
+
+class HttpSessions:
+    """Supervises them: each runs in the endpoint's nursery, and is forgotten when it is over."""
+
+    def __init__(self, host: Host, registry: SessionRegistry, store: EventStore, nursery: trio.Nursery) -> None:
+        self._host = host
+        self._registry = registry
+        self.store = store
+        self._nursery = nursery
+        self._secret = secrets.token_bytes(32)
+
+    async def open(self, peer: str, principal: str | None) -> HttpSession | None:
+        """A new session; None where the server takes no more."""
+        host = self._host
+        id = self._registry.new_id()
+        session = HttpSession(
+            *(id, host.service, host.admission, self.store),
+            tag=make_tag(self._secret, id),
+            peer=peer,
+            principal=principal,
+        )
+        if not host.admits(session):
+            return None
+        await self._nursery.start(self._run, session)
+        return session
+
+    async def _run(self, session: HttpSession, *, task_status: trio.TaskStatus[Session]) -> None:
+        await self._registry.add(session)
+        try:
+            await session.run(task_status=task_status)
+        finally:
+            self._registry.forget(session)
+            self.store.forget(session.id)
+
+    async def find(self, shown: bytes, principal: str | None) -> HttpSession | None:
+        """The session with this id, if it is this principal's: to anybody else there is none."""
+        session = await self._registry.find(shown.decode("latin-1"))
+        if session is None or session.end is not None or session.principal != principal:
+            return None
+        return session
+
+    def tend(self) -> None:
+        """See to what passes with time."""
+        now = trio.current_time()
+        for session in self._registry:
+            session.tend(now)

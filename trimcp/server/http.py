@@ -1,0 +1,142 @@
+"""How a server is reached by HTTP: the endpoint, and a door to it.
+
+The endpoint is the same behind every door. What is here puts the two together, and stops them in
+order: the sessions drain while the doors stay open for what they still need, then the doors close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trimcp.endpoint.endpoint import Endpoint
+from trimcp.endpoint.options import HttpOptions
+from trimcp.endpoint.security import Guard, is_loopback
+from trimcp.errors import Unauthenticated, UsageError
+
+if TYPE_CHECKING:
+    import os
+
+    from trimcp.server.app import Server
+    from trimcp.server.running import Running
+    from trimcp.transports.duplex import Duplex
+    from trimcp.transports.http.asgi import AsgiDoor
+    from trimcp.transports.http.door import HttpRequest
+    from trimcp.transports.http.limits import HttpLimits
+
+NOT_RUNNING = (
+    "the server does not run: forward the lifespan to its application, or enter `server.running()` in the lifespan "
+    "of the application that it is mounted in"
+)
+
+
+def endpoint_of(running: Running, options: HttpOptions, *, loopback: bool) -> Endpoint:
+    """An endpoint for a run of a server.
+
+    Raises:
+        UsageError: an option that cannot be.
+    """
+    guard = Guard(
+        loopback=loopback,
+        hosts=options.get("hosts", ()),
+        origins=options.get("origins", ()),
+        cors=options.get("cors"),
+    )
+    return Endpoint(running, guard, options)
+
+
+async def serve_http(
+    server: Server,
+    host: str,
+    port: int,
+    uds: str | os.PathLike[str] | None,
+    limits: HttpLimits | None,
+    options: HttpOptions,
+    task_status: trio.TaskStatus[Any],
+) -> None:
+    """Serve by the direct door until drained or cancelled."""
+    try:
+        from trimcp.transports.http.listener import HttpServer
+    except ImportError as exc:
+        raise UsageError(f"{exc.name} is missing: pip install 'trimcp[http]'") from exc
+    async with server.run_or_join() as running, trio.open_nursery() as nursery:
+        endpoint = endpoint_of(running, options, loopback=uds is not None or is_loopback(host))
+        await nursery.start(endpoint.run)
+        door = HttpServer(endpoint, nursery, limits=limits)
+
+        async def stop() -> None:
+            await running.drained.wait()
+            door.stop()
+
+        nursery.start_soon(stop)
+        if uds is None:
+            await door.serve_tcp(host=host, port=port, task_status=task_status)
+        else:
+            await door.serve_unix(path=uds, task_status=task_status)
+        await door.finished()
+        nursery.cancel_scope.cancel()
+
+
+class Mounted:
+    """An ASGI application's side of a server: its endpoint in whatever run of it there is now."""
+
+    def __init__(self, server: Server, options: HttpOptions, *, loopback: bool) -> None:
+        self._server = server
+        self._options = options
+        self._loopback = loopback
+        self._endpoint: Endpoint | None = None
+        self._running: Running | None = None
+
+    def endpoint(self) -> Endpoint:
+        """The endpoint of the run that is shared now, begun in its nursery where this is the first request.
+
+        Raises:
+            UsageError: the server does not run.
+        """
+        running = self._server.shared_run
+        if running is None:
+            raise UsageError(NOT_RUNNING)
+        if self._endpoint is None or self._running is not running:
+            self._running = running
+            self._endpoint = endpoint_of(running, self._options, loopback=self._loopback)
+            running.nursery.start_soon(self._endpoint.run, name="trimcp endpoint")
+        return self._endpoint
+
+    async def serve_websocket(self, duplex: Duplex, request: HttpRequest) -> None:
+        """Serve a WebSocket as a session, until it is over."""
+        endpoint, running = self.endpoint(), self._running
+        assert running is not None
+        try:
+            principal = await endpoint.principal_of(request)
+        except Unauthenticated:
+            await duplex.aclose()
+            return
+        await running.serve(duplex, principal=principal)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """A run of the server, drained at its end; or that which the program has entered already."""
+        if self._server.shared_run is not None:
+            yield
+            return
+        async with self._server.running() as running:
+            yield
+            if not running.drained.is_set():
+                await running.drain(self._server.limits.grace)
+
+
+def asgi(server: Server, options: HttpOptions, *, loopback: bool) -> AsgiDoor:
+    """An ASGI application that serves a server."""
+    from trimcp.transports.http.asgi import AsgiDoor
+
+    mounted = Mounted(server, options, loopback=loopback)
+    return AsgiDoor(
+        mounted.endpoint,
+        websocket=mounted.serve_websocket,
+        lifespan=mounted.lifespan,
+        message_bytes=server.limits.message_bytes,
+        write_timeout=server.limits.write_timeout,
+    )

@@ -1,0 +1,260 @@
+"""WebSocket on both ends: a custom transport, with one message per text message.
+
+Owns the opening handshake: TLS, the path, the subprotocol, who may come in. `websocket_duplex` is
+what is opened; the rules that the ASGI door shares are in `websocket_messages`.
+"""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, NoReturn
+from urllib.parse import unquote, urlsplit
+
+import trio
+import trio_websocket
+
+from trimcp.errors import ConnectionLost, UsageError
+from trimcp.observability import events, log
+from trimcp.transports.duplex import Duplex
+from trimcp.transports.http.door import PLAIN, Connection, HttpRequest, Refusal
+from trimcp.transports.lines import READ_CHUNK, ByteStream
+from trimcp.transports.listener import MAX_CONNECTIONS, Report, serve_tcp_streams
+from trimcp.transports.socket import detached, host_and_port, reason, socket_stream
+from trimcp.transports.websocket_duplex import WebSocketDuplex, Wire, attend
+from trimcp.transports.websocket_messages import (
+    CLOSING,
+    GOING_AWAY,
+    MESSAGE_BYTES,
+    NO_COMMON_SUBPROTOCOL,
+    SUBPROTOCOL,
+    closing,
+    select,
+    speaks_mcp,
+)
+
+PING_INTERVAL: Final = 20.0
+"""Seconds between pings."""
+Handler = Callable[[Duplex, HttpRequest], Awaitable[None]]
+"""Serves one connection, given the request that opened it. It is closed when the handler returns or raises."""
+
+
+# --- the server -----------------------------------------------------------------------
+
+
+async def serve_websocket(
+    handler: Handler,
+    *,
+    port: int,
+    host: str = "127.0.0.1",
+    path: str = "/mcp",
+    refuse: Callable[[HttpRequest], Refusal | None] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    message_bytes: int = MESSAGE_BYTES,
+    ping_interval: float = PING_INTERVAL,
+    max_connections: int = MAX_CONNECTIONS,
+    connections: trio.Nursery | None = None,
+    report: Report | None = None,
+    task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
+) -> NoReturn:
+    """Listen for WebSockets on TCP until cancelled. The status is the address that was bound, as (host, port).
+
+    A client that offers no subprotocol is served; one that offers others than `mcp` is refused with 400.
+
+    Args:
+        handler: serves each connection, in a task of its own.
+        port: port number; 0 lets the system choose.
+        host: address to listen on; the default is reached from this machine alone.
+        path: the one path there is; others are answered with 404.
+        refuse: judges the upgrade by its head, as `Handler.refuse` does: Origin and Host are its business.
+        ssl_context: speaks TLS by it.
+        message_bytes: bytes that an incoming message may have.
+        ping_interval: seconds between pings.
+        max_connections: connections at once; more wait unaccepted.
+        connections: the nursery that the handlers run in, so that they may outlive the
+            listener; None ends them with it.
+        report: told of what goes wrong; None logs it.
+
+    Raises:
+        UsageError: the address cannot be listened on. Later failures are reported and retried.
+    """
+
+    async def serve(stream: ByteStream) -> None:
+        wire = Wire(stream)
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            accept = functools.partial(_accept, wire, ssl_context, message_bytes)
+            upgrade = await nursery.start(functools.partial(attend, wire, accept))
+            if isinstance(upgrade, Exception):
+                log.debug(events.WEBSOCKET_REFUSED, peer=stream.description, reason=_why(upgrade))
+                return
+            request = _request(upgrade, stream, secure=ssl_context is not None)
+            refusal = _judge(request, upgrade.proposed_subprotocols, path, refuse)
+            if refusal is not None:
+                log.debug(events.WEBSOCKET_REFUSED, peer=stream.description, status=refusal.status)
+                with trio.move_on_after(CLOSING):
+                    await upgrade.reject(refusal.status, extra_headers=list(refusal.fields), body=refusal.body)
+                nursery.cancel_scope.cancel()
+                return
+            connection = await upgrade.accept(subprotocol=select(upgrade.proposed_subprotocols))
+            description = f"websocket {request.connection.peer}"
+            duplex = WebSocketDuplex(connection, wire, nursery, description, message_bytes=message_bytes)
+            nursery.start_soon(duplex.keep_alive, ping_interval)
+            try:
+                async with closing(duplex):
+                    await handler(duplex, request)
+            except Exception as exc:  # noqa: BLE001
+                failure = exc  # leaves below as itself, rather than in a group
+            finally:
+                request.connection.close()
+        if failure is not None:
+            raise failure
+
+    await serve_tcp_streams(
+        serve,
+        port=port,
+        host=host,
+        max_connections=max_connections,
+        connections=connections,
+        report=report,
+        task_status=task_status,
+    )
+
+
+async def _accept(
+    wire: Wire, ssl_context: ssl.SSLContext | None, message_bytes: int, nursery: trio.Nursery
+) -> trio_websocket.WebSocketRequest:
+    stream: trio.abc.Stream = wire
+    if ssl_context is not None:
+        stream = trio.SSLStream(wire, ssl_context, server_side=True, https_compatible=True)
+    return await trio_websocket.wrap_server_stream(
+        nursery, stream, max_message_size=message_bytes, receive_buffer_size=READ_CHUNK
+    )
+
+
+def _request(upgrade: trio_websocket.WebSocketRequest, stream: ByteStream, *, secure: bool) -> HttpRequest:
+    fields: dict[bytes, bytes] = {}
+    for name, value in upgrade.headers:
+        fields[name.lower()] = value if name.lower() not in fields else fields[name.lower()] + b", " + value
+    # It gives all fields but this one, by which a page of another site is told from ours.
+    fields[b"host"] = upgrade._event.host.encode("idna")
+    target = urlsplit(upgrade.path)
+    peer = stream.description.removeprefix("tcp ")
+    return HttpRequest(
+        "GET", unquote(target.path), target.query.encode("latin-1"), fields, Connection(peer), secure=secure
+    )
+
+
+def _judge(
+    request: HttpRequest,
+    subprotocols: Sequence[str],
+    path: str,
+    refuse: Callable[[HttpRequest], Refusal | None] | None,
+) -> Refusal | None:
+    if request.path != path:
+        return Refusal(404, PLAIN, b"There is nothing here.\n")
+    refusal = refuse(request) if refuse is not None else None
+    if refusal is None and not speaks_mcp(subprotocols):
+        refusal = NO_COMMON_SUBPROTOCOL
+    return refusal
+
+
+# --- the client -----------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def open_websocket_duplex(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    message_bytes: int = MESSAGE_BYTES,
+    ping_interval: float = PING_INTERVAL,
+) -> AsyncIterator[WebSocketDuplex]:
+    """Connect to a server that speaks MCP over WebSocket; it is closed when the block ends.
+
+    Args:
+        url: `ws://…` or `wss://…`.
+        headers: fields to send with the upgrade.
+        ssl_context: for `wss`, instead of Trio's and Python's own.
+        message_bytes: bytes that an incoming message may have.
+        ping_interval: seconds between pings.
+
+    Raises:
+        UsageError: the URL is none of a WebSocket.
+        ConnectionLost: nobody answers there, or not so.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise UsageError(f"{url} is no address of a WebSocket: write ws://HOST:PORT/PATH, or wss://…")
+    secure = parts.scheme == "wss"
+    host, port = parts.hostname, parts.port or (443 if secure else 80)
+    description = f"websocket {parts.scheme}://{host_and_port(host, port)}{parts.path}"
+    wire = Wire(await _connect(host, port, description))
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        context = ssl_context or ssl.create_default_context() if secure else None
+        resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        extra = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
+        upgrade = functools.partial(_upgrade, wire, context, host, port, resource, extra, message_bytes)
+        opened = await nursery.start(functools.partial(attend, wire, upgrade))
+        if isinstance(opened, Exception):
+            failure = ConnectionLost(f"cannot open {description}: {_why(opened)}")
+            failure.__cause__ = opened
+        else:
+            duplex = WebSocketDuplex(opened, wire, nursery, description, message_bytes=message_bytes)
+            nursery.start_soon(duplex.keep_alive, ping_interval)
+            try:
+                async with closing(duplex, failed=GOING_AWAY):
+                    yield duplex
+            except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
+                failure = exc  # leaves below as itself, rather than in a group
+    if failure is not None:
+        raise failure
+
+
+async def _connect(host: str, port: int, description: str) -> ByteStream:
+    try:
+        stream = await trio.open_tcp_stream(host, port)
+    except OSError as exc:
+        raise ConnectionLost(f"cannot connect to {description}: {reason(exc)}") from exc
+    return socket_stream(detached(stream.socket), description)
+
+
+async def _upgrade(
+    wire: Wire,
+    context: ssl.SSLContext | None,
+    host: str,
+    port: int,
+    resource: str,
+    headers: list[tuple[bytes, bytes]],
+    message_bytes: int,
+    nursery: trio.Nursery,
+) -> trio_websocket.WebSocketConnection:
+    stream: trio.abc.Stream = wire
+    if context is not None:
+        stream = secured = trio.SSLStream(wire, context, server_hostname=host, https_compatible=True)
+        # The library would take a certificate that is refused for a connection that is slow.
+        await secured.do_handshake()
+    return await trio_websocket.wrap_client_stream(
+        nursery,
+        stream,  # type: ignore[arg-type]  # it says a socket's, and uses no more than any stream's
+        host_and_port(host, port) if port not in (80, 443) else host_and_port(host, port).rpartition(":")[0],
+        resource,
+        subprotocols=[SUBPROTOCOL],
+        extra_headers=headers,
+        max_message_size=message_bytes,
+        receive_buffer_size=READ_CHUNK,
+    )
+
+
+def _why(exc: BaseException) -> str:
+    if isinstance(exc, BaseExceptionGroup):
+        return ", ".join(sorted({_why(each) for each in exc.exceptions}))
+    if isinstance(exc, trio_websocket.ConnectionRejected):
+        body = (exc.body or b"").decode("utf-8", "replace").strip()[:200]
+        return f"the server refused with status {exc.status_code}{f': {body}' if body else ''}"
+    cause = exc.__cause__
+    return reason(cause) if isinstance(exc, trio.BrokenResourceError) and cause is not None else reason(exc)
