@@ -13,7 +13,8 @@
     ├── ConnectionEnded            the connection is gone
     │   ├── ConnectionClosed       this side closed it
     │   └── ConnectionLost         the peer, or what lies between, did
-    │       └── ServerExited       a server that trimcp had started ended
+    │       ├── ServerExited       a server that trimcp had started ended
+    │       └── ExchangeFailed     one exchange over HTTP failed; other calls, and the client, go on
     ├── Unauthenticated            raise it in an `authenticate` function to send an HTTP request away
     └── SessionFailed              a session could not be opened: the peer speaks no revision of ours
 
@@ -160,6 +161,22 @@ class ServerExited(ConnectionLost):
         super().__init__(message)
         self.returncode = returncode
         self.stderr = stderr
+
+
+class ExchangeFailed(ConnectionLost):
+    """One exchange over HTTP failed. Other calls are not concerned, and the client goes on.
+
+    The server may or may not have acted, unless `status` says that it, or something before it, refused.
+
+    Attributes:
+        status: of the response, where there was one that is no answer of MCP's.
+        retry_after: seconds that the response said to wait before another try; None where it did not.
+    """
+
+    def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
 
 
 class SessionFailed(TrimcpError):

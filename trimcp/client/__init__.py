@@ -3,6 +3,7 @@
 `connect` opens a `Client`; `targets` knows where to; `negotiation` finds out which era the
 server speaks. `service` is the client as its session sees it. `results` is what calls return.
 `tools`, `resources` and `prompts` are the calls of a `Client`, written against `requester`.
-`news` is what a server tells: `notices` are the queues, `listen` asks for what goes into them.
-`cache` keeps results for as long as the server allows.
+`news` is what a server tells: `notices` are the queues, `notice_board` hands them out, `listen` asks
+for what goes into them, in the legacy era by `leases`. `cache` keeps results for as long as the
+server allows. `extension` is what a program declares of an extension, `extensions` are all of a client.
 """

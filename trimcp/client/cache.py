@@ -189,6 +189,13 @@ class Cache:
         for fetch in self._fetching:
             fetch.stale = True
 
+    def forget(self) -> None:
+        """Changes may have been missed: keep nothing."""
+        for key in list(self._entries):
+            self._drop(key)
+        for fetch in self._fetching:
+            fetch.stale = True
+
     def _forget(self, *, methods: Iterable[str]) -> None:
         for key in [key for key in self._entries if key[0] in methods]:
             self._drop(key)

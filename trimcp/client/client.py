@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 import trio
 
 from trimcp.client.cache import Cache
-from trimcp.client.handlers import Handlers
+from trimcp.client.handlers import Handlers, RootsSource
 from trimcp.client.negotiation import Agreement
 from trimcp.client.news import News
 from trimcp.client.output import OutputSchemas
 from trimcp.client.prompts import PromptCalls
 from trimcp.client.resources import ResourceCalls
-from trimcp.client.rounds import in_rounds
+from trimcp.client.rounds import answers_to, in_rounds
 from trimcp.client.tools import ToolCalls
 from trimcp.codec.envelope import encode_notification
 from trimcp.codec.revisions import RevisionCodec, codec_for
-from trimcp.errors import RequestFailed
+from trimcp.errors import RequestFailed, UsageError
+from trimcp.observability.tracing import trace_context
 from trimcp.session.calls import OnProgress
 from trimcp.session.session import Session
 from trimcp.types.capabilities import ServerCapabilities
 from trimcp.types.input_required import InputRequiredResult
 from trimcp.types.metadata import Implementation
-from trimcp.types.methods import METHODS
+from trimcp.types.methods import METHODS, Method
 from trimcp.types.revisions import Era
+
+if TYPE_CHECKING:
+    from trimcp.client.extensions import ClientExtensions
+    from trimcp.client.notices import ExtensionNotice
+    from trimcp.types.extensions import ExtensionMethod
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+ROOTS_CHANGED: Final = "notifications/roots/list_changed"
 
 
 @attrs.frozen(kw_only=True)
@@ -64,18 +75,44 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, News):
         timeouts: Timeouts,
         handlers: Handlers,
         cache: Cache | None = None,
+        extensions: ClientExtensions | None = None,
     ) -> None:
         """Made by `trimcp.connect`."""
         self._handlers = handlers
+        self._timeouts = timeouts
+        self._own_cache = cache
+        self._own_extensions = extensions
+        self._outputs = OutputSchemas()
+        self._speak(session, agreement)
+
+    def _speak(self, session: Session, agreement: Agreement) -> None:
+        """From now on, speak on that session what was agreed upon for it."""
         self._session = session
         self._agreement = agreement
-        self._timeouts = timeouts
         # Older servers say nothing of how long a result is good for.
-        self._cache = cache if agreement.revision.result_type else None
+        self._cache = self._own_cache if agreement.revision.result_type else None
+        self._extensions = None if self._own_extensions is None else self._own_extensions.agreed(agreement.revision)
         self._codec: RevisionCodec = codec_for(agreement.revision)
-        self._outputs = OutputSchemas()
         self._encode_call = self._codec.params_encoder("tools/call")
         self._decode_call = self._codec.result_decoder("tools/call")
+
+    async def reconnected(
+        self, session: Session | None = None, agreement: Agreement | None = None, *, anew: bool = False
+    ) -> None:
+        """There is a connection again, after `stay`: ask again for all that was to be told, and forget what is kept.
+
+        Readers of notices get an `Interrupted` once the server has agreed.
+
+        Args:
+            session: the one that there is now; the same as before, if not given.
+            agreement: what is spoken on it; the same as before, if not given.
+            anew: whether the server has forgotten what it was asked before, though the session is the same.
+        """
+        self._speak(session or self._session, agreement or self._agreement)
+        self._outputs.forget()
+        if self._own_cache is not None:
+            self._own_cache.forget()
+        await self._resume(anew=anew)
 
     # --- what the server is -----------------------------------------------------------
 
@@ -154,18 +191,21 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, News):
         stamp = self._agreement.stamp
         if stamp is not None:
             raw = raw or {}
-            meta = raw.get("_meta")
-            raw["_meta"] = stamp if meta is None else {**meta, **stamp}
-        first, most = self._deadlines(method, timeout)
+            meta, trace = raw.get("_meta"), trace_context()
+            raw["_meta"] = stamp if meta is None and not trace else {**trace, **(meta or {}), **stamp}
+        row = METHODS.get(method) if self._extensions is None else self._extensions.row(method) or METHODS.get(method)
+        first, most = self._deadlines(row, timeout)
+        cancellable = row is None or row.cancellable
         try:
-            return await self._session.calls.call(method, raw, timeout=first, most=most, on_progress=on_progress)
+            return await self._session.calls.call(
+                method, raw, timeout=first, most=most, on_progress=on_progress, cancellable=cancellable
+            )
         except RequestFailed as exc:
             if self._cache is not None:
                 self._cache.doubted(method, exc)
             raise
 
-    def _deadlines(self, method: str, timeout: float | None) -> tuple[float | None, float | None]:
-        row = METHODS.get(method)
+    def _deadlines(self, row: Method | None, timeout: float | None) -> tuple[float | None, float | None]:
         if row is not None and row.default_deadline is None:
             return timeout, None  # it lasts as long as it lasts
         timeouts = self._timeouts
@@ -205,23 +245,112 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, News):
         async def send(params: dict[str, Any]) -> dict[str, Any]:
             return await self.request(method, params, timeout=timeout, on_progress=on_progress, fresh=fresh)
 
-        def decoded(raw: dict[str, Any]) -> Any:
-            return self._decoded(decode, raw)
+        extensions = self._extensions
+        decode_any = decode if extensions is None else extensions.decoder(method, decode)
 
-        first = decoded(await send(params))
-        if not isinstance(first, InputRequiredResult):
-            return first
-        return await in_rounds(send, params, first, decoded, self._codec, self._handlers)
+        def decoded(raw: dict[str, Any]) -> Any:
+            return self._decoded(decode_any, raw)
+
+        result = decoded(await send(params))
+        if isinstance(result, InputRequiredResult):
+            result = await in_rounds(send, params, result, decoded, self._codec, self._handlers)
+        if extensions is None or decode_any is decode:
+            return result
+        from trimcp.client.extension import UnfinishedCall
+
+        call = UnfinishedCall(method=method, params=params, timeout=timeout, on_progress=on_progress)
+        return await extensions.finished(self, call, result, lambda raw: self._decoded(decode, raw))
+
+    # --- extensions -------------------------------------------------------------------
+
+    @property
+    def extensions(self) -> Mapping[str, Mapping[str, Any]]:
+        """The extensions that the server declared, known here or not: their settings, by identifier."""
+        from trimcp.types.extensions import declared_in
+
+        return declared_in(self._agreement.capabilities)
+
+    async def call(
+        self,
+        method: ExtensionMethod[P, R],
+        params: P,
+        *,
+        timeout: float | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> R:
+        """Make a request of an extension that this client was given.
+
+        Args:
+            method: as the extension declares it.
+            params: an object of its class of params.
+            timeout: see `request`.
+            on_progress: see `request`.
+
+        Returns:
+            An object of its class of results.
+
+        Raises:
+            UsageError: none of `connect(extensions=…)` sends it in the revision that is spoken, or the server did
+                not declare the extension: do what the core of the protocol does.
+        """
+        if self._extensions is None:
+            raise UsageError(f"{method.name} is of an extension: connect(extensions=…) gives it to the client")
+        encode, decode = self._extensions.codecs_of(method, self.extensions)
+        result: R = await self.in_rounds(method.name, encode(params), decode, timeout=timeout, on_progress=on_progress)
+        return result
+
+    async def answer(self, questions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Answer input requests of 2026-07-28 that an extension brings, by the functions that `connect` was given.
+
+        Args:
+            questions: by key, as raw JSON objects.
+
+        Returns:
+            The input responses by key, as raw JSON objects.
+
+        Raises:
+            InvalidResult: one is no input request, or there are too many.
+            RequestFailed: one was refused, by the user or since the client does not offer it.
+        """
+        from trimcp.types.input_required import InputRequest
+
+        def read(raw: Mapping[str, Any]) -> Any:
+            return self._codec.structure(raw, InputRequest)  # type: ignore[arg-type]  # a union is a form as good
+
+        asked = {key: self._decoded(read, dict(question)) for key, question in questions.items()}
+        return await answers_to(asked, self._codec, self._handlers)
+
+    # --- roots ------------------------------------------------------------------------
+
+    def set_roots(self, roots: RootsSource) -> None:
+        """Let the server work in other folders from now on, or have other folders given by another function.
+
+        A server of the legacy era is told that they have changed, once for all changes that it has not
+        read of. One of 2026-07-28 asks anew whenever it needs to know. It does not wait. (client/roots)
+
+        Args:
+            roots: as `connect(roots=…)` takes them. The same function again says that it gives others now.
+
+        Raises:
+            UsageError: `connect` was given no roots, so the server was told that there are none to ask for; or
+                one of these is no folder.
+        """
+        if self._handlers.roots is None:
+            raise UsageError("connect(roots=[]) declares that there may be roots; this client did not")
+        self._handlers.set_roots(roots)
+        if self._agreement.revision.server_asks and self._session.end is None:
+            self._session.writer.post_latest(ROOTS_CHANGED, encode_notification(ROOTS_CHANGED, None))
 
     # --- notices and the end ----------------------------------------------------------
 
-    def noticed(self, method: str, params: Mapping[str, Any] | None) -> None:
+    def noticed(self, method: str, params: Mapping[str, Any] | None, known: ExtensionNotice | None = None) -> None:
         """Called by the session for each notification that is not its own."""
         if method == "notifications/tools/list_changed":
             self._outputs.forget()
         if self._cache is not None:
             self._cache.noticed(method, params)
-        super().noticed(method, params)
+        known = None if self._extensions is None else self._extensions.noticed(self, method, params)
+        super().noticed(method, params, known)
 
     def close(self) -> None:
         """End the session at once. May be called from any task, any number of times.

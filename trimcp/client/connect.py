@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 import trio
@@ -18,13 +19,20 @@ from trimcp.client.service import ClientService
 from trimcp.client.targets import opener_of
 from trimcp.errors import ConnectionEnded, UsageError
 from trimcp.observability import events, log
-from trimcp.session.limits import Limits
 from trimcp.session.duplex_session import DuplexSession
+from trimcp.session.limits import Limits
 from trimcp.session.session import Session
 from trimcp.transports.duplex import Duplex
 from trimcp.types.logging import LoggingLevel
 from trimcp.types.metadata import Implementation
 from trimcp.types.revisions import BY_VERSION, REVISIONS, Era, Revision
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from trimcp.client.extension import ClientExtension
+    from trimcp.client.extensions import ClientExtensions
+    from trimcp.transports.http.remote import Remote
 
 CLIENT_MESSAGE_BYTES = 32 * 2**20
 """The longest message a client reads: what servers answer with is longer than what they are asked."""
@@ -47,6 +55,11 @@ async def connect(
     consent: Consent | None = None,
     log_level: LoggingLevel | None = None,
     cache: bool = True,
+    extensions: Sequence[ClientExtension] = (),
+    headers: Mapping[str, str] | None = None,
+    http_client: httpx2.AsyncClient | None = None,
+    transport: Literal["http", "sse"] | None = None,
+    reopen: bool = True,
     env: Mapping[str, str] | None = None,
     inherit_env: bool = False,
     cwd: str | os.PathLike[str] | None = None,
@@ -59,8 +72,8 @@ async def connect(
             print(result.text)
 
     Args:
-        target: a command as a list; the path of a script (`.py`, `.js`, …); `tcp://HOST:PORT`;
-            `unix:PATH`; a `trimcp.Server` in this process; or any `Duplex`.
+        target: a URL (`https://…`, `wss://…`); a command as a list; the path of a script (`.py`, `.js`, …);
+            `tcp://HOST:PORT`; `unix:PATH`; a `trimcp.Server` in this process; or any `Duplex`.
         revision: the one to insist on; if not given, the newest that both speak.
         timeouts: how long to wait for what.
         limits: the bounds of the session.
@@ -78,6 +91,12 @@ async def connect(
             not agree to, the server is refused.
         log_level: the least severe level of log messages wanted; none are sent if not given.
         cache: whether to keep results for as long as the server says that they are good; see `Client.cache`.
+        extensions: extensions of the protocol to take part in; see `ClientExtension`.
+        headers: header fields of every request to a URL, such as `Authorization`.
+        http_client: the httpx2 client to reach a URL with, for certificates, proxies and the like.
+        transport: what a server at an `http(s)` URL speaks, where that is known: `http` (streamable) or `sse`
+            (HTTP+SSE of 2024-11-05). It is found out if not given.
+        reopen: whether another session is opened where a legacy server over HTTP has forgotten this one.
         env: environment variables for a command, beside `PATH`, `HOME` and the like.
         inherit_env: give the command the whole environment of this process.
         cwd: the directory a command runs in.
@@ -88,7 +107,7 @@ async def connect(
     SIGTERM, then by SIGKILL, and never outlives the context.
 
     Raises:
-        UsageError: the target is none, or a revision that does not exist.
+        UsageError: the target is none, or a revision that does not exist; extensions that do not go together.
         SessionFailed: no revision in common, or no MCP server.
         ConnectionEnded: the connection could not be made, or ended at once (`ServerExited` says
             what the command said last).
@@ -96,9 +115,6 @@ async def connect(
     chosen = _revisions(revision)
     bounds = Limits(message_bytes=CLIENT_MESSAGE_BYTES) if limits is None else limits
     waits = timeouts or Timeouts()
-    opener = opener_of(
-        target, env=env, inherit_env=inherit_env, cwd=cwd, on_stderr=on_stderr, limit=bounds.message_bytes
-    )
     handlers = Handlers(
         sampling=sampling,
         sampling_tools=sampling_tools,
@@ -114,10 +130,30 @@ async def connect(
         log_level=log_level,
         probe_timeout=waits.probe,
         timeout=waits.request or 60.0,
+        extensions=_extensions(extensions),
+    )
+    if isinstance(target, str) and target.startswith(("http://", "https://")):
+        from trimcp.client.http.connecting import connect_http
+
+        remote = functools.partial(remote_at, target, headers or {}, http_client)
+        attempt = functools.partial(Attempt, handlers=handlers, limits=bounds, timeouts=waits, cache=cache)
+        async with connect_http(
+            remote, offer, attempt, transport=transport, reopen=reopen, limit=bounds.message_bytes
+        ) as client:
+            yield client
+        return
+    opener = opener_of(
+        target,
+        env=env,
+        inherit_env=inherit_env,
+        cwd=cwd,
+        on_stderr=on_stderr,
+        limit=bounds.message_bytes,
+        headers=headers,
     )
     # A connection that was handed to us cannot be opened again.
     probing = Attempt(offer, handlers, bounds, waits, cache=cache, last=isinstance(target, Duplex))
-    async with opener() as duplex, probing.session(duplex) as client:
+    async with opener() as duplex, probing.session(functools.partial(DuplexSession, duplex)) as client:
         if client is not None:
             yield client
             return
@@ -125,7 +161,7 @@ async def connect(
     log.debug(events.CONNECTION_LOST, why="the server left when it was probed; opening it again without")
     legacy = [r for r in chosen if r.era is Era.LEGACY]
     again = Attempt(attrs.evolve(offer, revisions=legacy), handlers, bounds, waits, cache=cache, last=True)
-    async with opener() as duplex, again.session(duplex) as client:
+    async with opener() as duplex, again.session(functools.partial(DuplexSession, duplex)) as client:
         assert client is not None
         yield client
 
@@ -142,7 +178,10 @@ class Attempt:
         *,
         cache: bool,
         last: bool = False,
+        gives_way: Callable[[ConnectionEnded], bool] | None = None,
     ) -> None:
+        """`gives_way`: whether a connection that ended so while it was negotiated on makes room for another try."""
+        self._gives_way = gives_way
         self._offer = offer
         self._handlers = handlers
         self._limits = limits
@@ -152,8 +191,8 @@ class Attempt:
         self._last = last or not (offer.of(Era.MODERN) and offer.of(Era.LEGACY))
 
     @asynccontextmanager
-    async def session(self, duplex: Duplex) -> AsyncIterator[Client | None]:
-        """Run a session on the connection; None where the server left when it was probed."""
+    async def session(self, make: Callable[[ClientService], Session]) -> AsyncIterator[Client | None]:
+        """Run a session; None where the server left when it was probed."""
         client: Client | None = None
 
         def on_notice(method: str, params: Mapping[str, Any] | None) -> None:
@@ -164,15 +203,16 @@ class Attempt:
             if client is not None:
                 client.ended()
 
-        service = ClientService(self._limits, self._offer.revisions, self._handlers, on_notice, on_end)
-        session = DuplexSession(duplex, service)
+        extensions = self._offer.extensions
+        service = ClientService(self._limits, self._offer.revisions, self._handlers, on_notice, on_end, extensions)
+        session = make(service)
         failure: BaseException | None = None
         async with trio.open_nursery() as nursery:
             await nursery.start(session.run)
             try:
                 agreement = await self._negotiate(session)
                 if agreement is not None:
-                    client = Client(session, agreement, self._timeouts, self._handlers, self._cache)
+                    client = Client(session, agreement, self._timeouts, self._handlers, self._cache, extensions)
                 yield client
             except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
                 # The session's tasks raise nothing, so what is raised here is the user's own or ours,
@@ -185,10 +225,26 @@ class Attempt:
     async def _negotiate(self, session: Session) -> Agreement | None:
         try:
             return await negotiate(session, self._offer)
-        except ConnectionEnded:
-            if self._last:
+        except ConnectionEnded as exc:
+            gives_way = not self._last if self._gives_way is None else self._gives_way(exc)
+            if not gives_way:
                 raise
             return None
+
+
+def remote_at(url: str, headers: Mapping[str, str], client: httpx2.AsyncClient | None) -> Remote:
+    """The server at a URL."""
+    from trimcp.transports.http.remote import Remote
+
+    return Remote(url, headers, client)
+
+
+def _extensions(extensions: Sequence[ClientExtension]) -> ClientExtensions | None:
+    if not extensions:
+        return None
+    from trimcp.client.extensions import ClientExtensions
+
+    return ClientExtensions(extensions)
 
 
 def _revisions(version: str | None) -> Sequence[Revision]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import urllib.parse
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -38,7 +39,7 @@ Consent = Callable[[str, Asked], Awaitable[bool]]
 """Whether a server may have what it asks for: called with the method and its params."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class Handlers:
     """The functions that the user of a client passed; what is None is not offered to servers."""
 
@@ -49,6 +50,16 @@ class Handlers:
     visit: Visit | None = None
     roots: RootsSource | None = None
     consent: Consent | None = None
+
+    def set_roots(self, roots: RootsSource) -> None:
+        """Have other roots from now on.
+
+        Raises:
+            UsageError: one of them is no folder.
+        """
+        if not callable(roots):
+            roots = [_root(root) for root in roots]
+        self.roots = roots
 
     def capabilities(self) -> ClientCapabilities:
         """What the client declares: what it has functions for."""
@@ -133,14 +144,20 @@ class Handlers:
 
 def _root(given: str | os.PathLike[str] | Root) -> Root:
     if isinstance(given, Root):
-        return given
+        return _checked(given)
     text = os.fspath(given)
-    if text.startswith("file://"):
-        return Root(text)
     if "://" in text:
-        raise UsageError(f"a root is a folder, by its path or file:// URI, and {text} is none")
-    path = pathlib.Path(text).absolute()
+        return _checked(Root(text))
+    path = pathlib.Path(os.path.abspath(text))  # without `..`
     return Root(path.as_uri(), path.name or None)
+
+
+def _checked(root: Root) -> Root:
+    """client/roots, "Security Considerations": a root is a file URI, and does not climb."""
+    uri = urllib.parse.urlsplit(root.uri)
+    if uri.scheme != "file" or ".." in urllib.parse.unquote(uri.path).replace("\\", "/").split("/"):
+        raise UsageError(f"a root is a folder, by its path or file:// URI without .., and {root.uri} is none")
+    return root
 
 
 def _mode_not_offered(mode: str) -> InvalidParams:

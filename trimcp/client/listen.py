@@ -9,6 +9,7 @@ basic/patterns/subscriptions of 2026-07-28; server/resources, "Subscriptions", b
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,9 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trimcp.client.notices import ListenEnd, NoticeBoard, Notices, SubscriptionsEnded, Topics
+from trimcp.client.leases import UriLeases
+from trimcp.client.notice_board import NoticeBoard
+from trimcp.client.notices import Interrupted, ListenEnd, Notices, SubscriptionsEnded, Topics
 from trimcp.codec.revisions import codec_for
-from trimcp.errors import InvalidPayload, InvalidResult, RequestFailed, RequestTimedOut, TrimcpError, UsageError
+from trimcp.errors import (
+    ConnectionClosed,
+    ConnectionEnded,
+    InvalidPayload,
+    InvalidResult,
+    RequestFailed,
+    RequestTimedOut,
+    TrimcpError,
+    UsageError,
+)
 from trimcp.types.jsonrpc import CANCELLED_BY_SERVER, INVALID_PARAMS
 from trimcp.types.revisions import Era
 
@@ -52,6 +64,7 @@ class Listen:
         self._on_end = on_end
         self._call: OpenCall | None = None
         self._error: TrimcpError | None = None
+        self._asked = Topics()
         self._decided = trio.Event()
         self.granted: Topics | None = None
         """What the server agreed to tell; None while it has not said."""
@@ -67,6 +80,7 @@ class Listen:
             InvalidResult: what acknowledges it breaks the schema.
             ConnectionEnded: the connection is gone.
         """
+        self._asked = asked
         call = self._call = self._calls.begin("subscriptions/listen", self._params(asked), self._settled)
         self._board.tag(call.id, self._notices, self._acknowledged)
         try:
@@ -95,6 +109,7 @@ class Listen:
             prompts_list_changed=asked.prompts or None,
             resources_list_changed=asked.resources or None,
             resource_subscriptions=list(asked.uris) or None,
+            extra={member: list(keys) for member, keys in asked.more.items()},
         )
         encode = codec_for(self._agreement.revision).params_encoder("subscriptions/listen")
         return encode(SubscriptionsListenRequestParams(notifications=wanted, meta=self._agreement.stamp))
@@ -112,8 +127,17 @@ class Listen:
                 bool(granted.prompts_list_changed),
                 bool(granted.resources_list_changed),
                 tuple(granted.resource_subscriptions or ()),
+                self._granted_more(granted.extra),
             )
         self._decided.set()
+
+    def _granted_more(self, members: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        """What of extensions' topics is granted; whatever else is in there was not asked for."""
+        return {
+            member: tuple(key for key in members[member] if isinstance(key, str))
+            for member in self._asked.more
+            if isinstance(members.get(member), list)
+        }
 
     def _settled(self, call: OpenCall) -> None:
         """The server has answered, and so ended it; or the connection has."""
@@ -130,75 +154,44 @@ class Listen:
         self._on_end(end, error)
 
 
-class UriLeases:
-    """Which resources a legacy session is subscribed to, and by how many of this client.
+class Opened:
+    """One `Client.listen` of the program, over as many connections as it takes until its context is left."""
 
-    The first that wants one subscribes, the last that leaves unsubscribes.
-    """
+    __slots__ = ("began", "held", "leases", "listen", "notices", "scope")
 
-    def __init__(self, calls: Calls, timeout: float | None) -> None:
-        self._calls = calls
-        self._timeout = timeout
-        self._holders: dict[str, int] = {}
-        self._changing = trio.Lock()
+    def __init__(self, notices: Notices) -> None:
+        self.notices = notices
+        self.began = False
+        self.listen: Listen | None = None
+        self.leases: UriLeases | None = None
+        self.held: list[str] = []
+        self.scope: trio.CancelScope | None = None
 
-    async def take(self, uris: Sequence[str]) -> dict[str, RequestFailed]:
-        """Subscribe to resources, all at once; return those that the server refused, and why.
-
-        Raises:
-            RequestTimedOut, ConnectionEnded, InvalidPayload: it did not work out; none is held then.
-        """
-        async with self._changing:
-            new = [uri for uri in uris if uri not in self._holders]
-            outcomes: dict[str, TrimcpError | None] = {}
-            done = False
-            try:
-                async with trio.open_nursery() as nursery:
-                    for uri in new:
-                        nursery.start_soon(self._subscribe, uri, outcomes)
-                refused = {uri: error for uri, error in outcomes.items() if isinstance(error, RequestFailed)}
-                for error in outcomes.values():
-                    if error is not None and not isinstance(error, RequestFailed):
-                        raise error
-                done = True
-            finally:
-                if not done:
-                    for uri in new:
-                        if not isinstance(outcomes.get(uri), RequestFailed):  # the server may have done it
-                            self._calls.post("resources/unsubscribe", {"uri": uri})
-            for uri in uris:
-                if uri not in refused:
-                    self._holders[uri] = self._holders.get(uri, 0) + 1
-            return refused
-
-    async def _subscribe(self, uri: str, outcomes: dict[str, TrimcpError | None]) -> None:
-        try:
-            await self._calls.call("resources/subscribe", {"uri": uri}, timeout=self._timeout)
-            outcomes[uri] = None
-        except TrimcpError as exc:
-            outcomes[uri] = exc
-
-    def give_back(self, uris: Iterable[str]) -> None:
-        """Unsubscribe from those that nobody else holds. Does not wait for the server."""
-        for uri in uris:
-            left = self._holders[uri] - 1
-            if left:
-                self._holders[uri] = left
-            else:
-                del self._holders[uri]
-                self._calls.post("resources/unsubscribe", {"uri": uri})
+    def leave(self) -> None:
+        """Tell the server that nobody listens any more. Never waits."""
+        if self.scope is not None:
+            self.scope.cancel()
+        if self.listen is not None:
+            self.listen.close("nobody listens any more")
+        if self.leases is not None:
+            self.leases.give_back(self.held)
 
 
 class Subscriptions:
     """All that one client has asked to be told."""
 
-    def __init__(self, calls: Calls, agreement: Agreement, board: NoticeBoard, timeout: float | None) -> None:
+    def __init__(
+        self, calls: Calls, agreement: Agreement, board: NoticeBoard, timeout: float | None, *, stays: bool
+    ) -> None:
+        """`stays`: whether another connection follows one that is lost, so that `resume` is called."""
         self._calls = calls
         self._agreement = agreement
         self._board = board
         self._timeout = timeout
+        self.stays = stays
         self._leases = UriLeases(calls, timeout)
         self._changing = trio.Lock()
+        self._opened: dict[Opened, None] = {}
         self._subscribed: dict[str, None] = {}
         self._standing: Listen | None = None
 
@@ -220,27 +213,43 @@ class Subscriptions:
     @asynccontextmanager
     async def listen(self, asked: Topics) -> AsyncIterator[Notices]:
         """See `Client.listen`."""
-        if self._is_modern:
-            notices = self._board.open_tagged(asked)
-            listen = Listen(self._calls, self._agreement, self._board, notices, notices.finish)
-            notices.acknowledged = await listen.open(asked, self._timeout)
-            try:
-                yield notices
-            finally:
-                listen.close("nobody listens any more")
-                self._board.close(notices)
-            return
-        notices = self._board.open(asked)
-        held: list[str] = []
+        self._board.check()
+        opened = Opened(self._board.open_tagged(asked))
+        self._opened[opened] = None
         try:
-            if asked.uris and _tells_of_resources(self._agreement.capabilities):
-                refused = await self._leases.take(asked.uris)
-                held = [uri for uri in asked.uris if uri not in refused]
-            notices.acknowledged = _told_anyway(self._agreement.capabilities, asked, held)
-            yield notices
+            await self._begin(opened, asked)
+            opened.began = True
+            yield opened.notices
         finally:
-            self._leases.give_back(held)
-            self._board.close(notices)
+            del self._opened[opened]
+            opened.leave()
+            self._board.close(opened.notices)
+
+    async def _begin(self, opened: Opened, asked: Topics) -> None:
+        """Ask for it, on the connection that there is, and wait until the server has agreed."""
+        notices = opened.notices
+        opened.held = []
+        self._board.take_in(notices, tagged=self._is_modern)
+        if self._is_modern:
+            on_end = functools.partial(self._ended, notices)
+            opened.listen = Listen(self._calls, self._agreement, self._board, notices, on_end)
+            notices.acknowledged = await opened.listen.open(asked, self._timeout)
+            return
+        opened.listen, opened.leases = None, self._leases
+        if asked.uris and _tells_of_resources(self._agreement.capabilities):
+            refused = await self._leases.take(asked.uris)
+            opened.held = [uri for uri in asked.uris if uri not in refused]
+        notices.acknowledged = _told_anyway(self._agreement.capabilities, asked, opened.held)
+
+    def _ended(self, notices: Notices, end: ListenEnd, error: TrimcpError | None) -> None:
+        """The server ended a listen, or the connection did."""
+        if self._comes_back(error):
+            notices.is_interrupted = True
+        else:
+            notices.finish(end, error)
+
+    def _comes_back(self, error: TrimcpError | None) -> bool:
+        return self.stays and isinstance(error, ConnectionEnded) and not isinstance(error, ConnectionClosed)
 
     # --- until further notice ---------------------------------------------------------
 
@@ -296,10 +305,73 @@ class Subscriptions:
         """The server ended the listen that stands; where the connection did, readers are told by it."""
         if self._standing is None or not self._standing.ended:
             return  # it was another one, which was to take its place
+        self._standing = None
+        if self._comes_back(error):
+            return
         uris = tuple(self._subscribed)
-        self._standing, self._subscribed = None, {}
-        if uris and end is not ListenEnd.FAILED:
+        self._subscribed = {}
+        if uris and not isinstance(error, ConnectionEnded):
             self._board.put(SubscriptionsEnded(uris))
+
+    # --- over another connection ------------------------------------------------------
+
+    def end(self, end: ConnectionEnded) -> None:
+        """There will be no other connection."""
+        self.stays = False
+        for opened in self._opened:
+            opened.notices.finish(ListenEnd.FAILED, end.again())
+
+    async def resume(self, calls: Calls, agreement: Agreement, *, anew: bool = False) -> None:
+        """Ask again for all that is still wanted and was lost, on the connection that there is now.
+
+        Whoever reads is told by `Interrupted`, once the server has agreed to tell. What it refuses
+        now ends. Where the connection is lost once more, the rest waits for the next `resume`.
+        `anew`: the server knows nothing of what was asked before, though `calls` are the same.
+        """
+        anew = anew or calls is not self._calls
+        self._calls, self._agreement = calls, agreement
+        async with self._changing:
+            if anew:
+                self._leases = UriLeases(calls, self._timeout)
+            async with trio.open_nursery() as nursery:
+                for opened in list(self._opened):
+                    nursery.start_soon(self._resume_one, opened, anew)
+            if self._subscribed:
+                await self._resume_subscribed(anew)
+        self._board.resumed()
+
+    async def _resume_one(self, opened: Opened, anew: bool) -> None:
+        notices, asked = opened.notices, opened.notices.asked
+        goes_on = not anew and opened.listen is not None and not opened.listen.ended
+        if not opened.began or goes_on or asked is None or notices.end is not None:
+            return
+        with trio.CancelScope() as opened.scope:
+            try:
+                if anew or opened.listen is not None:
+                    await self._begin(opened, asked)
+            except ConnectionEnded:
+                return
+            except TrimcpError as exc:
+                notices.finish(ListenEnd.FAILED, exc)
+                return
+            notices.is_interrupted = False
+            notices.put(Interrupted())
+
+    async def _resume_subscribed(self, anew: bool) -> None:
+        uris = tuple(self._subscribed)
+        refused: Iterable[str] = ()
+        try:
+            if not self._is_modern and anew:
+                refused = await self._leases.take(uris)
+                self._subscribed = {uri: None for uri in uris if uri not in refused}
+            elif self._is_modern and self._standing is None:
+                await self._listen_again(uris)
+        except ConnectionEnded:
+            return
+        except TrimcpError:
+            self._subscribed, refused = {}, uris
+        if refused:
+            self._board.put(SubscriptionsEnded(tuple(refused)))
 
 
 def _tells_of_resources(capabilities: ServerCapabilities) -> bool:

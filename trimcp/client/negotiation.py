@@ -7,13 +7,13 @@ basic/lifecycle before it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from trimcp.codec.envelope import encode_notification
 from trimcp.codec.revisions import codec_for
-from trimcp.errors import InvalidPayload, RequestFailed, RequestTimedOut, SessionFailed
+from trimcp.errors import ExchangeFailed, InvalidPayload, RequestFailed, RequestTimedOut, SessionFailed
 from trimcp.observability import events, log
 from trimcp.protocol.lifecycle import Step
 from trimcp.session.session import Session
@@ -31,8 +31,13 @@ from trimcp.types.metadata import (
 )
 from trimcp.types.revisions import BY_VERSION, Era, Revision
 
+if TYPE_CHECKING:
+    from trimcp.client.extensions import ClientExtensions
+
 MODERN_ERRORS: Final = frozenset((UNSUPPORTED_PROTOCOL_VERSION, MISSING_CLIENT_CAPABILITY, HEADER_MISMATCH))
 """Codes that only a server of the modern era sends. No other code says anything about the era."""
+FALLS_BACK: Final = frozenset((400, 404, 405, 406, 415, 422))
+"""Statuses by which a server over HTTP refuses what it does not understand; others are no word about the era."""
 
 
 @attrs.frozen
@@ -61,6 +66,18 @@ class Offer:
     """Seconds until a server that does not answer the probe counts as a legacy one."""
     timeout: float
     """Seconds for each request of the negotiation beside the probe."""
+    extensions: ClientExtensions | None = None
+    """What the client declares beside the capabilities of the core."""
+
+    def capabilities_in(self, revision: Revision) -> ClientCapabilities:
+        """What the client declares in a revision."""
+        if self.extensions is None:
+            return self.capabilities
+        from trimcp.types.extensions import declare
+
+        capabilities = attrs.evolve(self.capabilities)
+        declare(capabilities, revision, self.extensions.settings(revision))
+        return capabilities
 
     def of(self, era: Era) -> list[Revision]:
         """The revisions of one era, newest first."""
@@ -79,7 +96,7 @@ async def negotiate(session: Session, offer: Offer) -> Agreement:
         found = await _probe(session, offer, modern, may_fall_back=bool(legacy))
         if found is not None:
             return found
-    return await _initialize(session, offer, legacy[0])
+    return await initialize(session, offer, legacy[0])
 
 
 async def _probe(session: Session, offer: Offer, modern: list[Revision], *, may_fall_back: bool) -> Agreement | None:
@@ -100,13 +117,19 @@ async def _probe(session: Session, offer: Offer, modern: list[Revision], *, may_
         raise SessionFailed(f"the server speaks none of {_listed(modern)}: it answered {exc}") from exc
     except InvalidPayload as exc:
         raise SessionFailed(f"the server's answer to server/discover is none: {exc}") from exc
+    except ExchangeFailed as exc:
+        # Over HTTP a legacy server may say by a status alone that it does not know what it was asked.
+        if may_fall_back and exc.status is not None and exc.status in FALLS_BACK:
+            return None
+        raise
     return _discovered(session, offer, revision, stamp, raw)
 
 
 async def _probe_again(session: Session, offer: Offer, modern: list[Revision], refusal: RequestFailed) -> Agreement:
     """The server is modern, but does not speak the revision of the probe."""
     supported = refusal.data.get("supported") if isinstance(refusal.data, dict) else None
-    mutual = [r for r in modern[1:] if isinstance(supported, list) and r.version in supported]
+    # The one that was asked for may be among them: a server may have refused for another reason of that kind.
+    mutual = [r for r in modern if isinstance(supported, list) and r.version in supported]
     if not mutual:
         spoken = ", ".join(map(str, supported)) if isinstance(supported, list) else "none that it names"
         raise SessionFailed(f"no revision in common: the server speaks {spoken}; we, {_listed(modern)}") from refusal
@@ -142,13 +165,23 @@ def _discovered(
     return Agreement(revision, result.capabilities, info, result.instructions, stamp)
 
 
-async def _initialize(session: Session, offer: Offer, revision: Revision) -> Agreement:
+async def initialize(session: Session, offer: Offer, revision: Revision) -> Agreement:
+    """Open a legacy session by its handshake.
+
+    Raises:
+        SessionFailed: there is no revision in common, or the server answers what is no answer.
+        ConnectionEnded: the server left.
+    """
     codec = codec_for(revision)
     params = codec.params_encoder("initialize")(
         InitializeRequestParams(
-            protocol_version=revision.version, capabilities=offer.capabilities, client_info=offer.info
+            protocol_version=revision.version, capabilities=offer.capabilities_in(revision), client_info=offer.info
         )
     )
+    modes = offer.capabilities.elicitation
+    if modes is not None and modes.form is None and params["capabilities"].get("elicitation") == {}:
+        # To a revision without modes an empty capability means forms, and this client has none.
+        del params["capabilities"]["elicitation"]
     try:
         raw = await session.calls.call("initialize", params, timeout=offer.timeout, cancellable=False)
     except RequestFailed as exc:
@@ -170,6 +203,7 @@ async def _initialize(session: Session, offer: Offer, revision: Revision) -> Agr
     session.handshake.take(Step.INITIALIZE)
     session.handshake.take(Step.INITIALIZED)
     session.writer.post(encode_notification("notifications/initialized", None))
+    await session.writer.drained()  # over HTTP, what follows could overtake it
     log.debug(events.HANDSHAKE_COMPLETED, session=session.number, revision=agreed.version)
     if offer.log_level is not None and result.capabilities.logging is not None:
         try:
@@ -184,7 +218,7 @@ def _stamp(offer: Offer, revision: Revision) -> dict[str, Any]:
     stamp = {
         PROTOCOL_VERSION: revision.version,
         CLIENT_INFO: codec.unstructure(offer.info),
-        CLIENT_CAPABILITIES: codec.unstructure(offer.capabilities),
+        CLIENT_CAPABILITIES: codec.unstructure(offer.capabilities_in(revision)),
     }
     if offer.log_level is not None:
         stamp[LOG_LEVEL] = offer.log_level

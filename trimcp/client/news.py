@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
+from trimcp.errors import ConnectionClosed
+
 if TYPE_CHECKING:
     from trimcp.client.client import Timeouts
     from trimcp.client.listen import Subscriptions
     from trimcp.client.negotiation import Agreement
-    from trimcp.client.notices import NoticeBoard, Notices
+    from trimcp.client.notice_board import NoticeBoard
+    from trimcp.client.notices import ExtensionNotice, Notices
+    from trimcp.errors import ConnectionEnded
     from trimcp.session.session import Session
 
 
@@ -22,6 +26,7 @@ class News:
     _timeouts: Timeouts
     _board: NoticeBoard | None = None
     _subscriptions: Subscriptions | None = None
+    _stays = False
 
     def notices(self) -> AbstractAsyncContextManager[Notices]:
         """Read what the server tells, all of it, from here on.
@@ -40,7 +45,13 @@ class News:
         return self._subscribing().notices()
 
     def listen(
-        self, *, tools: bool = False, prompts: bool = False, resources: bool = False, uris: Iterable[str] = ()
+        self,
+        *,
+        tools: bool = False,
+        prompts: bool = False,
+        resources: bool = False,
+        uris: Iterable[str] = (),
+        more: Mapping[str, Iterable[str]] | None = None,
     ) -> AbstractAsyncContextManager[Notices]:
         """Be told of certain changes for as long as the context lasts, in every revision alike.
 
@@ -57,6 +68,7 @@ class News:
             prompts: of the list of prompts.
             resources: of the list of resources.
             uris: of what is in these resources.
+            more: of what extensions tell (2026-07-28), by the member that names it: `{"taskIds": ["7"]}`.
 
         Raises:
             UsageError: nothing to listen to.
@@ -68,7 +80,7 @@ class News:
         """
         from trimcp.client.notices import topics
 
-        return self._subscribing().listen(topics(tools, prompts, resources, uris))
+        return self._subscribing().listen(topics(tools, prompts, resources, uris, more))
 
     async def subscribe(self, uri: str) -> None:
         """Be told of the changes of a resource until `unsubscribe`; `notices` is where they arrive.
@@ -93,23 +105,54 @@ class News:
     def _subscribing(self) -> Subscriptions:
         if self._subscriptions is None:
             from trimcp.client.listen import Subscriptions
-            from trimcp.client.notices import NoticeBoard
+            from trimcp.client.notice_board import NoticeBoard
 
             session = self._session
             self._board = NoticeBoard(session.limits.notices)
-            if session.end is not None:
+            if session.end is not None and not self._stays:
                 self._board.over(session.end)
-            self._subscriptions = Subscriptions(session.calls, self._agreement, self._board, self._timeouts.request)
+            self._subscriptions = Subscriptions(
+                session.calls, self._agreement, self._board, self._timeouts.request, stays=self._stays
+            )
         return self._subscriptions
+
+    # --- over another connection ------------------------------------------------------
+
+    def stay(self) -> None:
+        """From now on a connection that is lost is not the end: whoever makes another says `Client.reconnected`.
+
+        Until then those who read notices wait, and calls fail as they do on a lost connection.
+        """
+        self._stays = True
+        if self._subscriptions is not None:
+            self._subscriptions.stays = True
+
+    def gave_up(self, end: ConnectionEnded) -> None:
+        """There will be no other connection: those who wait for notices are told why."""
+        self._stays = False
+        if self._board is not None:
+            self._board.over(end)
+        if self._subscriptions is not None:
+            self._subscriptions.end(end)
+
+    async def _resume(self, *, anew: bool) -> None:
+        """Ask again for what was to be told, on the session that there is now."""
+        if self._subscriptions is not None:
+            await self._subscriptions.resume(self._session.calls, self._agreement, anew=anew)
 
     # --- what the session brings ------------------------------------------------------
 
-    def noticed(self, method: str, params: Mapping[str, Any] | None) -> None:
+    def noticed(self, method: str, params: Mapping[str, Any] | None, known: ExtensionNotice | None = None) -> None:
         """Called by the session for each notification that is not its own."""
         if self._board is not None:
-            self._board.arrived(method, params)
+            self._board.arrived(method, params, known)
 
     def ended(self) -> None:
         """Called when the session is over."""
-        if self._board is not None and self._session.end is not None:
-            self._board.over(self._session.end)
+        end = self._session.end
+        if self._board is None or end is None:
+            return
+        if self._stays and not isinstance(end, ConnectionClosed):
+            self._board.interrupted()
+        else:
+            self._board.over(end)

@@ -48,7 +48,7 @@ async def in_rounds(
             raise InvalidResult(["the server requires input, and does not say which"])
         again = dict(params)
         if result.input_requests:
-            again["inputResponses"] = await _answers(result.input_requests, codec, handlers)
+            again["inputResponses"] = await answers_to(result.input_requests, codec, handlers)
         if result.request_state is not None:
             again["requestState"] = result.request_state  # to the letter: it is the server's alone
         result = decode(await send(again))
@@ -57,8 +57,13 @@ async def in_rounds(
     raise InvalidResult([f"the server still requires input after {ROUNDS} rounds"])
 
 
-async def _answers(questions: dict[str, InputRequest], codec: RevisionCodec, handlers: Handlers) -> dict[str, Any]:
-    """Answer all questions of a round, at once."""
+async def answers_to(questions: dict[str, InputRequest], codec: RevisionCodec, handlers: Handlers) -> dict[str, Any]:
+    """Answer all questions of a round, at once.
+
+    Raises:
+        InvalidResult: there are too many.
+        RequestFailed: one was refused, by the user or since the client does not offer it.
+    """
     if len(questions) > QUESTIONS:
         raise InvalidResult([f"the server asks {len(questions)} questions at once; at most {QUESTIONS} are answered"])
     answers: dict[str, Any] = {}

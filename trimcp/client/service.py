@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trimcp.client.handlers import Handlers
 from trimcp.codec.revisions import codec_for
@@ -14,6 +14,9 @@ from trimcp.session.service import Route, Service, never, pong
 from trimcp.session.session import Session
 from trimcp.types.methods import methods_of
 from trimcp.types.revisions import Revision
+
+if TYPE_CHECKING:
+    from trimcp.client.extensions import ClientExtensions
 
 OnNotice = Callable[[str, Mapping[str, Any] | None], None]
 
@@ -30,6 +33,7 @@ class ClientService(Service):
         handlers: Handlers,
         on_notice: OnNotice,
         on_end: Callable[[], None],
+        extensions: ClientExtensions | None = None,
     ) -> None:
         """`on_notice` is told of every notification that is not the session's own, `on_end` of its end.
 
@@ -41,6 +45,7 @@ class ClientService(Service):
         self._offered = handlers.methods()
         self._on_notice = on_notice
         self._on_end = on_end
+        self._extensions = extensions
         self._routes: dict[str, dict[str, Route]] = {}
 
     def routes(self, revision: Revision) -> Mapping[str, Route]:
@@ -61,6 +66,8 @@ class ClientService(Service):
             else:
                 continue
             routes[name] = Route(method, codec.params_decoder(name), handle, codec.result_encoder(name), at_once)
+        if self._extensions is not None:
+            routes |= self._extensions.routes(revision)
         return routes
 
     async def _answer(self, request: InboundRequest, params: Any) -> Any:

@@ -38,6 +38,7 @@ def opener_of(
     cwd: str | os.PathLike[str] | None,
     on_stderr: Callable[[str], None] | None,
     limit: int,
+    headers: Mapping[str, str] | None = None,
 ) -> Opener:
     """How to open the target.
 
@@ -50,8 +51,13 @@ def opener_of(
         return lambda: _in_memory(target, limit)
     if isinstance(target, str) and target.startswith(("tcp://", "unix:")):
         return lambda: _socket(target, limit)
+    if isinstance(target, str) and target.startswith(("ws://", "wss://")):
+        return lambda: _websocket(target, headers, limit)
     if isinstance(target, str) and "://" in target:
-        raise UsageError(f"cannot connect to {target}: there are tcp://HOST:PORT and unix:PATH, commands and scripts")
+        raise UsageError(
+            f"cannot connect to {target}: there are http(s)://, ws(s)://, tcp://HOST:PORT and unix:PATH, commands "
+            "and scripts"
+        )
     command = _command(target)
 
     def spawn() -> AbstractAsyncContextManager[Duplex]:
@@ -117,6 +123,12 @@ async def _in_memory(server: Serves, limit: int) -> AsyncIterator[Duplex]:
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+def _websocket(url: str, headers: Mapping[str, str] | None, limit: int) -> AbstractAsyncContextManager[Duplex]:
+    from trimcp.transports.websocket import open_websocket_duplex
+
+    return open_websocket_duplex(url, headers=headers, message_bytes=limit)
 
 
 @asynccontextmanager

@@ -10,9 +10,11 @@ from trimcp.client.requester import Listing, Requester
 from trimcp.client.results import ToolResult
 from trimcp.errors import ConnectionEnded, InvalidPayload, RequestFailed, RequestTimedOut
 from trimcp.observability import events, log
+from trimcp.types.jsonrpc import HEADER_MISMATCH
 from trimcp.types.tools import CallToolRequestParams, ListToolsResult, Tool
 
 if TYPE_CHECKING:
+    from trimcp.client.http.mirror import Mirror
     from trimcp.session.calls import OnProgress
 
 T = TypeVar("T")
@@ -22,8 +24,13 @@ class ToolCalls(Requester):
     """What a client asks about tools."""
 
     _outputs: OutputSchemas
+    _mirror: Mirror | None = None
     _encode_call: Callable[[Any], dict[str, Any]]
     _decode_call: Callable[[Mapping[str, Any]], Any]
+
+    def use_mirror(self, mirror: Mirror) -> None:
+        """Over HTTP: what is learned of parameters that go into header fields too."""
+        self._mirror = mirror
 
     async def list_tools(self, *, fresh: bool = False) -> list[Tool]:
         """All tools of the server, page after page (server/tools).
@@ -49,6 +56,8 @@ class ToolCalls(Requester):
     async def tools_page(self, cursor: str | None = None, *, fresh: bool = False) -> ListToolsResult:
         """One page of the server's tools; `next_cursor` leads to the one after it, None where there is none."""
         result: ListToolsResult = await self._page("tools/list", cursor, fresh=fresh)
+        if self._mirror is not None:
+            result.tools = self._mirror.learn(result.tools)
         self._outputs.learn(result.tools)
         return result
 
@@ -108,9 +117,14 @@ class ToolCalls(Requester):
         encoded = self._encode_call(CallToolRequestParams(name, None if arguments is None else dict(arguments)))
         if meta is not None:
             encoded["_meta"] = dict(meta)
-        decoded = await self.in_rounds(
-            "tools/call", encoded, self._decode_call, timeout=timeout, on_progress=on_progress
-        )
+        try:
+            decoded = await self._call(encoded, timeout, on_progress)
+        except RequestFailed as exc:
+            if exc.code != HEADER_MISMATCH or self._mirror is None:
+                raise
+            # The tool has parameters that go into header fields as well, which the list says; it did not run.
+            await self.list_tools(fresh=True)
+            decoded = await self._call(encoded, timeout, on_progress)
         result = ToolResult.of(decoded)
         if result.has_structured and not self._outputs.known:
             await self._learn_outputs(name)
@@ -118,6 +132,9 @@ class ToolCalls(Requester):
         if returns is None:
             return result
         return value_of(result.raise_for_error(), name, returns)
+
+    async def _call(self, encoded: dict[str, Any], timeout: float | None, on_progress: OnProgress | None) -> Any:
+        return await self.in_rounds("tools/call", encoded, self._decode_call, timeout=timeout, on_progress=on_progress)
 
     async def _learn_outputs(self, name: str) -> None:
         """Read the list once: what the tool promised is in it. A result that is here is not lost for want of it."""

@@ -82,7 +82,7 @@ class Endpoint:
             store = options.get("store") or MemoryEventStore(
                 events=limits.stored_events, bytes=limits.stored_bytes, age=limits.stored_age
             )
-            self._exchanges = Exchanges(host.service, host.admission, nursery)
+            self._exchanges = Exchanges(host.service, host.admission, host.draining, nursery)
             self._sessions = HttpSessions(host, options.get("registry") or LocalSessions(), store, nursery)
             self._posting = Posting(host, self._exchanges, self._sessions)
             if options.get("sse"):
@@ -90,7 +90,6 @@ class Endpoint:
 
                 self._legacy_sse = LegacySse(host, nursery)
             nursery.start_soon(self._take_care, name="trimcp caretaker")
-            nursery.start_soon(self._watch_drain, self._exchanges, name="trimcp drain watch")
             self._ready.set()
             task_status.started(self)
             await trio.sleep_forever()
@@ -105,10 +104,6 @@ class Endpoint:
             self._sessions.tend()
             if self._legacy_sse is not None:
                 self._legacy_sse.tend()
-
-    async def _watch_drain(self, exchanges: Exchanges) -> None:
-        await self._host.draining.wait()
-        exchanges.draining = True
 
     # --- Handler ----------------------------------------------------------------------
 

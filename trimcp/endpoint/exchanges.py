@@ -120,16 +120,16 @@ class Caller(Session):
 class Exchanges:
     """All callers of one endpoint."""
 
-    def __init__(self, service: Service, admission: Admission, nursery: trio.Nursery) -> None:
-        """The crew of all of them lives in `nursery`."""
+    def __init__(self, service: Service, admission: Admission, draining: trio.Event, nursery: trio.Nursery) -> None:
+        """The crew of all of them lives in `nursery`. Once `draining` is set, whoever comes is refused."""
         self._service = service
         self._admission = admission
+        self._draining = draining
         self._nursery = nursery
         self.cork = Cork()
         self._crew = Crew(nursery, on_turn_start=self.cork.press, on_turn_end=self.cork.release)
         self._by_principal: dict[str, Caller] = {}
         self._open: set[Reply] = set()
-        self.draining = False
 
     def caller(self, connection: Connection, principal: str | None) -> Caller:
         """Who asks, by that connection."""
@@ -154,7 +154,7 @@ class Exchanges:
                 principal=principal,
                 when_over=self._service.ended,
             )
-            caller.router.draining = self.draining
+            caller.router.draining = self._draining.is_set()
             self._service.opened(caller)
             if principal is not None:
                 self._by_principal[principal] = caller

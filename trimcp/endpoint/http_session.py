@@ -8,23 +8,27 @@ that is lost is not the end of anything.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from trimcp.actors.crew import Crew
 from trimcp.endpoint.cork import Cork
 from trimcp.endpoint.streams import RequestStream, StandingStream, Track
+from trimcp.errors import ConnectionClosed
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import CancelReason
 from trimcp.session.admission import Admission
-from trimcp.session.outlet import SessionOutlet
+from trimcp.session.outlet import Outlet, SessionOutlet
 from trimcp.session.service import Service
 from trimcp.session.session import DrainReport, Session
 from trimcp.transports.http.door import HttpResponse
 
 if TYPE_CHECKING:
     from trimcp.endpoint.event_store import EventStore
+    from trimcp.endpoint.reply import Reply
+    from trimcp.session.calls import Way
+    from trimcp.types.jsonrpc import RequestId
 
 STANDING: Final = 8
 """Streams opened by GET that one session may have at once."""
@@ -67,6 +71,8 @@ class HttpSession(Session):
         """Requests that were answered while no connection of theirs was there."""
         self._peer = peer
         self._streams: dict[int, RequestStream] = {}
+        self._orphans: dict[Outlet, float] = {}
+        """Since when outlets that cannot be resumed have had no connection."""
         self._numbers = 0
         self._posted = 0
         self._done = trio.Event()
@@ -106,6 +112,14 @@ class HttpSession(Session):
         """Messages that were posted so far."""
         return self._posted
 
+    def _send(self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None) -> None:
+        if via is None and not self.writer.tracks:
+            # It would wait for a stream that may never be opened, and whoever asks with it.
+            why = ConnectionClosed(f"{method} cannot be asked: the client has no stream open for it")
+            self.calls.failed(id, why)
+        else:
+            super()._send(id, method, params, frame, via)
+
     async def _flushed(self) -> None:
         await super()._flushed()
         for stream in list(self._streams.values()):
@@ -114,8 +128,9 @@ class HttpSession(Session):
     async def drain(self, deadline: float) -> DrainReport:
         """See `Session`. An answer whose connection was lost is kept for nobody, and counts as lost."""
         before = self.unread
+        orphans = sum(request.outlet in self._orphans for request in self.router.inbound)
         report = await super().drain(deadline)
-        unread = min(self.unread - before, report.finished)
+        unread = min(self.unread - before + orphans, report.finished)
         self.lost = max(self.lost, report.lost + unread)
         return DrainReport(report.finished - unread, report.cancelled, report.lost + unread)
 
@@ -136,11 +151,26 @@ class HttpSession(Session):
         self.touch()
 
     def open_stream(self, response: HttpResponse, owed: int) -> RequestStream:
-        """A stream for the requests in one POST. Its head leaves with the next turn, whatever is posted to it."""
+        """A stream for the requests in one POST."""
         stream = RequestStream(self, response, owed)
         self._streams[stream.track.number] = stream
-        self.cork.later(stream)
         return stream
+
+    def see_off(self, stream: RequestStream) -> None:
+        """The requests of a stream were taken: see that its head leaves, whatever is posted to it."""
+        if stream.is_answered:
+            return
+        if self.router.waiting:
+            stream.move()  # there may be no turn for long
+        else:
+            self.cork.later(stream)  # with the answer, where that is there by then
+
+    def reply_lost(self, reply: Reply) -> None:
+        """The connection of a client that takes JSON alone is gone: that is no cancel, though nobody gets the answer."""
+        reply.lost()
+        self.touch()
+        if any(request.outlet is reply for request in self.router.inbound):
+            self._orphans[reply] = trio.current_time()
 
     def stream_over(self, stream: RequestStream) -> None:
         """The last answer of a stream has left, or is stored."""
@@ -169,14 +199,16 @@ class HttpSession(Session):
         standing = self.writer.left(number) if stream is None else None
         track = standing if stream is None else stream.track
         if track is not None:
-            self._part(stream, track)
             if after > track.sent:
                 return False
+            self._part(stream, track)
         missed = await self._missed(track, number, after)
         if missed is None:
             return False
         if stream is not None and self._streams.get(number) is not stream:
             return await self.resume(response, number, after)  # it was completed meanwhile
+        if track is not None:
+            self._part(stream, track)  # its client may have come back twice
         self.writer.resume_head(response, missed)
         if stream is not None:
             stream.carry_on(response)
@@ -219,7 +251,11 @@ class HttpSession(Session):
             stream.keep_alive(stream.track)
             since = stream.track.detached_at
             if stream.track.response is None and since is not None and now - since >= self.limits.detached:
-                self._give_up(stream)
+                self._abandon(stream)
+        for reply, lost_at in list(self._orphans.items()):
+            if now - lost_at >= self.limits.detached:
+                del self._orphans[reply]
+                self._abandon(reply)
         for track in self.writer.tracks:
             self.writer.keep_alive(track)
         if self.writer.tracks or self._streams or len(self.router.inbound):
@@ -228,8 +264,8 @@ class HttpSession(Session):
             log.info(events.SESSION_IDLE, session=self.number, seconds=self.limits.session_idle)
             self.close()
 
-    def _give_up(self, stream: RequestStream) -> None:
-        """Nobody came back for the answers of a stream in time."""
+    def _abandon(self, outlet: Outlet) -> None:
+        """Nobody came back for the answers in time."""
         for request in self.router.inbound:
-            if request.outlet is stream:
+            if request.outlet is outlet:
                 self.cancellation.cancel(request, CancelReason.CONNECTION_LOST)

@@ -51,6 +51,7 @@ class LegacySse:
             data = {"reason": "too many sessions", "retryAfterMs": RETRY_AFTER_MS}
             refuse(response, 503, TOO_MANY_SESSIONS, "The server takes no more sessions now", data)
             return
+        host.service.opened(session)  # now, and not when it runs: others may want to be let in before
         id = secrets.token_urlsafe(24)
         self._open[id] = (duplex, principal)
         response.begin(200, EVENTS)
@@ -63,6 +64,7 @@ class LegacySse:
             await session.run(task_status=task_status)
         finally:
             self._open.pop(id, None)
+            self._host.service.ended(session)
 
     def _post(self, request: HttpRequest, response: HttpResponse, principal: str | None) -> None:
         shown = parse_qs(request.query.decode("latin-1")).get(KEY, [""])[0]

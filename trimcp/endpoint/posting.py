@@ -16,7 +16,7 @@ from trimcp.codec.jsontext import InvalidJson, loads
 from trimcp.endpoint.accepts import Accepted, accepted, is_json
 from trimcp.endpoint.exchanges import Exchanges
 from trimcp.endpoint.http_session import HttpSession
-from trimcp.endpoint.reply import JSON, STATUSES, UNAVAILABLE, Reply, fields_of
+from trimcp.endpoint.reply import JSON, UNAVAILABLE, Reply, fields_of
 from trimcp.framing import headers
 from trimcp.observability import events, log
 from trimcp.protocol.lifecycle import Phase
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from trimcp.endpoint.host import Host
     from trimcp.endpoint.sessions import HttpSessions
 
+LISTEN: Final = "subscriptions/listen"
 NO_SESSION: Final = "Mcp-Session-Id is missing: a session begins with initialize"
 UNKNOWN_SESSION: Final = "Session not found: it has ended, or never was; begin another with initialize"
 
@@ -123,7 +124,12 @@ class Posting:
             return
         problem = self._mismatch(message, request)
         if problem is not None:
-            refuse(response, 400, HEADER_MISMATCH, problem, id=message.id)
+            # To a legacy client that meets a modern server this message is all the help there is.
+            data = {"supported": self._offered} if message.method == "initialize" else ABSENT
+            refuse(response, 400, HEADER_MISMATCH, problem, data, message.id)
+            return
+        if message.method == LISTEN and not takes.sse:
+            refuse(response, 406, INVALID_REQUEST, "What a listen is told comes as text/event-stream", id=message.id)
             return
         connection = request.connection
         caller = self._exchanges.caller(connection, principal)
@@ -168,8 +174,10 @@ class Posting:
         elif takes.sse:
             stream = session.open_stream(response, 1)
             session.intake.take(message, stream, len(request.body), now)
+            session.see_off(stream)
         else:
             reply = self._reply(session, response, takes, request)
+            response.on_gone = lambda: session.reply_lost(reply)
             session.intake.take(message, reply, len(request.body), now)
 
     def _reply(
@@ -208,6 +216,9 @@ class Posting:
             refuse(response, 400, INVALID_REQUEST, NO_SESSION, {"supported": self._offered}, id)
             return None
         session = await self._sessions.find(shown, principal)
+        if session is None and id is not None and self._host.draining.is_set():
+            self._refuse_draining(response, id)
+            return None
         if session is None:
             refuse(response, 404, INVALID_REQUEST, UNKNOWN_SESSION, id=id)
             return None
@@ -218,23 +229,27 @@ class Posting:
             return None
         return session
 
+    def _refuse_draining(self, response: HttpResponse, id: RequestId) -> None:
+        data = {"reason": "draining", "retryAfterMs": RETRY_AFTER_MS}
+        refuse(response, 503, DRAINING, "The server is stopping and takes no new work", data, id)
+
     async def _open(
         self, message: Request, request: HttpRequest, response: HttpResponse, takes: Accepted, principal: str | None
     ) -> None:
         """Open a session by the `initialize` that asks for one."""
         session = await self._sessions.open(request.connection.peer, principal)
+        if session is None and self._host.draining.is_set():
+            self._refuse_draining(response, message.id)
+            return
         if session is None:
-            draining = self._host.draining.is_set()
-            code, reason = (DRAINING, "draining") if draining else (TOO_MANY_SESSIONS, "too many sessions")
-            text = "The server is stopping" if draining else "The server has as many sessions as it may"
-            data = {"reason": reason, "retryAfterMs": RETRY_AFTER_MS}
-            refuse(response, STATUSES[code], code, text, data, message.id)
+            data = {"reason": "too many sessions", "retryAfterMs": RETRY_AFTER_MS}
+            refuse(response, 503, TOO_MANY_SESSIONS, "The server has as many sessions as it may", data, message.id)
             return
         reply = self._reply(session, response, takes, request, session.id)
         session.heard(1)
         session.intake.take(message, reply, len(request.body), trio.current_time())
         if session.handshake.phase is Phase.OPENING:
-            session.close()  # it was refused: nobody knows of the session
+            session.close()  # it was refused: nobody has use for the session
 
     # --- batches (2025-03-26) ---------------------------------------------------------
 
@@ -261,7 +276,8 @@ class Posting:
             refuse(response, 406, INVALID_REQUEST, "The answers to a batch come as text/event-stream")
             return
         session.heard(len(values))
-        outlet = session.open_stream(response, owed) if owed else session.outlet
+        stream = session.open_stream(response, owed) if owed else None
+        outlet = stream or session.outlet
         share, now = len(request.body) // len(values), trio.current_time()
         session.cork.press()
         try:
@@ -278,8 +294,10 @@ class Posting:
                     session.intake.take(message, outlet, share, now)
         finally:
             session.cork.release()
-        if not owed:
+        if stream is None:
             response.respond(202, ())
+        else:
+            session.see_off(stream)
 
 
 def _readable_id(value: dict[str, Any]) -> RequestId | None:

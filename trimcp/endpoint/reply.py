@@ -136,6 +136,7 @@ class Reply:
         if self._stream is not None or self._over:
             self.answer(frame)
             return
+        self._fields = ()  # there is nothing to know of what has not come about
         status = 400 if unfit and code == INVALID_PARAMS else self._statuses.get(code, 200)
         if status == 200:
             self.answer(frame)

@@ -27,7 +27,7 @@ class HttpSessions:
         self._secret = secrets.token_bytes(32)
 
     async def open(self, peer: str, principal: str | None) -> HttpSession | None:
-        """A new session; None where the server takes no more."""
+        """A new session; None where the server takes no more, or stopped while it was opened."""
         host = self._host
         id = self._registry.new_id()
         session = HttpSession(
@@ -38,14 +38,16 @@ class HttpSessions:
         )
         if not host.admits(session):
             return None
+        host.service.opened(session)  # now, and not when it runs: others may want to be let in before
         await self._nursery.start(self._run, session)
-        return session
+        return session if session.end is None else None
 
     async def _run(self, session: HttpSession, *, task_status: trio.TaskStatus[Session]) -> None:
-        await self._registry.add(session)
         try:
+            await self._registry.add(session)
             await session.run(task_status=task_status)
         finally:
+            self._host.service.ended(session)
             self._registry.forget(session)
             self.store.forget(session.id)
 

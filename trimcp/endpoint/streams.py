@@ -307,7 +307,10 @@ class StandingStream(EventLane):
 
     def move(self) -> None:
         """See `Corked`."""
-        if self._closed or not self.tracks:
+        if self._closed:
+            return
+        if not self.tracks:
+            self._settled()
             return
         track = self.tracks[-1]
         response = track.response

@@ -100,6 +100,10 @@ class Way(Protocol):
         ...
 
 
+Send = Callable[[RequestId, str, dict[str, Any] | None, bytes, Way | None], None]
+"""Sends a request: its id, method and params, and all of it as a frame; by a certain way, or the session's own."""
+
+
 class OpenCall(Call):
     """A request that nobody waits for: what becomes of it is told to a callback, in the reader's turn."""
 
@@ -119,10 +123,16 @@ class OpenCall(Call):
 class Calls:
     """All calls of one session."""
 
-    def __init__(self, writer: Lane, limits: Limits, give_up: Callable[[RequestId, str, Way | None], None]) -> None:
-        """`give_up` tells the peer, by the way that the request went, that nobody waits for an answer any more."""
+    def __init__(
+        self, writer: Lane, limits: Limits, send: Send, give_up: Callable[[RequestId, str, Way | None], None]
+    ) -> None:
+        """`send` sends a request; `give_up` tells the peer, by the way that it went, that nobody waits for the answer.
+
+        Neither waits.
+        """
         self._writer = writer
         self._limits = limits
+        self._send = send
         self._give_up = give_up
         self._outbound: Outbound[Call] = Outbound()
         self._room = trio.Semaphore(limits.calls)
@@ -182,7 +192,7 @@ class Calls:
             frame = encode_request(request_id, method, params)
             call = Call(request_id, method, reports, meter)
             self._outbound.add(request_id, call)
-            (via or self._writer).post(frame)
+            self._send(request_id, method, params, frame, via)
             return await self._wait(call, began, timeout, most, on_progress, cancellable, via)
         finally:
             self._room.release()
@@ -230,7 +240,7 @@ class Calls:
         call = OpenCall(self._outbound.new_id(), method, on_settled)
         frame = encode_request(call.id, method, params)
         self._outbound.add(call.id, call)
-        self._writer.post(frame)
+        self._send(call.id, method, params, frame, None)
         return call
 
     def abandon(self, call: OpenCall, why: str) -> None:
@@ -243,7 +253,7 @@ class Calls:
         request_id = self._outbound.new_id()
         self._outbound.add(request_id, OpenCall(request_id, method, _unheard))
         self._outbound.give_up(request_id)
-        self._writer.post(encode_request(request_id, method, params))
+        self._send(request_id, method, params, encode_request(request_id, method, params), None)
 
     def torn_down(self, params: Mapping[str, Any] | None) -> bool:
         """The peer cancels a request of ours, which a server may do to a `subscriptions/listen`.
@@ -319,6 +329,12 @@ class Calls:
             log.debug(events.RESPONSE_IGNORED, id=request_id, why=problem)
         else:
             call.settle(None, InvalidResult([problem]))
+
+    def failed(self, request_id: RequestId, error: Exception) -> None:
+        """No answer to this request will come, though others may."""
+        call = self._outbound.answered(request_id)
+        if call is not None:
+            call.settle(None, error)
 
     def waiting(self, request_id: RequestId) -> Call | None:
         """The call with this id, if its answer has not come yet."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import abc
 import itertools
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 import trio
@@ -26,7 +26,7 @@ from trimcp.protocol.cancelling import CancelReason
 from trimcp.protocol.lifecycle import Handshake
 from trimcp.protocol.profile import ClientProfile
 from trimcp.session.admission import Admission
-from trimcp.session.calls import Calls
+from trimcp.session.calls import Calls, Way
 from trimcp.session.cancellation_manager import CancellationManager
 from trimcp.session.intake import Intake
 from trimcp.session.lane import Lane
@@ -35,6 +35,7 @@ from trimcp.session.progress_tracker import ProgressTracker
 from trimcp.session.router import Router
 from trimcp.session.service import Service
 from trimcp.session.snapshot import RequestSnapshot, SessionSnapshot
+from trimcp.types.jsonrpc import RequestId
 from trimcp.types.revisions import LATEST, Revision
 
 _numbers: Final = itertools.count(1)
@@ -223,9 +224,17 @@ class Session(abc.ABC):
         self.writer, self.outlet = self._way_out(nursery)
         self.router = Router(self, self._crew(nursery), self._admission)
         self.cancellation = CancellationManager(self.router, self.writer, limits, nursery)
-        self.calls = Calls(self.writer, limits, self.cancellation.give_up)
+        self.calls = Calls(self.writer, limits, self._send, self._give_up)
         self.progress = ProgressTracker(self.calls, limits)
         self.intake = Intake(self)
+
+    def _send(self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None) -> None:
+        """Send a request of ours."""
+        (via or self.writer).post(frame)
+
+    def _give_up(self, id: RequestId, reason: str, via: Way | None) -> None:
+        """Tell the peer that nobody waits for the answer any more."""
+        self.cancellation.give_up(id, reason, via)
 
     def _crew(self, nursery: trio.Nursery) -> Crew:
         return Crew(nursery, on_turn_start=self.writer.cork, on_turn_end=self.writer.uncork)

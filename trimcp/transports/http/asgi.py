@@ -39,7 +39,7 @@ PASSES: Final = 3
 """Passes of the scheduler that a response is waited for before anybody watches whether the peer has left."""
 SHORT: Final = 65536
 """Bytes of a response that leave without being watched: they fit what is buffered below."""
-DISCARDED: Final = 1024 * 1024
+DISCARDED: Final = 16 * 1024 * 1024
 DISCARD_TIMEOUT: Final = 1.0
 """Bytes and seconds that the body of a refused request is read for, so that the refusal is not overtaken by
 the reset that follows a close over unread bytes."""
@@ -186,6 +186,9 @@ class AsgiDoor:
         with patience:
             while (await receive())["type"] != "http.disconnect":
                 pass
+            if response.is_last_leaving:
+                # So a server may say that the response is complete, before `send` has returned.
+                await trio.sleep_forever()
         if patience.cancelled_caught:
             log.warning(events.WRITER_BLOCKED, seconds=self._write_timeout)
         response.gone()

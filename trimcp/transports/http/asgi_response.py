@@ -29,7 +29,18 @@ BODILESS = frozenset({204, 304})
 class AsgiResponse(HttpResponse):
     """The way back of one request that came through ASGI."""
 
-    __slots__ = ("_begun", "_bell", "_head", "_leaving", "_pieces", "cut", "has_ended", "has_left", "is_aborted")
+    __slots__ = (
+        "_begun",
+        "_bell",
+        "_head",
+        "_leaving",
+        "_pieces",
+        "cut",
+        "has_ended",
+        "has_left",
+        "is_aborted",
+        "is_last_leaving",
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,6 +53,8 @@ class AsgiResponse(HttpResponse):
         """Ends a `leave` that waits for a peer that does not read."""
         self.has_ended = False
         """Whether all of it has been written."""
+        self.is_last_leaving = False
+        """Whether the event that completes it is being sent."""
         self.has_left = False
         """Whether all of it has been sent."""
         self.is_aborted = False
@@ -129,10 +142,11 @@ class AsgiResponse(HttpResponse):
                     continue
                 if patience is not None:
                     patience.deadline = trio.current_time() + seconds
+                is_last = self.is_last_leaving = event.get("more_body") is False
                 await send(event)
                 if patience is not None:
                     patience.deadline = math.inf
-                if event.get("more_body") is False:
+                if is_last:
                     self._leaving, self.has_left = False, True
                 elif event["type"] == "http.response.body" and not self._pieces and not self.has_ended:
                     self._leaving = False

@@ -35,7 +35,7 @@ import trio
 
 from trimcp.errors import UsageError
 from trimcp.transports.http.asgi import WRITE_TIMEOUT, words
-from trimcp.transports.listener import BACKLOG, _Endpoint, _TcpEndpoint, _UnixEndpoint
+from trimcp.transports.listener import BACKLOG, _TcpEndpoint, _UnixEndpoint
 from trimcp.transports.socket import detached, reason
 from trimcp.transports.websocket_messages import MESSAGE_BYTES
 
@@ -104,8 +104,7 @@ async def serve_hypercorn(
         raise UsageError("serving by hypercorn needs it installed: pip install 'trimcp[http]'") from exc
     if (certfile is None) != (keyfile is None):
         raise UsageError("TLS needs both, certfile and keyfile")
-    endpoint = _endpoint(host, port, uds) if sockets is None else None
-    bound = list(sockets or ()) if endpoint is None else await _bind(endpoint)
+    bound, clean = (list(sockets), None) if sockets is not None else await bind(host, port, uds)
     try:
         settings = _configured(config, bound, certfile, keyfile)
         stop = _Stop(bound, settings.graceful_timeout, shutdown, drain)
@@ -124,17 +123,21 @@ async def serve_hypercorn(
     finally:
         for sock in bound:
             sock.close()
-        if endpoint is not None:
-            endpoint.clean()
+        if clean is not None:
+            clean()
 
 
-def _endpoint(host: str, port: int, uds: str | os.PathLike[str] | None) -> _Endpoint:
-    return _TcpEndpoint(host, port) if uds is None else _UnixEndpoint(os.fspath(uds), 0o600)
+async def bind(
+    host: str, port: int, uds: str | os.PathLike[str] | None
+) -> tuple[list[socket.socket], Callable[[], None]]:
+    """Open the sockets to listen on; with them, what to call when they are closed.
 
-
-async def _bind(endpoint: _Endpoint) -> list[socket.socket]:
+    Raises:
+        UsageError: the address cannot be listened on.
+    """
+    endpoint = _TcpEndpoint(host, port) if uds is None else _UnixEndpoint(os.fspath(uds), 0o600)
     try:
-        return [detached(sock) for sock in await endpoint.open()]
+        return [detached(sock) for sock in await endpoint.open()], endpoint.clean
     except OSError as exc:
         raise UsageError(f"cannot listen on {endpoint}: {reason(exc)}") from exc
 

@@ -1,0 +1,201 @@
+"""All extensions of one client: what it declares, what it decodes, and the calls of their methods.
+
+A client without extensions has none of this: `connect` imports the module when it is given one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trimcp.client.notices import ExtensionNotice
+from trimcp.codec import extensions as codecs
+from trimcp.codec.payloads import Decoder
+from trimcp.codec.revisions import RevisionCodec, codec_for
+from trimcp.errors import InvalidPayload, UsageError
+from trimcp.observability import events, log
+from trimcp.session.service import Route
+from trimcp.types.methods import Method, methods_of
+
+if TYPE_CHECKING:
+    from trimcp.client.client import Client
+    from trimcp.client.extension import ClientExtension, Finish, UnfinishedCall
+    from trimcp.session.request import InboundRequest
+    from trimcp.types.extensions import ExtensionMethod, ExtensionNotification
+    from trimcp.types.revisions import Revision
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+class ClientExtensions:
+    """The extensions that one call of `connect` was given."""
+
+    def __init__(self, extensions: Sequence[ClientExtension]) -> None:
+        """
+        Raises:
+            UsageError: two have one identifier; a method or notification is the core's, or another's, in a
+                revision that has both; two finish the same results.
+        """
+        self._all: dict[str, ClientExtension] = {}
+        for extension in extensions:
+            if extension.identifier in self._all:
+                raise UsageError(f"the extension {extension.identifier} is given twice")
+            self._check(extension)
+            extension.used()
+            self._all[extension.identifier] = extension
+
+    def _check(self, extension: ClientExtension) -> None:
+        declared: tuple[ExtensionMethod[Any, Any] | ExtensionNotification[Any], ...] = (
+            *extension.sent.values(),
+            *extension.received.values(),
+            *(method for method, _ in extension.served.values()),
+        )
+        for revision in extension.revisions:
+            names = [one.name for one in declared if one.exists_in(revision)]
+            core = methods_of(revision)
+            for name in names:
+                if name in core:
+                    raise UsageError(
+                        f"{extension.identifier} cannot have {name}: it is a method of {revision.version} itself"
+                    )
+                for other in self._in(revision):
+                    if other.has(name):
+                        raise UsageError(f"{extension.identifier} and {other.identifier} both have {name}")
+            tags = {(name, r.tag) for other in self._in(revision) for r, _ in other.finishers for name in r.methods}
+            for result, _ in extension.finishers:
+                if tags & {(name, result.tag) for name in result.methods}:
+                    raise UsageError(f"resultType {result.tag!r} is finished by two extensions")
+
+    def _in(self, revision: Revision) -> list[ClientExtension]:
+        return [extension for extension in self._all.values() if extension.exists_in(revision)]
+
+    # --- before there is an agreement -------------------------------------------------
+
+    def settings(self, revision: Revision) -> dict[str, Mapping[str, Any]]:
+        """What the client declares in a revision."""
+        return {extension.identifier: extension.settings for extension in self._in(revision)}
+
+    def routes(self, revision: Revision) -> dict[str, Route]:
+        """The requests of servers that extensions answer in a revision."""
+        codec = codec_for(revision)
+        return {
+            name: Route(
+                method.row(),
+                codecs.params_decoder(codec, method.params),
+                _handle(handler),
+                codecs.result_encoder(codec, method),
+            )
+            for extension in self._in(revision)
+            for name, (method, handler) in extension.served.items()
+            if method.exists_in(revision)
+        }
+
+    def named_params(self, revision: Revision) -> dict[str, str]:
+        """The member of params that `Mcp-Name` mirrors over HTTP, by method, of those that extensions send."""
+        return {
+            name: method.named_by
+            for extension in self._in(revision)
+            for name, method in extension.sent.items()
+            if method.named_by is not None and method.exists_in(revision)
+        }
+
+    def agreed(self, revision: Revision) -> AgreedExtensions:
+        """The extensions in the revision that was agreed upon."""
+        return AgreedExtensions(self._in(revision), revision)
+
+
+class AgreedExtensions:
+    """The extensions of a client in the revision that it speaks."""
+
+    def __init__(self, extensions: Sequence[ClientExtension], revision: Revision) -> None:
+        self._revision = revision
+        self._codec: RevisionCodec = codec_for(revision)
+        self._extensions = extensions
+        self._rows: dict[str, Method] = {
+            name: method.row() for e in extensions for name, method in e.sent.items() if method.exists_in(revision)
+        }
+        self._decoders: dict[str, Decoder] = {}
+        self._codecs: dict[str, tuple[Callable[[Any], dict[str, Any]], Decoder]] = {}
+
+    def row(self, method: str) -> Method | None:
+        """The row of a request that an extension makes."""
+        return self._rows.get(method)
+
+    # --- the methods of extensions ----------------------------------------------------
+
+    def codecs_of(
+        self, method: ExtensionMethod[Any, Any], declared: Mapping[str, Any]
+    ) -> tuple[Callable[[Any], dict[str, Any]], Decoder]:
+        """How params are written and results read.
+
+        Raises:
+            UsageError: no extension of the client sends it in this revision, or the server did not declare that.
+        """
+        owner = next((e for e in self._extensions if e.sent.get(method.name) == method), None)
+        if owner is None or method.name not in self._rows:
+            raise UsageError(
+                f"no extension that this client was given in connect(extensions=…) sends {method.name} "
+                f"in {self._revision.version}"
+            )
+        if method.needs_declared and owner.identifier not in declared:
+            raise UsageError(f"the server did not declare the extension {owner.identifier}, which has {method.name}")
+        found = self._codecs.get(method.name)
+        if found is None:
+            found = self._codecs[method.name] = (
+                codecs.params_encoder(self._codec, method.params),
+                codecs.result_decoder(self._codec, method),
+            )
+        return found
+
+    # --- what the core is answered with -----------------------------------------------
+
+    def decoder(self, method: str, decode: Decoder) -> Decoder:
+        """The decoder of a method of the core, for what extensions answer it with as well."""
+        known = self._decoders.get(method)
+        if known is None:
+            results = [result for result, _ in self._finishers(method)]
+            known = codecs.polymorphic_decoder(self._codec, decode, results) if results else decode
+            self._decoders[method] = known
+        return known
+
+    async def finished(self, client: Client, call: UnfinishedCall, result: Any, decode: Decoder) -> Any:
+        """The result of the method itself, by whatever it takes to get there."""
+        for kind, finish in self._finishers(call.method):
+            if isinstance(result, kind.result):
+                final = await finish(client, call, result)
+                return decode(final) if isinstance(final, Mapping) else final
+        return result
+
+    def _finishers(self, method: str) -> list[tuple[Any, Finish[Any]]]:
+        if not self._revision.result_type:
+            return []
+        return [(r, finish) for e in self._extensions for r, finish in e.finishers if method in r.methods]
+
+    # --- notifications ----------------------------------------------------------------
+
+    def noticed(self, client: Client, method: str, params: Mapping[str, Any] | None) -> ExtensionNotice | None:
+        """Tell those of a notification who hear it; the notice that it is, if it is an extension's."""
+        for extension in self._extensions:
+            notification = extension.received.get(method)
+            if notification is None or not notification.exists_in(self._revision):
+                continue
+            try:
+                decoded = codecs.params_decoder(self._codec, notification.params)(params)
+            except InvalidPayload as exc:
+                log.warning(events.MESSAGE_IGNORED, method=method, why=str(exc))
+                return None
+            for hearer in extension.hearers.get(method, ()):
+                try:
+                    hearer(client, decoded)
+                except Exception as exc:  # noqa: BLE001 - the program's own; others still hear it
+                    log.error(events.HANDLER_FAILED, exc_info=exc, method=method)
+            return ExtensionNotice(method, decoded)
+        return None
+
+
+def _handle(handler: Callable[[Any], Awaitable[Any]]) -> Callable[[InboundRequest, Any], Awaitable[Any]]:
+    async def handle(request: InboundRequest, params: Any) -> Any:
+        return await handler(params)
+
+    return handle

@@ -1,0 +1,139 @@
+"""HTTP+SSE, the transport of 2024-11-05, at the client's end: a stream to read, and a URL to post to.
+
+Two connections that are one duplex. The stream's first event says where to post; that must be on
+the server that was asked (basic/transports of 2024-11-05).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+import trio
+
+from trimcp.errors import ConnectionClosed, ConnectionLost, ExchangeFailed
+from trimcp.framing.lines import Frame, Oversized
+from trimcp.framing.sse import EventParser
+from trimcp.transports.duplex import Duplex
+from trimcp.transports.http.remote import Remote, RemoteReply
+
+ENDPOINT_TIMEOUT: Final = 10.0
+"""Seconds that the server has to say where to post."""
+
+
+@asynccontextmanager
+async def open_sse_duplex(remote: Remote, *, limit: int) -> AsyncIterator[Duplex]:
+    """Open the stream of a server; leaving the context closes it.
+
+    Raises:
+        ExchangeFailed: there is none at that URL.
+    """
+    async with remote.request("GET", {"Accept": "text/event-stream"}) as reply:
+        if reply.status != 200 or reply.media_type != "text/event-stream":
+            raise ExchangeFailed(f"the server speaks no HTTP+SSE here (status {reply.status})", reply.status)
+        duplex = SseClientDuplex(remote, reply, limit)
+        with trio.move_on_after(ENDPOINT_TIMEOUT):
+            await duplex.find_endpoint()
+        if not duplex.endpoint:
+            raise ExchangeFailed("the server opened a stream, and does not say where to post", reply.status)
+        try:
+            yield duplex
+        finally:
+            await duplex.aclose()
+
+
+class SseClientDuplex(Duplex):
+    """Both directions of one session. Made by `open_sse_duplex`."""
+
+    def __init__(self, remote: Remote, reply: RemoteReply, limit: int) -> None:
+        self._remote = remote
+        self._reply = reply
+        self._limit = limit
+        self._parser = EventParser(limit)
+        self._early: list[Frame] = []
+        self._rest = b""
+        self._reading: trio.CancelScope | None = None
+        self._closed = False
+        self.endpoint = ""
+        """Where to post."""
+
+    @property
+    def description(self) -> str:
+        """The URL."""
+        return f"sse {self._remote.url}"
+
+    async def find_endpoint(self) -> None:
+        """Read up to the event that says where to post.
+
+        Raises:
+            ExchangeFailed: it leads elsewhere, or the stream broke.
+        """
+        while not self.endpoint:
+            piece = await self._reply.next_piece()
+            if piece is None:
+                return
+            self._early += self._frames(piece)
+
+    def _frames(self, piece: bytes) -> list[Frame]:
+        frames: list[Frame] = []
+        for event in self._parser.feed(piece):
+            if isinstance(event, Oversized):
+                frames.append(event)
+            elif event.event == b"endpoint" and not self.endpoint:
+                self._learn_endpoint(event.data.decode("utf-8", "replace"))
+            elif event.event == b"message" and event.data:
+                frames.append(event.data)
+        return frames
+
+    def _learn_endpoint(self, said: str) -> None:
+        endpoint = urljoin(self._remote.url, said)
+        if urlsplit(endpoint)[:2] != urlsplit(self._remote.url)[:2]:
+            raise ExchangeFailed("the server says to post to another server, which is not done")
+        self.endpoint = endpoint
+
+    async def receive(self) -> Sequence[Frame]:
+        if self._closed:
+            raise ConnectionClosed("this side has closed the connection")
+        if self._early:
+            early, self._early = self._early, []
+            await trio.lowlevel.checkpoint()
+            return early
+        with trio.CancelScope() as self._reading:
+            while True:
+                piece = await self._reply.next_piece()
+                if piece is None:
+                    return ()
+                frames = self._frames(piece)
+                if frames:
+                    return frames
+        raise ConnectionClosed("this side has closed the connection")
+
+    def try_send(self, data: bytes) -> int:
+        if self._closed:
+            raise ConnectionClosed("this side has closed the connection")
+        return 0  # a POST must be waited for
+
+    async def send_all(self, data: bytes) -> None:
+        if self._closed:
+            raise ConnectionClosed("this side has closed the connection")
+        *messages, self._rest = (self._rest + data).split(self.delimiter)
+        for message in messages:
+            await self._post(message)
+
+    async def _post(self, message: bytes) -> None:
+        fields = {"Content-Type": "application/json"}
+        async with self._remote.request("POST", fields, message, url=self.endpoint) as reply:
+            if not 200 <= reply.status < 300:
+                raise ConnectionLost(f"the server did not take a message (status {reply.status})")
+            await reply.body(self._limit)
+
+    async def send_eof(self) -> None:
+        await trio.lowlevel.checkpoint()  # there is no such thing
+
+    async def aclose(self) -> None:
+        self._closed = True
+        if self._reading is not None:
+            self._reading.cancel()
+        await trio.lowlevel.checkpoint()
