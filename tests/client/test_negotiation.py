@@ -273,7 +273,7 @@ async def test_connecting_may_be_cancelled(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", [5, None, [], [1], "http://example.com", "tcp://nowhere", "no-such-command-anywhere", b"x"]
+    "target", [5, None, [], [1], "ftp://example.com", "tcp://nowhere", "no-such-command-anywhere", b"x"]
 )
 async def test_a_target_that_is_none_is_refused(target: Any) -> None:
     with pytest.raises(trimcp.UsageError):

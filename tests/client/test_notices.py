@@ -11,17 +11,18 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import trimcp
 from tests.server.news import changed, newsy, updated
 from tests.session.peer import ERAS, LEGACY, MODERN, PATIENCE, Peer, RawServer, discovered, notification, result
+from trimcp.client.notice_board import NoticeBoard, notice_of
 from trimcp.client.notices import (
+    ExtensionNotice,
     ListenEnd,
+    LogMessage,
     Notice,
-    NoticeBoard,
     Notices,
     PromptsChanged,
     ResourcesChanged,
     ResourceUpdated,
     ToolsChanged,
     Topics,
-    notice_of,
 )
 
 
@@ -337,3 +338,20 @@ async def test_what_a_server_sends_that_is_no_notice_is_ignored() -> None:
         client.notify("notifications/custom")
         assert await following(notices) == ResourceUpdated("a:1")
         assert await following(notices) == ToolsChanged()
+
+
+async def test_a_flood_of_log_messages_takes_no_place_of_a_change() -> None:
+    notices = Notices(3)
+    notices.put(ToolsChanged())
+    for n in range(100):
+        notices.put(LogMessage("info", n))
+        notices.put(ExtensionNotice("notifications/x", n))
+    notices.put(ResourceUpdated("a:1"))
+    notices.finish(ListenEnd.FINISHED)
+    read = [notice async for notice in notices]
+    assert read[0] == ToolsChanged()
+    assert read[-1] == ResourceUpdated("a:1")
+    assert [n.data for n in read if isinstance(n, LogMessage)] == [97, 98, 99]
+    assert [n.params for n in read if isinstance(n, ExtensionNotice)] == [97, 98, 99]
+    assert [type(n) for n in read[1:-1]] == [LogMessage, ExtensionNotice] * 3  # in order of arrival
+    assert notices.dropped == 2 * 97

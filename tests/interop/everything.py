@@ -27,6 +27,7 @@ PLAIN: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "test_trigger_tool_change": ({}, "The list of tools has changed"),
     "test_trigger_prompt_change": ({}, "The list of prompts has changed"),
     "test_trigger_resource_update": ({}, "test://watched-resource has changed"),
+    "test_reconnection": ({}, "Reconnection test completed"),
 }
 """Tools that ask nothing: arguments, and the text they answer with."""
 CONTENT: Final[dict[str, list[str]]] = {

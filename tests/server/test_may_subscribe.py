@@ -53,11 +53,13 @@ async def test_what_is_not_for_a_client_is_not_acknowledged_nor_told(version: st
 @pytest.mark.parametrize("version", ["2025-11-25", MODERN])
 async def test_another_client_may(version: str) -> None:
     server = guarded()
-    async with trimcp.connect(server, revision=version, name="boss") as client:
-        async with client.listen(uris=["secret:1"]) as notices:
-            assert notices.acknowledged == Topics(uris=("secret:1",))
+    async with (
+        trimcp.connect(server, revision=version, name="boss") as client,
+        client.listen(uris=["secret:1"]) as notices,
+    ):
+        assert notices.acknowledged == Topics(uris=("secret:1",))
     async with trimcp.connect(server, revision=version) as client:
-        with pytest.raises(trimcp.RequestFailed, match="may not subscribe|did not agree"):
+        with pytest.raises(trimcp.RequestFailed, match=r"may not subscribe|did not agree"):
             await client.subscribe("secret:1")
 
 

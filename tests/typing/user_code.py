@@ -45,6 +45,25 @@ async def through(ctx: trimcp.Context, params: Any, proceed: trimcp.Proceed) -> 
     return await proceed(params)
 
 
+EXTENDED: trimcp.ExtensionMethod[dict[str, Any], dict[str, Any]] = trimcp.ExtensionMethod("a/b", dict, dict)
+extension = trimcp.ServerExtension("com.example/a")
+
+
+@extension.method(EXTENDED)
+async def extended(ctx: trimcp.Context, params: dict[str, Any]) -> dict[str, Any]:
+    return params
+
+
+@server.may_subscribe
+def may(uri: str, ctx: trimcp.Context) -> bool:
+    return True
+
+
+@server.on_roots_changed
+async def changed(ctx: trimcp.SessionContext) -> None:
+    await ctx.roots()
+
+
 async def main() -> None:
     async with trimcp.connect(server, timeouts=trimcp.Timeouts(request=5)) as client:
         assert_type(client, trimcp.Client)
@@ -57,6 +76,8 @@ async def main() -> None:
         assert_type(await client.call_tool("move", {}, returns=Point), Point)
         assert_type(await client.call_tool("list", returns=list[str]), list[str])
         assert_type(await client.request("tools/list"), dict[str, Any])
+
+        assert_type(await client.call(EXTENDED, {}), dict[str, Any])
 
         async def slowly(progress: float, total: float | None, message: str | None) -> None:
             await trio.sleep(1)

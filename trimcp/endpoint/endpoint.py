@@ -20,7 +20,6 @@ from trimcp.endpoint.options import HttpOptions
 from trimcp.endpoint.posting import Posting, refuse
 from trimcp.endpoint.registry import LocalSessions
 from trimcp.endpoint.sessions import HttpSessions
-from trimcp.endpoint.with_fields import WithFields
 from trimcp.errors import Unauthenticated
 from trimcp.framing import headers
 from trimcp.observability import events, log
@@ -128,9 +127,7 @@ class Endpoint:
 
     async def handle(self, request: HttpRequest, response: HttpResponse) -> None:
         """See `Handler`."""
-        further = self._guard.fields(request)
-        if further:
-            response = WithFields(response, further)
+        response.further = self._guard.fields(request)
         try:
             await self._handle(request, response)
         except BaseException as exc:  # noqa: BLE001 - parted into what is our failure and what is not
@@ -201,7 +198,7 @@ class Endpoint:
         elif not session.has_room_to_listen:
             refuse(response, 409, INVALID_REQUEST, "This session has as many standing streams as it may")
         else:
-            session.writer.open(response)
+            session.standing.open(response)
 
     async def _delete(self, request: HttpRequest, response: HttpResponse, principal: str | None) -> None:
         """DELETE: the client needs the session no more."""

@@ -37,7 +37,8 @@ STANDING: Final = 8
 class HttpSession(Session):
     """One live peer that is known by the id in its `Mcp-Session-Id`."""
 
-    writer: StandingStream
+    standing: StandingStream
+    """What belongs to no request leaves by it: the same as `writer`."""
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class HttpSession(Session):
         return f"http {self._peer}, session {self._name}"
 
     def _way_out(self, nursery: trio.Nursery) -> tuple[StandingStream, SessionOutlet]:
-        standing = StandingStream(self)
+        standing = self.standing = StandingStream(self)
         return standing, SessionOutlet(standing, self.limits.result_bytes)
 
     def _crew(self, nursery: trio.Nursery) -> Crew:
@@ -100,8 +101,8 @@ class HttpSession(Session):
         for stream in list(self._streams.values()):
             stream.cut()
         self._streams.clear()
-        if hasattr(self, "writer"):
-            self.writer.end()
+        if hasattr(self, "standing"):
+            self.standing.end()
 
     @property
     def _cut_short(self) -> bool:
@@ -113,7 +114,7 @@ class HttpSession(Session):
         return self._posted
 
     def _send(self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None) -> None:
-        if via is None and not self.writer.tracks:
+        if via is None and not self.standing.tracks:
             # It would wait for a stream that may never be opened, and whoever asks with it.
             why = ConnectionClosed(f"{method} cannot be asked: the client has no stream open for it")
             self.calls.failed(id, why)
@@ -166,7 +167,7 @@ class HttpSession(Session):
             self.cork.later(stream)  # with the answer, where that is there by then
 
     def reply_lost(self, reply: Reply) -> None:
-        """The connection of a client that takes JSON alone is gone: that is no cancel, though nobody gets the answer."""
+        """The connection of a client that takes JSON alone is gone: no cancel, though nobody gets the answer."""
         reply.lost()
         self.touch()
         if any(request.outlet is reply for request in self.router.inbound):
@@ -186,7 +187,7 @@ class HttpSession(Session):
     @property
     def has_room_to_listen(self) -> bool:
         """Whether one more stream may be opened by GET."""
-        return len(self.writer.tracks) < STANDING
+        return len(self.standing.tracks) < STANDING
 
     # --- resuming ---------------------------------------------------------------------
 
@@ -196,7 +197,7 @@ class HttpSession(Session):
         Returns False where what comes after it is not there any more.
         """
         stream = self._streams.get(number)
-        standing = self.writer.left(number) if stream is None else None
+        standing = self.standing.left(number) if stream is None else None
         track = standing if stream is None else stream.track
         if track is not None:
             if after > track.sent:
@@ -209,11 +210,11 @@ class HttpSession(Session):
             return await self.resume(response, number, after)  # it was completed meanwhile
         if track is not None:
             self._part(stream, track)  # its client may have come back twice
-        self.writer.resume_head(response, missed)
+        self.standing.resume_head(response, missed)
         if stream is not None:
             stream.carry_on(response)
         elif standing is not None:
-            self.writer.carry_on(standing, response)
+            self.standing.carry_on(standing, response)
         else:
             response.end()
         return True
@@ -221,7 +222,7 @@ class HttpSession(Session):
     def _part(self, stream: RequestStream | None, track: Track) -> None:
         """The connection that it had is dead, or its client would not have come back."""
         if stream is None:
-            self.writer.let_go(track)
+            self.standing.let_go(track)
         else:
             old = track.detach()
             if old is not None:
@@ -256,9 +257,9 @@ class HttpSession(Session):
             if now - lost_at >= self.limits.detached:
                 del self._orphans[reply]
                 self._abandon(reply)
-        for track in self.writer.tracks:
-            self.writer.keep_alive(track)
-        if self.writer.tracks or self._streams or len(self.router.inbound):
+        for track in self.standing.tracks:
+            self.standing.keep_alive(track)
+        if self.standing.tracks or self._streams or len(self.router.inbound):
             self.touched_at = now
         elif now - self.touched_at >= self.limits.session_idle:
             log.info(events.SESSION_IDLE, session=self.number, seconds=self.limits.session_idle)

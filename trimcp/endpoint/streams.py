@@ -116,7 +116,6 @@ class RequestStream(EventLane):
     """The stream of one POST: the outlet of the requests in it. It ends with the last of their answers."""
 
     is_shared: ClassVar[bool] = False
-    takes_posts: ClassVar[bool] = True
 
     def __init__(self, session: HttpSession, response: HttpResponse, owed: int) -> None:
         """`owed`: the requests in the POST."""
@@ -136,6 +135,10 @@ class RequestStream(EventLane):
     def is_answered(self) -> bool:
         """Whether nothing more will be posted."""
         return self._owed == 0
+
+    @property
+    def takes_posts(self) -> bool:
+        return True
 
     # --- Outlet -----------------------------------------------------------------------
 

@@ -52,3 +52,8 @@ APPLICATION_NOT_RUNNING: Final = "application.not_running"
 LIFESPAN_FAILED: Final = "lifespan.failed"
 WEBSOCKET_REFUSED: Final = "websocket.refused"
 WORKER_ENDED: Final = "worker.ended"
+
+MEMBER_LOST: Final = "member.lost"
+MEMBER_FAILED: Final = "member.failed"
+MEMBER_LISTEN_ENDED: Final = "member.listen_ended"
+CONFIGURATION_KEY_IGNORED: Final = "configuration.key_ignored"

@@ -7,4 +7,9 @@
 `declarations` is the part of `Server` that declares. `resources`, `prompts` and `completions` are
 actors as `tools` is one; `texts` and `uri_template` read their arguments, `contents` and `messages`
 shape what their functions return, `pagination` and `caching` are about the lists of all of them.
+
+`extension` is what a program declares of an extension of the protocol, `extensions` are all of a
+server, `detached` is work of theirs that outlives its request. `context` and `session_context` are
+what functions get, `client_view` what both know of the client. `hearing` runs what is told of
+notifications.
 """

@@ -26,8 +26,12 @@ from trimcp.types.revisions import BY_VERSION, REVISIONS
 
 if TYPE_CHECKING:
     import os
+    import socket
+    import ssl
 
-    from trimcp.endpoint.options import HttpOptions
+    from hypercorn.config import Config
+
+    from trimcp.endpoint.options import Authenticate, HttpOptions
     from trimcp.server.extension import ServerExtension
     from trimcp.transports.duplex import Duplex
     from trimcp.transports.http.asgi import AsgiDoor
@@ -179,6 +183,29 @@ class Server(Declarations):
         """
         sys.exit(serving.run_process(lambda: self))
 
+    def run_http(
+        self,
+        port: int = 8000,
+        host: str = "127.0.0.1",
+        *,
+        uds: str | os.PathLike[str] | None = None,
+        limits: HttpLimits | None = None,
+        **options: Unpack[HttpOptions],
+    ) -> None:
+        """Serve HTTP, and end the process: `serve_http` in a process that is trimcp's.
+
+        Where it listens is said on stderr. SIGTERM and SIGINT drain the server, for `Limits.grace`
+        seconds; a second signal ends it at once. It exits as `run` does.
+
+        Raises:
+            UsageError: as `serve_http`.
+        """
+        from trimcp.server import process
+
+        serve = functools.partial(self.serve_http, port, host, uds=uds, limits=limits, **options)
+        path = options.get("path", "/mcp")
+        sys.exit(process.run_listening(self, [process.Door(serve, functools.partial(process.url, "http", path))]))
+
     async def serve_stdio(self, *, task_status: trio.TaskStatus[Session] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve one client on descriptors 0 and 1, in a program that is not trimcp's alone.
 
@@ -247,6 +274,91 @@ class Server(Declarations):
         from trimcp.server.http import serve_http
 
         await serve_http(self, host, port, uds, limits, options, task_status)
+
+    async def serve_hypercorn(
+        self,
+        port: int = 8000,
+        host: str = "127.0.0.1",
+        *,
+        uds: str | os.PathLike[str] | None = None,
+        sockets: Sequence[socket.socket] | None = None,
+        certfile: str | os.PathLike[str] | None = None,
+        keyfile: str | os.PathLike[str] | None = None,
+        config: Config | None = None,
+        task_status: trio.TaskStatus[tuple[str, int] | str] = trio.TASK_STATUS_IGNORED,
+        **options: Unpack[HttpOptions],
+    ) -> None:
+        """Serve every client of every revision by HTTP until drained or cancelled, with hypercorn before it.
+
+        That brings TLS and HTTP/2, and WebSocket at the same path; it needs `trimcp[http]`.
+
+        Args:
+            port: 0 lets the system choose.
+            host: what to listen on; the default is reached from this machine alone.
+            uds: listen on this Unix socket instead.
+            sockets: listen on these instead, which are bound, and then owned by this; `host` then says
+                whether that is loopback.
+            certfile: the certificate and what leads to its authority, for TLS.
+            keyfile: its private key.
+            config: hypercorn's own configuration, for what is not said here.
+            task_status: told the address that was bound: (host, port), or the path.
+            options: see `HttpOptions`; the endpoint is at `/mcp` unless `path` says otherwise.
+
+        Raises:
+            UsageError: the address cannot be listened on, the certificate lacks its key, an option
+                cannot be, or the extra is not installed.
+        """
+        from trimcp.server.http import serve_hypercorn
+
+        await serve_hypercorn(
+            *(self, host, port, options, task_status),
+            uds=uds,
+            sockets=sockets,
+            certfile=certfile,
+            keyfile=keyfile,
+            config=config,
+        )
+
+    async def serve_websocket(
+        self,
+        port: int = 8000,
+        host: str = "127.0.0.1",
+        *,
+        path: str = "/mcp",
+        ssl_context: ssl.SSLContext | None = None,
+        hosts: Sequence[str] = (),
+        origins: Sequence[str] = (),
+        authenticate: Authenticate | None = None,
+        task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve every client that connects by WebSocket, a message in each text message, until drained or cancelled.
+
+        It needs `trimcp[http]`.
+
+        Args:
+            port: 0 lets the system choose.
+            host: what to listen on; the default is reached from this machine alone.
+            path: the one path that is served.
+            ssl_context: speaks TLS by it.
+            hosts: names that it answers to, as in `HttpOptions`.
+            origins: those of web pages that may connect, as in `HttpOptions`.
+            authenticate: says who connects, by the request that opens the connection; that of somebody
+                who is sent away is closed.
+            task_status: told the address that was bound, as (host, port).
+
+        Raises:
+            UsageError: the address cannot be listened on, an option cannot be, or the extra is not installed.
+        """
+        from trimcp.server.http import serve_websocket
+
+        await serve_websocket(
+            *(self, host, port, task_status),
+            path=path,
+            ssl_context=ssl_context,
+            hosts=hosts,
+            origins=origins,
+            authenticate=authenticate,
+        )
 
     def asgi(self, *, loopback: bool = True, **options: Unpack[HttpOptions]) -> AsgiDoor:
         """An ASGI application that serves this server: for hypercorn on Trio, or mounted in another application.

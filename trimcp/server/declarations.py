@@ -222,13 +222,14 @@ class Declarations(ResourceDeclarations, PromptDeclarations):
         if self._runs:
             raise UsageError(f"use {extension.identifier} before the server runs: what it can do is told to peers")
         extensions = Extensions() if self.extensions is None else self.extensions
-        extensions.add(extension)
-        self.extensions = extensions
+        extensions.check(extension)
         for kind in ("tools", "resources", "prompts"):
             actor = self.__dict__.get(kind)
             for definition in () if actor is None else actor.definitions():
                 for hook in extension.declare_hooks:
                     hook(definition)
+        extensions.add(extension)
+        self.extensions = extensions
 
     def extension_of(self, name: str) -> str:
         """The identifier of the extension that has a method or notification of that name, or says it sends it.

@@ -25,6 +25,7 @@ from trimcp.types.extensions import (
     ExtensionNotification,
     ExtensionResult,
     check_identifier,
+    check_topic,
     revisions_of,
 )
 from trimcp.types.methods import METHODS
@@ -55,9 +56,6 @@ NOT_WRAPPED: Final = frozenset(
     ("initialize", "ping", "server/discover", "logging/setLevel", "subscriptions/listen"),
 )
 """Requests of the core that are answered without a task, around which nothing can be put."""
-TOPICS_OF_THE_CORE: Final = frozenset(
-    ("toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions")
-)
 
 
 @attrs.frozen
@@ -226,7 +224,8 @@ class ServerExtension:
             UsageError: the core, or this extension, has that member.
         """
         self._check_open()
-        if member in TOPICS_OF_THE_CORE or member in self.topics:
+        check_topic(member)
+        if member in self.topics:
             raise UsageError(f"there is a topic {member} already")
 
         def declare(grant: Grant) -> Grant:

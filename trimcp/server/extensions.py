@@ -25,6 +25,7 @@ from trimcp.session.service import Route, never
 from trimcp.types.extensions import ExtensionResult, declare, declared_in
 from trimcp.types.jsonrpc import METHOD_NOT_FOUND
 from trimcp.types.methods import methods_of
+from trimcp.types.revisions import LATEST
 
 if TYPE_CHECKING:
     from trimcp.server.context import Context
@@ -46,7 +47,12 @@ class Extensions:
     # --- using ------------------------------------------------------------------------
 
     def add(self, extension: ServerExtension) -> None:
-        """Take one in.
+        """Take one in that was checked."""
+        extension.used()
+        self._all[extension.identifier] = extension
+
+    def check(self, extension: ServerExtension) -> None:
+        """Check that it goes with those that there are.
 
         Raises:
             UsageError: there is one of that identifier; a method, notification, result or topic of it is the
@@ -68,8 +74,6 @@ class Extensions:
                     raise UsageError(
                         f"{extension.identifier} and {other.identifier} both answer {method} with resultType {tag!r}"
                     )
-        extension.used()
-        self._all[extension.identifier] = extension
 
     def _check_methods(self, extension: ServerExtension, revision: Revision) -> None:
         core = methods_of(revision)
@@ -96,6 +100,15 @@ class Extensions:
     def owner_of(self, name: str) -> str | None:
         """The identifier of the extension that has a method or notification."""
         return next((extension.identifier for extension in self if extension.has(name)), None)
+
+    def named_params(self) -> dict[str, str]:
+        """The member of params that `Mcp-Name` mirrors, by method, in the revisions that have the header."""
+        return {
+            name: served.method.named_by
+            for extension in self
+            for name, served in extension.served.items()
+            if served.method.named_by is not None and extension.exists_in(LATEST) and served.method.exists_in(LATEST)
+        }
 
     def declare(self, capabilities: ServerCapabilities, revision: Revision) -> None:
         """Add what the server tells of its extensions to its capabilities."""

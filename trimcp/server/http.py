@@ -6,7 +6,8 @@ order: the sessions drain while the doors stay open for what they still need, th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,16 @@ from trimcp.endpoint.endpoint import Endpoint
 from trimcp.endpoint.options import HttpOptions
 from trimcp.endpoint.security import Guard, is_loopback
 from trimcp.errors import Unauthenticated, UsageError
+from trimcp.server.serving import opened, stop_accepting
 
 if TYPE_CHECKING:
     import os
+    import socket
+    import ssl
 
+    from hypercorn.config import Config
+
+    from trimcp.endpoint.options import Authenticate
     from trimcp.server.app import Server
     from trimcp.server.running import Running
     from trimcp.transports.duplex import Duplex
@@ -61,8 +68,8 @@ async def serve_http(
     try:
         from trimcp.transports.http.listener import HttpServer
     except ImportError as exc:
-        raise UsageError(f"{exc.name} is missing: pip install 'trimcp[http]'") from exc
-    async with server.run_or_join() as running, trio.open_nursery() as nursery:
+        raise missing(exc) from exc
+    async with opened(server) as (running, nursery):
         endpoint = endpoint_of(running, options, loopback=uds is not None or is_loopback(host))
         await nursery.start(endpoint.run)
         door = HttpServer(endpoint, nursery, limits=limits)
@@ -78,6 +85,109 @@ async def serve_http(
             await door.serve_unix(path=uds, task_status=task_status)
         await door.finished()
         nursery.cancel_scope.cancel()
+
+
+async def serve_hypercorn(
+    server: Server,
+    host: str,
+    port: int,
+    options: HttpOptions,
+    task_status: trio.TaskStatus[Any],
+    *,
+    uds: str | os.PathLike[str] | None,
+    sockets: Sequence[socket.socket] | None,
+    certfile: str | os.PathLike[str] | None,
+    keyfile: str | os.PathLike[str] | None,
+    config: Config | None,
+) -> None:
+    """Serve by hypercorn until drained or cancelled."""
+    from trimcp.transports.http import hypercorn
+
+    async with opened(server) as (running, nursery):
+        is_local = uds is not None or is_loopback(host)
+        door = await _asgi_door(running, nursery, options, loopback=is_local)
+        await hypercorn.serve_hypercorn(
+            door,
+            host=host,
+            port=port,
+            uds=uds,
+            sockets=sockets,
+            certfile=certfile,
+            keyfile=keyfile,
+            config=config,
+            shutdown=running.draining,
+            drain=running.drained.wait,
+            task_status=task_status,
+        )
+        nursery.cancel_scope.cancel()
+
+
+async def _asgi_door(running: Running, nursery: trio.Nursery, options: HttpOptions, *, loopback: bool) -> AsgiDoor:
+    """The door for a run that is there already, with its endpoint in that nursery."""
+    from trimcp.transports.http.asgi import AsgiDoor
+
+    endpoint = endpoint_of(running, options, loopback=loopback)
+    await nursery.start(endpoint.run)
+    limits = running.server.limits
+    return AsgiDoor(
+        lambda: endpoint,
+        websocket=functools.partial(_serve_upgraded, running, options.get("authenticate")),
+        message_bytes=limits.message_bytes,
+        write_timeout=limits.write_timeout,
+    )
+
+
+async def serve_websocket(
+    server: Server,
+    host: str,
+    port: int,
+    task_status: trio.TaskStatus[Any],
+    *,
+    path: str,
+    ssl_context: ssl.SSLContext | None,
+    hosts: Sequence[str],
+    origins: Sequence[str],
+    authenticate: Authenticate | None,
+) -> None:
+    """Serve whoever upgrades to WebSocket, until drained or cancelled."""
+    try:
+        from trimcp.transports import websocket
+    except ImportError as exc:
+        raise missing(exc) from exc
+    async with opened(server) as (running, connections):
+        guard = Guard(loopback=is_loopback(host), hosts=hosts, origins=origins)
+        limits = server.limits
+        with trio.CancelScope() as accepting:
+            connections.start_soon(stop_accepting, running, accepting)
+            await websocket.serve_websocket(
+                functools.partial(_serve_upgraded, running, authenticate),
+                port=port,
+                host=host,
+                path=path,
+                refuse=guard.refuse,
+                ssl_context=ssl_context,
+                message_bytes=limits.message_bytes,
+                max_connections=limits.sessions,
+                connections=connections,
+                task_status=task_status,
+            )
+
+
+async def _serve_upgraded(
+    running: Running, authenticate: Authenticate | None, duplex: Duplex, request: HttpRequest
+) -> None:
+    """Serve a WebSocket as a session, until it is over; that of somebody who is sent away is closed."""
+    try:
+        principal = None if authenticate is None else await authenticate(request)
+    except Unauthenticated:
+        await duplex.aclose()
+        return
+    await running.serve(duplex, principal=principal)
+
+
+def missing(exc: ImportError) -> UsageError:
+    """What is said where the extra is not installed."""
+    return UsageError(f"{exc.name} is missing: pip install 'trimcp[http]'")
 
 
 class Mounted:
@@ -107,14 +217,9 @@ class Mounted:
 
     async def serve_websocket(self, duplex: Duplex, request: HttpRequest) -> None:
         """Serve a WebSocket as a session, until it is over."""
-        endpoint, running = self.endpoint(), self._running
-        assert running is not None
-        try:
-            principal = await endpoint.principal_of(request)
-        except Unauthenticated:
-            await duplex.aclose()
-            return
-        await running.serve(duplex, principal=principal)
+        self.endpoint()
+        assert self._running is not None
+        await _serve_upgraded(self._running, self._options.get("authenticate"), duplex, request)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:

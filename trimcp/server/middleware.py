@@ -29,27 +29,29 @@ Middleware = Callable[[Context, Any, Proceed], Awaitable[Any]]
 Handle = Callable[[InboundRequest, Any], Awaitable[Any]]
 
 
+class Proceeding:
+    """What goes on below a middleware, for one request: what it gets as `proceed`."""
+
+    __slots__ = ("handle", "request")
+
+    def __init__(self, handle: Handle, request: InboundRequest) -> None:
+        self.handle = handle
+        self.request = request
+
+    async def __call__(self, params: Any) -> Any:
+        """Go on, with these params; return the result object."""
+        return await self.handle(self.request, params)
+
+
 def wrap(handle: Handle, middleware: Sequence[Middleware], context: Callable[[InboundRequest], Context]) -> Handle:
     """The handler with all the middleware around it; itself, if there is none."""
-    if not middleware:
-        return handle
+    for layer in reversed(middleware):
+        handle = _around(layer, handle, context)
+    return handle
 
+
+def _around(layer: Middleware, inner: Handle, context: Callable[[InboundRequest], Context]) -> Handle:
     async def through(request: InboundRequest, params: Any) -> Any:
-        ctx = context(request)
-
-        async def innermost(params: Any) -> Any:
-            return await handle(request, params)
-
-        proceed: Proceed = innermost
-        for layer in reversed(middleware):
-            proceed = _around(layer, ctx, proceed)
-        return await proceed(params)
+        return await layer(context(request), params, Proceeding(inner, request))
 
     return through
-
-
-def _around(layer: Middleware, ctx: Context, inner: Proceed) -> Proceed:
-    async def proceed(params: Any) -> Any:
-        return await layer(ctx, params, inner)
-
-    return proceed

@@ -101,7 +101,8 @@ class Running:
         """Set when no new work is taken."""
         self.drained = trio.Event()
         """Set when all that was taken is answered or given up, so that doors may close."""
-        self.named_params: Mapping[str, str] = NAMED_PARAMS
+        named = {} if server.extensions is None else server.extensions.named_params()
+        self.named_params: Mapping[str, str] = {**NAMED_PARAMS, **named} if named else NAMED_PARAMS
         """The member of params that `Mcp-Name` mirrors, by method."""
 
     @property

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trimcp.errors import ConnectionClosed
+from trimcp.errors import ConnectionClosed, UsageError
 from trimcp.observability import events, log
 from trimcp.server.running import Running
 from trimcp.session.duplex_session import DuplexSession
@@ -62,15 +62,32 @@ async def _serve_one(running: Running, duplex: Duplex, task_status: trio.TaskSta
     return session
 
 
+@asynccontextmanager
+async def opened(server: Server) -> AsyncIterator[tuple[Running, trio.Nursery]]:
+    """A run of the server, and a nursery in it for whatever opens a door to it.
+
+    A `UsageError` (the address cannot be listened on, an option cannot be) leaves as itself, not in a group.
+    """
+    refusal: UsageError | None = None
+    async with server.run_or_join() as running, trio.open_nursery() as nursery:
+        try:
+            yield running, nursery
+        except UsageError as exc:
+            refusal = exc
+            nursery.cancel_scope.cancel()
+    if refusal is not None:
+        raise refusal
+
+
 async def listen(server: Server, listener: Listen, task_status: trio.TaskStatus[Any], **options: Any) -> None:
     """Accept connections until the server drains; then wait until those that are open have ended."""
-    async with server.run_or_join() as running:
+    async with opened(server) as (running, connections):
 
         async def handle(duplex: Duplex) -> None:
             await running.serve(duplex)
 
-        async with trio.open_nursery() as connections, trio.open_nursery() as accepting:
-            accepting.start_soon(_stop_accepting, running, accepting.cancel_scope)
+        with trio.CancelScope() as accepting:
+            connections.start_soon(stop_accepting, running, accepting)
             await listener(
                 handle,
                 connections=connections,
@@ -81,7 +98,8 @@ async def listen(server: Server, listener: Listen, task_status: trio.TaskStatus[
             )
 
 
-async def _stop_accepting(running: Running, accepting: trio.CancelScope) -> None:
+async def stop_accepting(running: Running, accepting: trio.CancelScope) -> None:
+    """End accepting when the server drains; what was accepted goes on."""
     await running.draining.wait()
     accepting.cancel()
 

@@ -20,8 +20,6 @@ from trimcp.transports.duplex import Duplex
 class DuplexSession(Session):
     """One live peer on one duplex connection."""
 
-    reader: Reader
-    writer: Writer
 
     def __init__(
         self,
@@ -41,6 +39,7 @@ class DuplexSession(Session):
         super().__init__(service, admission, principal=principal)
         self.duplex = duplex
         self.reader = Reader(self)
+        self._writer: Writer | None = None
 
     @property
     def description(self) -> str:
@@ -48,7 +47,7 @@ class DuplexSession(Session):
         return self.duplex.description
 
     def _way_out(self, nursery: trio.Nursery) -> tuple[Writer, SessionOutlet]:
-        writer = Writer(self.duplex, self.limits, nursery, self._lose)
+        writer = self._writer = Writer(self.duplex, self.limits, nursery, self._lose)
         return writer, SessionOutlet(writer, self.limits.result_bytes)
 
     async def _listen(self) -> None:
@@ -59,7 +58,7 @@ class DuplexSession(Session):
 
     @property
     def _cut_short(self) -> bool:
-        return self.writer.cut_short
+        return self._writer is not None and self._writer.cut_short
 
     @property
     def messages_read(self) -> int:

@@ -81,7 +81,8 @@ class Limits:
     uri_bytes: int = 2048
     """The longest URI that may be subscribed to, as it is written in JSON; a longer one is refused."""
     notices: int = 1024
-    """Notices that one reader of a client's notices may be behind; beyond, the oldest are dropped and counted."""
+    """Notices that one reader of a client's notices may be behind; beyond, the oldest are dropped and counted.
+    Log messages, and notices of extensions, each have as much room of their own."""
 
     cache_entries: int = 1024
     """Results that a client keeps because the server lets it; beyond, the least recently used go."""

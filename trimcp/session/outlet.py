@@ -68,7 +68,6 @@ class SessionOutlet:
     __slots__ = ("answer", "drop", "post", "post_latest", "post_log", "room", "wait_room")
 
     is_shared: ClassVar[bool] = True
-    takes_posts: ClassVar[bool] = True
 
     def __init__(self, writer: Lane, room: int) -> None:
         self.room = room
@@ -78,6 +77,10 @@ class SessionOutlet:
         self.drop = writer.drop
         self.post_log = writer.post_log
         self.wait_room = writer.wait_room
+
+    @property
+    def takes_posts(self) -> bool:
+        return True
 
     def refuse(self, frame: bytes, code: int, *, unfit: bool = False) -> None:
         self.post(frame)
@@ -99,7 +102,6 @@ class Batch:
     __slots__ = ("_answers", "_owed", "_when_over", "_writer", "room")
 
     is_shared: ClassVar[bool] = True
-    takes_posts: ClassVar[bool] = True
 
     def __init__(self, writer: Lane, room: int, when_over: Callable[[], None]) -> None:
         """`room`: bytes that all its answers may have; beyond, a member is answered with an error.
@@ -120,6 +122,10 @@ class Batch:
         self._answers.append(frame)
         self.room -= len(frame)
         self.withdraw()
+
+    @property
+    def takes_posts(self) -> bool:
+        return True
 
     def refuse(self, frame: bytes, code: int, *, unfit: bool = False) -> None:
         self.answer(frame)

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from trimcp.types.error_data import (
         MissingRequiredClientCapabilityData, URLElicitationRequiredData, UnsupportedProtocolVersionData,
     )
+    from trimcp.types.extensions import (
+        ExtensionMethod, ExtensionNotification, ExtensionResult,
+    )
     from trimcp.types.fields import (
         ABSENT, Absent,
     )
@@ -134,6 +137,7 @@ __all__ = [
     "TitledEnumItems", "TitledMultiSelectEnumSchema", "TitledSingleSelectEnumSchema", "UntitledEnumItems",
     "UntitledMultiSelectEnumSchema", "UntitledSingleSelectEnumSchema",
     "MissingRequiredClientCapabilityData", "URLElicitationRequiredData", "UnsupportedProtocolVersionData",
+    "ExtensionMethod", "ExtensionNotification", "ExtensionResult",
     "ABSENT", "Absent",
     "CreateMessageRequest", "ElicitRequest", "InputRequest", "InputRequests", "InputRequiredResult",
     "InputResponse", "InputResponseRequestParams", "InputResponses", "ListRootsRequest", "ListRootsRequestParams",
@@ -199,6 +203,9 @@ _HOMES = {
     ),
     "error_data": (
         "MissingRequiredClientCapabilityData URLElicitationRequiredData UnsupportedProtocolVersionData"
+    ),
+    "extensions": (
+        "ExtensionMethod ExtensionNotification ExtensionResult"
     ),
     "fields": (
         "ABSENT Absent"

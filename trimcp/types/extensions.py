@@ -33,6 +33,12 @@ MEMBER: Final = "extensions"
 of the further capabilities that every revision lets a peer declare, and SEP-2133 puts it there."""
 
 
+TOPICS_OF_THE_CORE: Final = frozenset(
+    ("toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions")
+)
+"""The members of what `subscriptions/listen` asks for in 2026-07-28 itself."""
+
+
 def check_identifier(identifier: str) -> str:
     """The identifier itself.
 
@@ -46,6 +52,15 @@ def check_identifier(identifier: str) -> str:
             "such as com.example/my-extension"
         )
     return identifier
+
+
+def check_topic(member: str) -> None:
+    """
+    Raises:
+        UsageError: the core itself has that member in what a listen asks for.
+    """
+    if member in TOPICS_OF_THE_CORE:
+        raise UsageError(f"there is a topic {member} already: it is the core's")
 
 
 def revisions_of(versions: Sequence[str] | None) -> tuple[Revision, ...]:

@@ -123,6 +123,9 @@ async def _tended(client: Client, offer: Offer) -> AsyncIterator[None]:
         nursery.start_soon(resumer.run, client)
         if session.is_modern:
             client.use_mirror(Mirror(session))
+            if offer.extensions is not None:
+                further = offer.extensions.named_params(BY_VERSION[client.protocol_version])
+                session.named_params = {**session.named_params, **further}
         else:
             agreed = BY_VERSION[client.protocol_version]
             session.initialize = functools.partial(_again, session, attrs.evolve(offer, revisions=[agreed]))

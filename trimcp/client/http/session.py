@@ -48,8 +48,6 @@ LAST_EVENT_ID: Final = headers.SHOWN[headers.LAST_EVENT_ID]
 class RemoteSession(Session):
     """One server behind a URL."""
 
-    writer: Posts
-
     def __init__(self, remote: Remote, service: Service, *, reopen: bool) -> None:
         """
         Args:
@@ -65,6 +63,8 @@ class RemoteSession(Session):
         """What of the arguments of a tool goes into header fields, by the tool's name."""
         self.initialize: Callable[[], Awaitable[None]] | None = None
         """Opens a legacy session; set once the first is there."""
+        self.named_params: Mapping[str, str] = headers.NAMED_PARAMS
+        """The member of params that goes into `Mcp-Name`, by method."""
         self.resumer: Resumer | None = None
         """Brings back what the server was to tell."""
         self._reopen = reopen
@@ -189,7 +189,7 @@ class RemoteSession(Session):
         version = meta[PROTOCOL_VERSION]
         fields = {VERSION: version, METHOD: method}
         fields |= {key: meta[key] for key in tracing.KEYS if key in meta}
-        name = headers.named_param(method, params)
+        name = headers.named_param(method, params, self.named_params)
         if name is not None:
             fields[NAME] = headers.encode_value(name)
         if method == "tools/call":

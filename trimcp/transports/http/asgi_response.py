@@ -68,7 +68,7 @@ class AsgiResponse(HttpResponse):
     def respond(self, status: int, fields: Fields, body: bytes = b"") -> None:
         if self._begun or self._is_over:
             return
-        headers = list(fields)
+        headers = [*fields, *self.further]
         if status not in BODILESS:
             headers.append((b"content-length", b"%d" % len(body)))
         self._start(status, headers)
@@ -79,7 +79,7 @@ class AsgiResponse(HttpResponse):
 
     def begin(self, status: int, fields: Fields) -> None:
         if not self._begun and not self._is_over:
-            self._start(status, list(fields))
+            self._start(status, [*fields, *self.further])
             self._bell.ring()
 
     def write(self, data: bytes) -> None:

@@ -82,7 +82,7 @@ class HttpResponse(abc.ABC):
     Nothing here waits or raises. After the peer has gone, or `abort`, all of it does nothing.
     """
 
-    __slots__ = ("is_gone", "on_clear", "on_gone")
+    __slots__ = ("further", "is_gone", "on_clear", "on_gone")
 
     def __init__(self) -> None:
         self.on_gone: Callable[[], None] | None = None
@@ -91,6 +91,8 @@ class HttpResponse(abc.ABC):
         """Called each time that all that was written has left, after `is_clogged` was true."""
         self.is_gone = False
         """Whether nobody is there any more."""
+        self.further: Fields = ()
+        """Header fields that the response has beside those it is answered with; for doors to add."""
 
     @property
     @abc.abstractmethod

@@ -56,6 +56,8 @@ class DirectResponse(HttpResponse):
         if self._state != _NEW or self.is_gone:
             return
         self._state = _OVER
+        if self.further:
+            fields = (*fields, *self.further)
         self._owner.output.send(whole(self._owner, self._incoming, status, fields, body))
         self._finish(cut=False)
 
@@ -71,7 +73,7 @@ class DirectResponse(HttpResponse):
         framing = connection_field(owner, incoming)
         if self._is_chunked and not answers.has_no_body(status):
             framing += answers.CHUNKED
-        self._held = answers.head(status, fields, framing)
+        self._held = answers.head(status, (*fields, *self.further) if self.further else fields, framing)
 
     def write(self, data: bytes) -> None:
         if self._state != _BEGUN or self.is_gone:
