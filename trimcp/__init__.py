@@ -15,8 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trimcp.client.client import Client, Timeouts
+    from trimcp.client.configuration import Configuration, ConfiguredServer, load_configuration
     from trimcp.client.connect import connect
     from trimcp.client.extension import ClientExtension
+    from trimcp.client.group.events import (
+        FailReason,
+        Failure,
+        GroupEvents,
+        MemberChanged,
+        MemberClosed,
+        MemberFailed,
+        MemberLost,
+        MemberReady,
+        MemberRestarting,
+    )
+    from trimcp.client.group.group import Group, open_group
+    from trimcp.client.group.member import Member, MemberState
+    from trimcp.client.group.merged import MemberPrompt, MemberResource, MemberTemplate, MemberTool, MergedList
+    from trimcp.client.group.restarts import Restarts
     from trimcp.client.notices import (
         ElicitationCompleted,
         ExtensionNotice,
@@ -32,11 +48,13 @@ if TYPE_CHECKING:
         Topics,
     )
     from trimcp.client.results import ResourceResult, ToolResult
+    from trimcp.endpoint.security import Cors
     from trimcp.errors import (
         CapabilityMissing,
         ConnectionClosed,
         ConnectionEnded,
         ConnectionLost,
+        ExchangeFailed,
         InvalidParams,
         InvalidPayload,
         InvalidResult,
@@ -48,6 +66,7 @@ if TYPE_CHECKING:
         ToolError,
         ToolFailed,
         TrimcpError,
+        Unauthenticated,
         UsageError,
     )
     from trimcp.protocol.cancelling import CancelReason
@@ -62,6 +81,8 @@ if TYPE_CHECKING:
     from trimcp.session.limits import Limits
     from trimcp.session.session import DrainReport
     from trimcp.shapes.header import Header
+    from trimcp.transports.http.door import HttpRequest
+    from trimcp.transports.http.limits import HttpLimits
     from trimcp.types.extensions import ExtensionMethod, ExtensionNotification, ExtensionResult
 
 __version__ = "0.1.0"
@@ -74,21 +95,31 @@ _PLACES = {
     "CapabilityMissing": "errors",
     "Client": "client.client",
     "ClientExtension": "client.extension",
+    "Configuration": "client.configuration",
+    "ConfiguredServer": "client.configuration",
     "ConnectionClosed": "errors",
     "ConnectionEnded": "errors",
     "ConnectionLost": "errors",
     "Context": "server.context",
+    "Cors": "endpoint.security",
     "DrainReport": "session.session",
     "Elicit": "server.questions",
     "ElicitUrl": "server.questions",
     "ElicitationCompleted": "client.notices",
     "Elicited": "server.questions",
+    "ExchangeFailed": "errors",
     "ExtensionMethod": "types.extensions",
     "ExtensionNotice": "client.notices",
     "ExtensionNotification": "types.extensions",
     "ExtensionResult": "types.extensions",
+    "FailReason": "client.group.events",
+    "Failure": "client.group.events",
     "File": "server.media",
+    "Group": "client.group.group",
+    "GroupEvents": "client.group.events",
     "Header": "shapes.header",
+    "HttpLimits": "transports.http.limits",
+    "HttpRequest": "transports.http.door",
     "Image": "server.media",
     "Interrupted": "client.notices",
     "InvalidParams": "errors",
@@ -97,6 +128,19 @@ _PLACES = {
     "Limits": "session.limits",
     "ListenEnd": "client.notices",
     "LogMessage": "client.notices",
+    "Member": "client.group.member",
+    "MemberChanged": "client.group.events",
+    "MemberClosed": "client.group.events",
+    "MemberFailed": "client.group.events",
+    "MemberLost": "client.group.events",
+    "MemberPrompt": "client.group.merged",
+    "MemberReady": "client.group.events",
+    "MemberResource": "client.group.merged",
+    "MemberRestarting": "client.group.events",
+    "MemberState": "client.group.member",
+    "MemberTemplate": "client.group.merged",
+    "MemberTool": "client.group.merged",
+    "MergedList": "client.group.merged",
     "Notices": "client.notices",
     "Proceed": "server.middleware",
     "PromptsChanged": "client.notices",
@@ -106,6 +150,7 @@ _PLACES = {
     "ResourceResult": "client.results",
     "ResourceUpdated": "client.notices",
     "ResourcesChanged": "client.notices",
+    "Restarts": "client.group.restarts",
     "Roots": "server.questions",
     "Sample": "server.questions",
     "Sampled": "server.questions",
@@ -122,8 +167,11 @@ _PLACES = {
     "ToolsChanged": "client.notices",
     "Topics": "client.notices",
     "TrimcpError": "errors",
+    "Unauthenticated": "errors",
     "UsageError": "errors",
     "connect": "client.connect",
+    "load_configuration": "client.configuration",
+    "open_group": "client.group.group",
 }
 """Public name to the module that has it."""
 
@@ -135,21 +183,31 @@ __all__ = [
     "CapabilityMissing",
     "Client",
     "ClientExtension",
+    "Configuration",
+    "ConfiguredServer",
     "ConnectionClosed",
     "ConnectionEnded",
     "ConnectionLost",
     "Context",
+    "Cors",
     "DrainReport",
     "Elicit",
     "ElicitUrl",
     "ElicitationCompleted",
     "Elicited",
+    "ExchangeFailed",
     "ExtensionMethod",
     "ExtensionNotice",
     "ExtensionNotification",
     "ExtensionResult",
+    "FailReason",
+    "Failure",
     "File",
+    "Group",
+    "GroupEvents",
     "Header",
+    "HttpLimits",
+    "HttpRequest",
     "Image",
     "Interrupted",
     "InvalidParams",
@@ -158,6 +216,19 @@ __all__ = [
     "Limits",
     "ListenEnd",
     "LogMessage",
+    "Member",
+    "MemberChanged",
+    "MemberClosed",
+    "MemberFailed",
+    "MemberLost",
+    "MemberPrompt",
+    "MemberReady",
+    "MemberResource",
+    "MemberRestarting",
+    "MemberState",
+    "MemberTemplate",
+    "MemberTool",
+    "MergedList",
     "Notices",
     "Proceed",
     "PromptsChanged",
@@ -167,6 +238,7 @@ __all__ = [
     "ResourceResult",
     "ResourceUpdated",
     "ResourcesChanged",
+    "Restarts",
     "Roots",
     "Sample",
     "Sampled",
@@ -183,8 +255,11 @@ __all__ = [
     "ToolsChanged",
     "Topics",
     "TrimcpError",
+    "Unauthenticated",
     "UsageError",
     "connect",
+    "load_configuration",
+    "open_group",
 ]
 
 

@@ -61,6 +61,10 @@ class DuplexSession(Session):
         return self._writer is not None and self._writer.cut_short
 
     @property
+    def _peer_may_read(self) -> bool:
+        return self.duplex.half_closes
+
+    @property
     def messages_read(self) -> int:
         """Frames so far."""
         return self.reader.read

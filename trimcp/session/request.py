@@ -131,7 +131,7 @@ class InboundRequest(Job):
             result = await route.handle(self, params)
             frame = encode_result(self.id, route.encode(result))
         except RequestFailed as exc:
-            self.refuse(exc.code, exc.message, ABSENT if exc.data is None else exc.data)
+            self.refuse(self.revision.sendable(exc.code), exc.message, ABSENT if exc.data is None else exc.data)
         except BaseException as exc:  # noqa: BLE001 - parted into what is the handler's failure and what is not
             failure, passing = parted(exc)
             if failure is not None:

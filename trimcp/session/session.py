@@ -165,6 +165,11 @@ class Session(abc.ABC):
         await self.writer.drained()
 
     @property
+    def _peer_may_read(self) -> bool:
+        """Whether a peer that has nothing more to say may still wait for answers."""
+        return True
+
+    @property
     def messages_read(self) -> int:
         """Messages of the peer's so far."""
         return 0
@@ -243,7 +248,7 @@ class Session(abc.ABC):
         """The peer has closed its side: nothing it asked for is lost, nothing we ask is answered."""
         ended = ConnectionLost(f"the peer ({self.description}) closed the connection")
         self.calls.fail_all(ended)
-        if self.service.role == "server":
+        if self.service.role == "server" and self._peer_may_read:
             await self.drain(self.limits.grace)
         self._lose(ended)
 

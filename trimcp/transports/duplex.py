@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
+from typing import ClassVar
 
 from trimcp.framing.lines import Frame, Oversized
 
@@ -24,6 +25,8 @@ class Duplex(abc.ABC):
     `aclose`, and sending after `send_eof`, is a `trimcp.ConnectionClosed`.
     """
 
+    half_closes: ClassVar[bool] = True
+    """Whether a peer that sends no more may still read; where not, the end of input is the end of the connection."""
     delimiter: bytes = b"\n"
     """What follows each message on the way out; the session appends it."""
 

@@ -53,6 +53,8 @@ class WebSocketDuplex(Duplex):
         message_bytes: bytes that an incoming message may have; one that is longer ends the connection.
     """
 
+    half_closes = False
+
     def __init__(
         self,
         connection: trio_websocket.WebSocketConnection,

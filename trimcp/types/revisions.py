@@ -50,7 +50,18 @@ class Revision:
     server to be polled."""
     server_asks: bool = True
     """Whether the server may send requests of its own."""
+    reserves_codes: bool = False
+    """Whether codes of errors that older revisions used, or later ones may, must not be sent."""
 
+    def sendable(self, code: int) -> int:
+        """The code that an error goes out with: its own, or, where that is forbidden, what came in its place."""
+        if not self.reserves_codes or code not in RESERVED:
+            return code
+        return self.resource_not_found if code == REVISIONS[0].resource_not_found else -32603
+
+
+RESERVED: Final = frozenset({-32002, *range(-32099, -32022)})
+"""Codes of errors that older revisions used, or later ones may (basic/index of 2026-07-28, "Error Codes")."""
 
 REVISIONS: Final = (
     Revision("2024-11-05", 0, Era.LEGACY, progress_message=False, titled_options=False),
@@ -66,6 +77,7 @@ REVISIONS: Final = (
         result_type=True,
         structured_any=True,
         server_asks=False,
+        reserves_codes=True,
     ),
 )
 """All revisions, oldest first."""

@@ -61,6 +61,8 @@ class AsgiWebSocketDuplex(Duplex):
             them; to keep them out of memory is the server's own limit.
     """
 
+    half_closes = False
+
     def __init__(self, receive: Receive, send: Send, description: str, *, message_bytes: int = MESSAGE_BYTES) -> None:
         self._receive_event = receive
         self._send_event = send

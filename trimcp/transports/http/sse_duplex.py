@@ -36,6 +36,8 @@ class SseDuplex(Duplex):
         limit: bytes that a posted message may have; a longer one arrives as `Oversized`.
     """
 
+    half_closes = False
+
     def __init__(self, response: HttpResponse, description: str, *, limit: int = DEFAULT_LINE_LIMIT) -> None:
         self._response = response
         self._description = description
