@@ -261,13 +261,13 @@ async def test_a_restarted_listener_has_the_port_it_had(monkeypatch: pytest.Monk
             restarted.set()
 
     sockets: list[trio.socket.SocketType] = []
-    open_really = listener._TcpEndpoint.open
+    open_really = listener.TcpEndpoint.open
 
-    async def open_in_sight(endpoint: listener._TcpEndpoint) -> list[trio.socket.SocketType]:
+    async def open_in_sight(endpoint: listener.TcpEndpoint) -> list[trio.socket.SocketType]:
         sockets[:] = await open_really(endpoint)
         return sockets
 
-    monkeypatch.setattr(listener._TcpEndpoint, "open", open_in_sight)
+    monkeypatch.setattr(listener.TcpEndpoint, "open", open_in_sight)
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             address = await nursery.start(functools.partial(serve_tcp, shout, port=0, report=report))
@@ -283,7 +283,7 @@ async def test_a_restarted_listener_has_the_port_it_had(monkeypatch: pytest.Monk
 
 
 def test_a_path_that_is_gone_has_no_identity(tmp_path: Path) -> None:
-    endpoint = listener._UnixEndpoint(os.fspath(tmp_path / "nothing"), 0o600)
+    endpoint = listener.UnixEndpoint(os.fspath(tmp_path / "nothing"), 0o600)
     assert endpoint._identity() is None
     endpoint.clean()
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from trimcp.transports.http.limits import HttpLimits
 
 NOT_RUNNING = (
-    "the server does not run: forward the lifespan to its application, or enter `server.running()` in the lifespan "
-    "of the application that it is mounted in"
+    "the server does not run: forward the lifespan to its application, or enter its `lifespan`, or "
+    "`server.running()`, in the lifespan of the application that it is mounted in"
 )
 
 

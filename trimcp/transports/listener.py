@@ -86,7 +86,7 @@ async def serve_tcp(
     Raises:
         UsageError: the address cannot be listened on. Later failures are reported and retried.
     """
-    endpoint = _TcpEndpoint(host, port)
+    endpoint = TcpEndpoint(host, port)
     await _serve(endpoint, handler, limit, max_connections, connections, report or _log, task_status)
 
 
@@ -102,7 +102,7 @@ async def serve_tcp_streams(
 ) -> NoReturn:
     """As `serve_tcp`, for a handler that takes bytes as they come."""
     accepting = _Accepting(handler, socket_stream, max_connections, report or _log)
-    await _listen(_TcpEndpoint(host, port), accepting, connections, task_status)
+    await _listen(TcpEndpoint(host, port), accepting, connections, task_status)
 
 
 async def serve_unix(
@@ -134,7 +134,7 @@ async def serve_unix(
         UsageError: somebody listens there already, the path is another kind of file, or it
             cannot be made. Later failures are reported and retried.
     """
-    endpoint = _UnixEndpoint(os.fspath(path), mode)
+    endpoint = UnixEndpoint(os.fspath(path), mode)
     await _serve(endpoint, handler, limit, max_connections, connections, report or _log, task_status)
 
 
@@ -150,7 +150,7 @@ async def serve_unix_streams(
 ) -> NoReturn:
     """As `serve_unix`, for a handler that takes bytes as they come."""
     accepting = _Accepting(handler, socket_stream, max_connections, report or _log)
-    await _listen(_UnixEndpoint(os.fspath(path), mode), accepting, connections, task_status)
+    await _listen(UnixEndpoint(os.fspath(path), mode), accepting, connections, task_status)
 
 
 def _log(event: str, keys: dict[str, Any]) -> None:
@@ -183,7 +183,7 @@ class _Endpoint(abc.ABC):
     def __str__(self) -> str: ...
 
 
-class _TcpEndpoint(_Endpoint):
+class TcpEndpoint(_Endpoint):
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
@@ -207,7 +207,7 @@ class _TcpEndpoint(_Endpoint):
         return f"tcp {host_and_port(self._host, self._port)}"
 
 
-class _UnixEndpoint(_Endpoint):
+class UnixEndpoint(_Endpoint):
     def __init__(self, path: str, mode: int) -> None:
         self._path = path
         self._mode = mode

@@ -12,7 +12,7 @@ body is read in: whether the peer has left is watched once the handler has reall
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final
 
 import trio
@@ -109,6 +109,21 @@ class AsgiDoor:
             return None
 
     # --- lifespan ---------------------------------------------------------------------
+
+    def lifespan(self, app: object = None) -> AbstractAsyncContextManager[None]:
+        """The lifespan as a context manager, for an application that this one is mounted in and that has its own.
+
+            Starlette(routes=[Mount("/tools", door)], lifespan=door.lifespan)
+
+        Args:
+            app: the application that it is entered for; it does not matter which.
+
+        Raises:
+            UsageError: the program does not run under Trio.
+        """
+        if not _under_trio():
+            raise UsageError(NOT_UNDER_TRIO)
+        return nullcontext() if self._lifespan is None else self._lifespan()
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -35,7 +35,7 @@ import trio
 
 from trimcp.errors import UsageError
 from trimcp.transports.http.asgi import WRITE_TIMEOUT, words
-from trimcp.transports.listener import BACKLOG, _TcpEndpoint, _UnixEndpoint
+from trimcp.transports.listener import BACKLOG, TcpEndpoint, UnixEndpoint
 from trimcp.transports.socket import detached, reason
 from trimcp.transports.websocket_messages import MESSAGE_BYTES
 
@@ -135,7 +135,7 @@ async def bind(
     Raises:
         UsageError: the address cannot be listened on.
     """
-    endpoint = _TcpEndpoint(host, port) if uds is None else _UnixEndpoint(os.fspath(uds), 0o600)
+    endpoint = TcpEndpoint(host, port) if uds is None else UnixEndpoint(os.fspath(uds), 0o600)
     try:
         return [detached(sock) for sock in await endpoint.open()], endpoint.clean
     except OSError as exc:
