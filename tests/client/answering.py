@@ -16,7 +16,7 @@ def answering(answers: dict[str, Any]) -> RawServer:
                 request = await peer.receive()
             except EOFError:
                 return
-            if request.get("method") == "server/discover":
+            if request.get("method") == "server/discover" and "server/discover" not in answers:
                 await peer.send(discovered(request["id"]))
             elif "id" in request:
                 answer = answers[request["method"]]

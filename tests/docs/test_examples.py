@@ -18,6 +18,15 @@ SHOWN = {
         r"^Riga tomorrow: clouds$",
         r"^the almanac was asked \d+ times$",
     ],
+    "group.py": [
+        r"^adder__add: Add two numbers\.$",
+        r"^weather__forecast: The forecast for a city\.$",
+        r"^1 \+ 2 = 3$",
+        r"^broken I never work$",
+        r"^adder is lost: .* was ended by SIGKILL",
+        r"^broken has failed: restarts$",
+        r"^3 \+ 4 = 7$",
+    ],
     "embed.py": [
         r"^sheep: 2\nsheep: 3\n3 in the books\nDrainReport\(finished=1, cancelled=0, lost=0\)\nstopped$",
     ],

@@ -17,7 +17,7 @@ from trimcp.client.handlers import Consent, Elicitation, Handlers, RootsSource, 
 from trimcp.client.negotiation import Agreement, Offer, negotiate
 from trimcp.client.service import ClientService
 from trimcp.client.targets import opener_of
-from trimcp.errors import ConnectionEnded, UsageError
+from trimcp.errors import ConnectionEnded, SessionFailed, UsageError
 from trimcp.observability import events, log
 from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.limits import Limits
@@ -138,7 +138,7 @@ async def connect(
         remote = functools.partial(remote_at, target, headers or {}, http_client)
         attempt = functools.partial(Attempt, handlers=handlers, limits=bounds, timeouts=waits, cache=cache)
         async with connect_http(
-            remote, offer, attempt, transport=transport, reopen=reopen, limit=bounds.message_bytes
+            target, remote, offer, attempt, transport=transport, reopen=reopen, limit=bounds.message_bytes
         ) as client:
             yield client
         return
@@ -178,9 +178,9 @@ class Attempt:
         *,
         cache: bool,
         last: bool = False,
-        gives_way: Callable[[ConnectionEnded], bool] | None = None,
+        gives_way: Callable[[ConnectionEnded | SessionFailed], bool] | None = None,
     ) -> None:
-        """`gives_way`: whether a connection that ended so while it was negotiated on makes room for another try."""
+        """`gives_way`: whether a negotiation that ended so makes room for another try."""
         self._gives_way = gives_way
         self._offer = offer
         self._handlers = handlers
@@ -225,8 +225,11 @@ class Attempt:
     async def _negotiate(self, session: Session) -> Agreement | None:
         try:
             return await negotiate(session, self._offer)
-        except ConnectionEnded as exc:
-            gives_way = not self._last if self._gives_way is None else self._gives_way(exc)
+        except (ConnectionEnded, SessionFailed) as exc:
+            if self._gives_way is not None:
+                gives_way = self._gives_way(exc)
+            else:
+                gives_way = isinstance(exc, ConnectionEnded) and not self._last
             if not gives_way:
                 raise
             return None
@@ -234,9 +237,9 @@ class Attempt:
 
 def remote_at(url: str, headers: Mapping[str, str], client: httpx2.AsyncClient | None) -> Remote:
     """The server at a URL."""
-    from trimcp.transports.http.remote import Remote
+    from trimcp.transports.http import remote
 
-    return Remote(url, headers, client)
+    return remote.remote_at(url, headers, client)
 
 
 def _extensions(extensions: Sequence[ClientExtension]) -> ClientExtensions | None:

@@ -119,9 +119,11 @@ async def _probe(session: Session, offer: Offer, modern: list[Revision], *, may_
         raise SessionFailed(f"the server's answer to server/discover is none: {exc}") from exc
     except ExchangeFailed as exc:
         # Over HTTP a legacy server may say by a status alone that it does not know what it was asked.
-        if may_fall_back and exc.status is not None and exc.status in FALLS_BACK:
+        if exc.status not in FALLS_BACK:
+            raise
+        if may_fall_back:
             return None
-        raise
+        raise SessionFailed(f"the server speaks none of {_listed(modern)}, or is no MCP server: {exc}") from exc
     return _discovered(session, offer, revision, stamp, raw)
 
 

@@ -127,13 +127,19 @@ class News:
         if self._subscriptions is not None:
             self._subscriptions.stays = True
 
-    def gave_up(self, end: ConnectionEnded) -> None:
-        """There will be no other connection: those who wait for notices are told why."""
-        self._stays = False
+    def gave_up(self, end: ConnectionEnded, *, for_good: bool = True) -> None:
+        """There will be no other connection: those who wait for notices are told why.
+
+        Not for good: whoever asks from here on asks anew.
+        """
         if self._board is not None:
             self._board.over(end)
         if self._subscriptions is not None:
             self._subscriptions.end(end)
+        if for_good:
+            self._stays = False
+        else:
+            self._board = self._subscriptions = None
 
     async def _resume(self, *, anew: bool) -> None:
         """Ask again for what was to be told, on the session that there is now."""

@@ -41,12 +41,17 @@ def check_server_name(name: str) -> None:
         )
 
 
-def server_name_of(text: str) -> str:
-    """A name for a member, made of any text: the text itself where it is one; the same for the same text."""
+def server_name_of(text: str, *, distinct: bool = False) -> str:
+    """A name for a member, made of any text: the text itself where it is one. The same for the same text.
+
+    Args:
+        text: what somebody called it.
+        distinct: have a name that no other text has.
+    """
     if _SERVER.fullmatch(text) is not None:
         return text
     name = re.sub(r"[^A-Za-z0-9]*_[^A-Za-z0-9]*", "_", _OTHERS.sub("-", text)).strip("-_")
-    if len(name) <= LONGEST_SERVER and _SERVER.fullmatch(name) is not None:
+    if not distinct and _SERVER.fullmatch(name) is not None:
         return name
     return f"{name[: LONGEST_SERVER - DIGEST - 1].rstrip('-_') or 'server'}-{_digest(text)}"
 
@@ -69,7 +74,9 @@ def split(name: str) -> tuple[str, str]:
     """
     server, separator, rest = name.partition(SEPARATOR)
     if not separator:
-        raise UsageError(f"{name!r} names no member: names in a group are SERVER{SEPARATOR}NAME, as its lists have them")
+        raise UsageError(
+            f"{name!r} names no member: names in a group are SERVER{SEPARATOR}NAME, as its lists have them"
+        )
     return server, rest
 
 

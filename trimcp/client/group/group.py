@@ -1,0 +1,272 @@
+"""`Group`: any number of servers behind one object, and the supervisor of the clients that speak to them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Unpack
+
+import trio
+
+from trimcp.client.connect import connect
+from trimcp.client.group.calls import GroupCalls
+from trimcp.client.group.events import GroupEvent, GroupEvents, MemberClosed
+from trimcp.client.group.member import Member
+from trimcp.client.group.naming import check_server_name
+from trimcp.client.group.options import ConnectOptions, GroupFunctions, GroupOptions, check_options
+from trimcp.client.group.restarts import Restarts
+from trimcp.errors import UsageError
+from trimcp.transports.duplex import Duplex
+
+if TYPE_CHECKING:
+    from trimcp.client.client import Client
+    from trimcp.client.configuration import Configuration
+    from trimcp.client.group.options import GroupConsent, GroupElicitation, GroupRoots, GroupSampling, GroupVisit
+
+
+class Group(GroupCalls):
+    """Clients of any number of servers, each supervised on its own. `trimcp.open_group` makes one.
+
+    What happens to one member (its server dies, hangs, answers nonsense) concerns no other. A member whose
+    connection ends is connected again, by `Restarts`; what it offers is part of the merged lists while it is ready.
+    All of it may be used from any task, by any number at once.
+    """
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        *,
+        restarts: Restarts,
+        members: int,
+        events: int,
+        functions: GroupFunctions,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Made by `trimcp.open_group`."""
+        self._nursery = nursery
+        self._restarts = restarts
+        self._most = members
+        self._most_events = events
+        self._functions = functions
+        self._options = options
+        self._members: dict[str, Member] = {}
+        self._readers: dict[GroupEvents, None] = {}
+        self._is_open = True
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """All members by name, in the order in which they were added; a view."""
+        return MappingProxyType(self._members)
+
+    def member(self, name: str) -> Member:
+        """The member of that name.
+
+        Raises:
+            UsageError: there is none.
+        """
+        member = self._members.get(name)
+        if member is None:
+            there = ", ".join(self._members) or "none"
+            raise UsageError(f"no member of the group is called {name!r}; there are: {there}")
+        return member
+
+    def client(self, name: str) -> Client:
+        """The client of a member, for whatever the group does not do itself. The next connection has another one.
+
+        Raises:
+            UsageError: there is no such member, or it is not ready.
+        """
+        return self.member(name).ready().client
+
+    # --- who is in it -----------------------------------------------------------------
+
+    async def add(
+        self,
+        server: str,
+        target: object,
+        /,
+        *,
+        restarts: Restarts | None = None,
+        **options: Unpack[ConnectOptions],
+    ) -> Member:
+        """Have one more member, and begin to connect it. It does not wait for that; see `wait_ready`.
+
+        Args:
+            server: what to call it: 1 to 32 letters, digits, `-` and single `_`.
+            target: where its server is, as `trimcp.connect` takes it. A `Duplex` is good for one connection.
+            restarts: when to connect it again; as for the whole group, if not given.
+            options: of `trimcp.connect`; they go before those of the group. `sampling=None` and the like keep a
+                function of the group's from this server.
+
+        Raises:
+            UsageError: the name is none, or taken; there are as many members as may be; there is no such option;
+                the group is closed.
+        """
+        if not self._is_open:
+            raise UsageError("the group is closed: nothing can be added to it")
+        check_server_name(server)
+        check_options(options)
+        if server in self._members:
+            raise UsageError(f"the member {self._members[server].describe()}: names are used once at a time")
+        if len(self._members) >= self._most:
+            raise UsageError(f"the group has {self._most} members, and may have no more: open_group(members=…)")
+        given: dict[str, Any] = {**self._options, **self._functions.of(server), **options}
+        member = Member(
+            server,
+            functools.partial(_open, target, given),
+            restarts or self._restarts,
+            once=isinstance(target, Duplex),
+            tell=self._tell,
+            left=self._left,
+        )
+        self._members[server] = member
+        self._nursery.start_soon(member.run, name=f"trimcp member {server}")
+        await trio.lowlevel.checkpoint()
+        return member
+
+    async def remove(self, name: str) -> None:
+        """Close a member, and wait until nothing of it is left. Leaving this early leaves it closing.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        member = self.member(name)
+        member.close()
+        await member.wait_closed()
+
+    async def wait_ready(self, name: str, timeout: float | None = None) -> Client:
+        """Wait until a member is ready; see `Member.wait_ready`.
+
+        Raises:
+            UsageError: there is none of that name.
+            SessionFailed: it has failed.
+            ConnectionClosed: it is closed.
+            RequestTimedOut: the time is over.
+        """
+        return await self.member(name).wait_ready(timeout)
+
+    async def wait_attempted(self) -> None:
+        """Wait until each member is ready, or its first attempt to connect has failed: a group that has just been
+        opened has lists worth reading then, however bad some of its servers are."""
+        await trio.lowlevel.checkpoint()
+        for member in list(self._members.values()):
+            await member.wait_attempted()
+
+    # --- events -----------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[GroupEvents]:
+        """Read what becomes of the members, from here on.
+
+            async with group.events() as events:
+                async for event in events:
+                    ...  # MemberReady(server), MemberLost(server, error), MemberRestarting(…), …
+
+        Any number may be open at once, each for one task to read; see `GroupEvents` for one that is slow. Reading
+        ends when the group has closed its members. Nothing that happens to a member is missed by who opens this
+        before it is added.
+        """
+        events = GroupEvents(self._most_events)
+        self._readers[events] = None
+        try:
+            yield events
+        finally:
+            del self._readers[events]
+            events.finish()
+
+    def _tell(self, event: GroupEvent) -> None:
+        for reader in self._readers:
+            reader.put(event)
+
+    # --- the end ----------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close all members. Does not wait; leaving the group's context does. Nothing can be added any more."""
+        self._is_open = False
+        for member in list(self._members.values()):
+            member.close()
+        self._finish_if_empty()
+
+    def _left(self, member: Member) -> None:
+        del self._members[member.name]
+        self._tell(MemberClosed(member.name))
+        self._finish_if_empty()
+
+    def _finish_if_empty(self) -> None:
+        if not self._is_open and not self._members:
+            for reader in self._readers:
+                reader.finish()
+
+
+def _open(target: object, options: Mapping[str, Any]) -> AbstractAsyncContextManager[Client]:
+    return connect(target, **options)
+
+
+@asynccontextmanager
+async def open_group(
+    configuration: Configuration | None = None,
+    *,
+    restarts: Restarts | None = None,
+    members: int = 64,
+    events: int = 1024,
+    sampling: GroupSampling | None = None,
+    elicitation: GroupElicitation | None = None,
+    visit: GroupVisit | None = None,
+    roots: GroupRoots | None = None,
+    consent: GroupConsent | None = None,
+    on_stderr: Callable[[str, str], None] | None = None,
+    **options: Unpack[GroupOptions],
+) -> AsyncIterator[Group]:
+    """Open a group of clients, with no member, or with those that a configuration names.
+
+        async with trimcp.open_group(trimcp.load_configuration("mcp.json")) as group:
+            await group.wait_attempted()
+            for tool in await group.list_tools():
+                print(tool.name, tool.description)
+
+    Args:
+        configuration: servers to begin with, of `trimcp.load_configuration`.
+        restarts: when a member is connected again.
+        members: the most that there may be; `Group.add` refuses further ones.
+        events: the most that may wait for one reader of `Group.events`.
+        sampling: as `trimcp.connect` takes it, but called with the member's name first; so are the next four.
+        elicitation: see there.
+        visit: see there.
+        roots: folders, or an async function that is called with the member's name, and gives them.
+        consent: called with the member's name, the method and its params.
+        on_stderr: called with the member's name, and a line that its command has written to stderr.
+        options: further options of `trimcp.connect`, for all members.
+
+    Leaving the context closes all members at once, each in good order, and within 10 seconds and what it takes to
+    stop a command that does not stop by itself; one that is cancelled does not wait for good order.
+
+    Raises:
+        UsageError: there is no such option; the configuration names more servers than there may be members.
+    """
+    check_options(options)
+    functions = GroupFunctions(
+        sampling=sampling, elicitation=elicitation, visit=visit, roots=roots, consent=consent, on_stderr=on_stderr
+    )
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        group = Group(
+            nursery,
+            restarts=restarts or Restarts(),
+            members=members,
+            events=events,
+            functions=functions,
+            options=options,
+        )
+        try:
+            for entry in () if configuration is None else configuration.servers.values():
+                await group.add(entry.name, entry.target, **entry.options)
+            yield group
+        except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
+            # Members raise nothing, so this is the user's own, and leaves below as itself, not in a group.
+            failure = exc
+        finally:
+            group.close()
+    if failure is not None:
+        raise failure
