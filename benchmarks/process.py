@@ -25,6 +25,18 @@ class Unusable(Exception):
     """The program does not do what is measured."""
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time of all threads of a process so far, to the nanosecond where the system tells it."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def rss(pid: int) -> float:
+    """MiB of memory that a process holds."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
 class Program:
     """One run of a server's program."""
 
@@ -124,16 +136,12 @@ class Program:
         }
 
     def cpu_seconds(self) -> float:
-        """Processor time of all threads so far, to the nanosecond where the system tells it."""
-        total = 0
-        for task in Path(f"/proc/{self._process.pid}/task").iterdir():
-            total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
+        """See `cpu_seconds`."""
+        return cpu_seconds(self._process.pid)
 
     def rss(self) -> float:
-        """MiB of memory."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+        """See `rss`."""
+        return rss(self._process.pid)
 
     def close(self) -> None:
         """End its input, and it."""

@@ -1,2 +1,3 @@
 """The tool that is measured, `add(a, b)`, as each of the other SDKs has it. Each file is a program
-on stdio for an interpreter that has the SDK; trimcp's own is examples/add.py."""
+for an interpreter that has the SDK, on stdio, or on HTTP where its name says so; trimcp's own on stdio
+is examples/add.py. `http_floor` is what stands below all of them."""

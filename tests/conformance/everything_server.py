@@ -1,8 +1,10 @@
 """A server for the official conformance suite, and for released clients: it has everything that the protocol has.
 
-    python tests/conformance/everything_server.py               # stdio
-    python tests/conformance/everything_server.py --port 3000   # HTTP, at /mcp
+    python tests/conformance/everything_server.py                           # stdio
+    python tests/conformance/everything_server.py --port 3000               # HTTP, at /mcp; and at /sse
+    python tests/conformance/everything_server.py --port 3000 --hypercorn   # the same, through hypercorn
 
+With `--port 0` the system chooses the port; the URL is the first line that is written.
 It is written as a user would write it, on what trimcp makes public.
 """
 
@@ -25,10 +27,19 @@ def main() -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--port", type=int, help="serve HTTP on this port of the loopback interface")
     how.add_argument("--stdio", action="store_true", help="serve stdio, which is the default")
-    port = parser.parse_args().port
-    if port is None:
+    parser.add_argument("--hypercorn", action="store_true", help="serve HTTP through hypercorn")
+    options = parser.parse_args()
+    if options.port is None:
         server.run()
-    trio.run(functools.partial(server.serve_http, host="127.0.0.1", port=port, path="/mcp"))
+    trio.run(serve_http, options.port, options.hypercorn)
+
+
+async def serve_http(port: int, through_hypercorn: bool) -> None:
+    """Serve HTTP by either door, and say where."""
+    door = server.serve_hypercorn if through_hypercorn else server.serve_http
+    async with trio.open_nursery() as nursery:
+        host, bound = await nursery.start(functools.partial(door, port=port, sse=True))
+        print(f"http://{host}:{bound}/mcp", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import trio
+
+from trimcp.actors.crew import Crew
+
 
 class Corked(Protocol):
     """A stream under a cork."""
@@ -44,3 +48,18 @@ class Cork:
     def later(self, stream: Corked) -> None:
         """Have a stream write at the end of the next turn at the latest: somebody may post to it until then."""
         self._touched.append(stream)
+
+
+class CorkedCrew(Crew):
+    """The crew of an endpoint, for all its sessions and exchanges, with a cork on what is posted in its turns.
+
+    One for all, since many sessions with a little to do each would wake as many tasks, where one can do it all in
+    a turn.
+    """
+
+    __slots__ = ("cork",)
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        """Its members live in `nursery`."""
+        self.cork = Cork()
+        super().__init__(nursery, on_turn_start=self.cork.press, on_turn_end=self.cork.release)

@@ -1,7 +1,7 @@
 """The endpoint: what is behind the doors. It judges each request, and gives it to whom it concerns.
 
-An actor with a nursery of its own, in which the sessions that it opens, the crew of its modern
-exchanges and its caretaker live. A door calls `refuse` with the head of a request, and `handle`
+An actor with a nursery of its own, in which the sessions that it opens, the crew of all of
+them and of its modern exchanges, and its caretaker live. A door calls `refuse` with the head of a request, and `handle`
 with the whole of it.
 """
 
@@ -14,6 +14,7 @@ import trio
 
 from trimcp.codec.jsontext import dumps
 from trimcp.endpoint.accepts import accepted
+from trimcp.endpoint.cork import CorkedCrew
 from trimcp.endpoint.event_store import MemoryEventStore, read_event_id
 from trimcp.endpoint.exchanges import Exchanges
 from trimcp.endpoint.options import HttpOptions
@@ -78,11 +79,14 @@ class Endpoint:
         """Be there for the doors, until cancelled."""
         host, limits, options = self._host, self._limits, self._options
         async with trio.open_nursery() as nursery:
-            store = options.get("store") or MemoryEventStore(
-                events=limits.stored_events, bytes=limits.stored_bytes, age=limits.stored_age
-            )
-            self._exchanges = Exchanges(host.service, host.admission, host.draining, nursery)
-            self._sessions = HttpSessions(host, options.get("registry") or LocalSessions(), store, nursery)
+            store, registry = options.get("store"), options.get("registry")
+            if store is None:  # one that is empty may well be false
+                store = MemoryEventStore(events=limits.stored_events, bytes=limits.stored_bytes, age=limits.stored_age)
+            if registry is None:
+                registry = LocalSessions()
+            crew = CorkedCrew(nursery)
+            self._exchanges = Exchanges(host.service, host.admission, host.draining, nursery, crew)
+            self._sessions = HttpSessions(host, registry, store, nursery, crew)
             self._posting = Posting(host, self._exchanges, self._sessions)
             if options.get("sse"):
                 from trimcp.endpoint.legacy_sse import LegacySse

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trimcp.actors.crew import Crew
-from trimcp.endpoint.cork import Cork
+from trimcp.endpoint.cork import CorkedCrew
 from trimcp.endpoint.reply import Reply
 from trimcp.errors import ConnectionClosed
 from trimcp.protocol.cancelling import CancelReason
@@ -101,6 +101,11 @@ class Caller(Session):
         """Messages that were posted so far."""
         return self._posted
 
+    def now_idle(self) -> None:
+        """See `Session`. A caller may be one of thousands that came, left, and must not leave a task behind."""
+        super().now_idle()
+        self.cancellation.nothing_unwinds()
+
     def ask(self, request: Request, reply: Reply, size: int, now: float) -> None:
         """Take a request."""
         self._posted += 1
@@ -120,14 +125,20 @@ class Caller(Session):
 class Exchanges:
     """All callers of one endpoint."""
 
-    def __init__(self, service: Service, admission: Admission, draining: trio.Event, nursery: trio.Nursery) -> None:
-        """The crew of all of them lives in `nursery`. Once `draining` is set, whoever comes is refused."""
+    def __init__(
+        self,
+        service: Service,
+        admission: Admission,
+        draining: trio.Event,
+        nursery: trio.Nursery,
+        crew: CorkedCrew,
+    ) -> None:
+        """`nursery` and `crew` are the endpoint's. Once `draining` is set, whoever comes is refused."""
         self._service = service
         self._admission = admission
         self._draining = draining
         self._nursery = nursery
-        self.cork = Cork()
-        self._crew = Crew(nursery, on_turn_start=self.cork.press, on_turn_end=self.cork.release)
+        self._crew = crew
         self._by_principal: dict[str, Caller] = {}
         self._open: set[Reply] = set()
 
@@ -175,7 +186,7 @@ class Exchanges:
         """The outlet of one request of a caller's."""
         limits = self._service.limits
         discard = self._open.discard
-        reply = Reply(response, limits, self.cork, discard, json=json, sse=sse, peer=peer, fields=fields)
+        reply = Reply(response, limits, self._crew.cork, discard, json=json, sse=sse, peer=peer, fields=fields)
         self._open.add(reply)
         response.on_gone = lambda: caller.reply_lost(reply)
         return reply

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from trimcp.actors.crew import Crew
-from trimcp.endpoint.cork import Cork
+from trimcp.endpoint.cork import CorkedCrew
 from trimcp.endpoint.streams import RequestStream, StandingStream, Track
 from trimcp.errors import ConnectionClosed
 from trimcp.observability import events, log
@@ -46,6 +46,7 @@ class HttpSession(Session):
         service: Service,
         admission: Admission,
         store: EventStore,
+        crew: CorkedCrew,
         *,
         tag: bytes,
         peer: str,
@@ -57,6 +58,7 @@ class HttpSession(Session):
             service: what is served.
             admission: the places shared with other sessions.
             store: where the events of its streams are kept for a client that lost its connection.
+            crew: the endpoint's, which runs what it is asked.
             tag: what its event ids begin with.
             peer: who opened it, for logs.
             principal: who was authenticated then, if anybody: nobody else is served by it.
@@ -65,18 +67,19 @@ class HttpSession(Session):
         self.id = id
         self.store = store
         self.tag = tag
-        self.cork = Cork()
+        self.cork = crew.cork
+        self._shared_crew = crew
+        self._unwinding: trio.Event | None = None
         self.touched_at = trio.current_time()
         """When its client was last heard of, or listened."""
-        self.unread = 0
-        """Requests that were answered while no connection of theirs was there."""
         self._peer = peer
         self._streams: dict[int, RequestStream] = {}
         self._orphans: dict[Outlet, float] = {}
         """Since when outlets that cannot be resumed have had no connection."""
+        self._unread: set[RequestStream] = set()
+        """Streams that were completed during a drain while nobody was there to read them."""
         self._numbers = 0
         self._posted = 0
-        self._done = trio.Event()
         # For logs: enough to tell sessions apart, and of no use to anybody who reads it.
         self._name = hashlib.sha256(id.encode()).hexdigest()[:8]
 
@@ -92,10 +95,22 @@ class HttpSession(Session):
         return standing, SessionOutlet(standing, self.limits.result_bytes)
 
     def _crew(self, nursery: trio.Nursery) -> Crew:
-        return Crew(nursery, on_turn_start=self.cork.press, on_turn_end=self.cork.release)
+        return self._shared_crew
+
+    async def _unwound(self) -> None:
+        """Its handlers run in the crew of all sessions, whose tasks do not end with this one."""
+        with trio.CancelScope(shield=True):  # as a nursery waits, which they would else be in
+            while any(request.scope is not None for request in self.router.inbound):
+                self._unwinding = trio.Event()
+                await self._unwinding.wait()
+
+    def request_ended(self) -> None:
+        """See `Session`."""
+        if self._unwinding is not None:
+            self._unwinding.set()
 
     async def _listen(self) -> None:
-        await self._done.wait()
+        await trio.sleep_forever()  # what ends it is its client's DELETE, or this side
 
     async def _close_medium(self) -> None:
         for stream in list(self._streams.values()):
@@ -103,6 +118,8 @@ class HttpSession(Session):
         self._streams.clear()
         if hasattr(self, "standing"):
             self.standing.end()
+        self._orphans.clear()
+        self._unread.clear()
 
     @property
     def _cut_short(self) -> bool:
@@ -128,10 +145,13 @@ class HttpSession(Session):
 
     async def drain(self, deadline: float) -> DrainReport:
         """See `Session`. An answer whose connection was lost is kept for nobody, and counts as lost."""
-        before = self.unread
-        orphans = sum(request.outlet in self._orphans for request in self.router.inbound)
+        if self._nursery is None:  # it is still being opened, or over
+            return DrainReport()
+        in_flight = list(self.router.inbound)
         report = await super().drain(deadline)
-        unread = min(self.unread - before + orphans, report.finished)
+        missed: set[Outlet] = {*self._unread, *self._orphans}
+        unread = sum(request.cancel_reason is None and request.outlet in missed for request in in_flight)
+        unread = min(unread, report.finished)
         self.lost = max(self.lost, report.lost + unread)
         return DrainReport(report.finished - unread, report.cancelled, report.lost + unread)
 
@@ -151,9 +171,14 @@ class HttpSession(Session):
         self._posted += messages
         self.touch()
 
-    def open_stream(self, response: HttpResponse, owed: int) -> RequestStream:
+    @property
+    def batches(self) -> int:
+        """Batches that are not answered yet."""
+        return sum(stream.is_batch for stream in self._streams.values())
+
+    def open_stream(self, response: HttpResponse, owed: int, *, is_batch: bool = False) -> RequestStream:
         """A stream for the requests in one POST."""
-        stream = RequestStream(self, response, owed)
+        stream = RequestStream(self, response, owed, is_batch=is_batch)
         self._streams[stream.track.number] = stream
         return stream
 
@@ -178,6 +203,11 @@ class HttpSession(Session):
         if self._streams.pop(stream.track.number, None) is not None:
             self.store.finish(self.id, stream.track.number)
         self.touch()
+
+    def completed_unread(self, stream: RequestStream) -> None:
+        """The last answer of a stream is stored, and nobody is there to read it."""
+        if self.is_ending:
+            self._unread.add(stream)
 
     def detached(self, stream: RequestStream) -> None:
         """The connection of a stream is gone."""
@@ -217,6 +247,7 @@ class HttpSession(Session):
             self.standing.carry_on(standing, response)
         else:
             response.end()
+            self._unread = {each for each in self._unread if each.track.number != number}
         return True
 
     def _part(self, stream: RequestStream | None, track: Track) -> None:
@@ -253,10 +284,13 @@ class HttpSession(Session):
             since = stream.track.detached_at
             if stream.track.response is None and since is not None and now - since >= self.limits.detached:
                 self._abandon(stream)
-        for reply, lost_at in list(self._orphans.items()):
-            if now - lost_at >= self.limits.detached:
-                del self._orphans[reply]
-                self._abandon(reply)
+        if self._orphans:
+            in_flight = {request.outlet for request in self.router.inbound}
+            for reply, lost_at in list(self._orphans.items()):
+                if reply in in_flight and now - lost_at >= self.limits.detached:
+                    self._abandon(reply)
+                elif reply not in in_flight and not self.is_ending:  # a drain still counts them
+                    del self._orphans[reply]
         for track in self.standing.tracks:
             self.standing.keep_alive(track)
         if self.standing.tracks or self._streams or len(self.router.inbound):

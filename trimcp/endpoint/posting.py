@@ -25,6 +25,7 @@ from trimcp.session.router import RETRY_AFTER_MS
 from trimcp.transports.http.door import HttpRequest, HttpResponse
 from trimcp.types.fields import ABSENT
 from trimcp.types.jsonrpc import (
+    BUSY,
     DRAINING,
     HEADER_MISMATCH,
     INVALID_REQUEST,
@@ -42,6 +43,7 @@ from trimcp.types.revisions import Era
 if TYPE_CHECKING:
     from trimcp.endpoint.host import Host
     from trimcp.endpoint.sessions import HttpSessions
+    from trimcp.session.outlet import Outlet
 
 LISTEN: Final = "subscriptions/listen"
 NO_SESSION: Final = "Mcp-Session-Id is missing: a session begins with initialize"
@@ -91,12 +93,24 @@ class Posting:
         try:
             message = read_message(value)
         except InvalidMessage as exc:
-            refuse(response, 400, exc.code, exc.message, {"path": exc.path}, exc.id)
+            await self._refuse_invalid(exc, request, response, principal)
             return
         if self._is_modern(message, request):
             self._take_modern(message, request, response, takes, principal)
         else:
             await self._take_legacy(message, request, response, takes, principal)
+
+    async def _refuse_invalid(
+        self, exc: InvalidMessage, request: HttpRequest, response: HttpResponse, principal: str | None
+    ) -> None:
+        if exc.kind == "response" and headers.SESSION_ID in request.fields:
+            session = await self.session_of(request, response, principal)
+            if session is None:
+                return
+            session.calls.invalid_response(exc.id, str(exc))
+        # The id of an answer is that of a question of ours, which no error may be mistaken for an answer to.
+        id = None if exc.kind == "response" else exc.id
+        refuse(response, 400, exc.code, exc.message, {"path": exc.path}, id)
 
     # --- modern -----------------------------------------------------------------------
 
@@ -275,29 +289,44 @@ class Posting:
         if owed and not takes.sse:
             refuse(response, 406, INVALID_REQUEST, "The answers to a batch come as text/event-stream")
             return
+        if owed and session.batches >= self._limits.batches:
+            data = {"reason": "busy", "retryAfterMs": RETRY_AFTER_MS}
+            refuse(response, 503, BUSY, f"Busy: {session.batches} batches of this session are under way", data)
+            return
         session.heard(len(values))
-        stream = session.open_stream(response, owed) if owed else None
-        outlet = stream or session.outlet
-        share, now = len(request.body) // len(values), trio.current_time()
+        stream = session.open_stream(response, owed, is_batch=True) if owed else None
         session.cork.press()
         try:
-            for value in values:
-                try:
-                    if is_initialize(value):
-                        raise InvalidMessage(INVALID_REQUEST, IN_A_BATCH, "$.method", _readable_id(value))
-                    message = read_message(value)
-                except InvalidMessage as exc:
-                    if is_owed(value):
-                        data = {"path": exc.path}
-                        outlet.answer(encode_error(exc.id, exc.code, exc.message, data, null_id=True))
-                else:
-                    session.intake.take(message, outlet, share, now)
+            self._take_members(values, session, stream or session.outlet, len(request.body) // len(values))
         finally:
             session.cork.release()
         if stream is None:
             response.respond(202, ())
         else:
             session.see_off(stream)
+
+    def _take_members(self, values: list[Any], session: HttpSession, outlet: Outlet, share: int) -> None:
+        now = trio.current_time()
+        asked: set[RequestId] = set()
+        for value in values:
+            try:
+                if is_initialize(value):
+                    raise InvalidMessage(INVALID_REQUEST, IN_A_BATCH, "$.method", _readable_id(value))
+                message = read_message(value)
+            except InvalidMessage as exc:
+                if exc.kind == "response":
+                    session.calls.invalid_response(exc.id, str(exc))
+                elif is_owed(value):
+                    outlet.answer(encode_error(exc.id, exc.code, exc.message, {"path": exc.path}, null_id=True))
+                continue
+            if type(message) is Request:
+                if message.id in asked:
+                    # A second answer with that id would be taken for one to the first.
+                    log.warning(events.REQUEST_DUPLICATED, id=message.id, method=message.method)
+                    outlet.withdraw()
+                    continue
+                asked.add(message.id)
+            session.intake.take(message, outlet, share, now)
 
 
 def _readable_id(value: dict[str, Any]) -> RequestId | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trimcp.endpoint.cork import CorkedCrew
 from trimcp.endpoint.event_store import EventStore, make_tag
 from trimcp.endpoint.http_session import HttpSession
 from trimcp.endpoint.registry import SessionRegistry
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 class HttpSessions:
     """Supervises them: each runs in the endpoint's nursery, and is forgotten when it is over."""
 
-    def __init__(self, host: Host, registry: SessionRegistry, store: EventStore, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, host: Host, registry: SessionRegistry, store: EventStore, nursery: trio.Nursery, crew: CorkedCrew
+    ) -> None:
         self._host = host
         self._registry = registry
         self.store = store
         self._nursery = nursery
+        self._crew = crew
         self._secret = secrets.token_bytes(32)
 
     async def open(self, peer: str, principal: str | None) -> HttpSession | None:
@@ -31,7 +35,7 @@ class HttpSessions:
         host = self._host
         id = self._registry.new_id()
         session = HttpSession(
-            *(id, host.service, host.admission, self.store),
+            *(id, host.service, host.admission, self.store, self._crew),
             tag=make_tag(self._secret, id),
             peer=peer,
             principal=principal,

@@ -117,10 +117,10 @@ class RequestStream(EventLane):
 
     is_shared: ClassVar[bool] = False
 
-    def __init__(self, session: HttpSession, response: HttpResponse, owed: int) -> None:
-        """`owed`: the requests in the POST."""
+    def __init__(self, session: HttpSession, response: HttpResponse, owed: int, *, is_batch: bool) -> None:
+        """`owed`: the requests in the POST; `is_batch`: whether that is a batch."""
         super().__init__(session)
-        self.room = session.limits.result_bytes
+        self.is_batch = is_batch
         self._owed = owed
         self.track = Track(session.next_stream(), response)
         self._carry(response)
@@ -130,6 +130,11 @@ class RequestStream(EventLane):
         response.on_clear = self.move
         if response.is_gone:
             self._lost()
+
+    @property
+    def room(self) -> int:
+        """See `Outlet`. The answers to a batch that wait to leave have it together."""
+        return self._limits.result_bytes - (self._lane_bytes if self.is_batch else 0)
 
     @property
     def is_answered(self) -> bool:
@@ -175,7 +180,7 @@ class RequestStream(EventLane):
                 while self._lane:
                     self._events(track, self._take())
             if self._owed == 0:
-                self._session.unread += 1
+                self._session.completed_unread(self)
                 self._over()
             self._settled()
             return

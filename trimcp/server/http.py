@@ -75,6 +75,8 @@ async def serve_http(
         door = HttpServer(endpoint, nursery, limits=limits)
 
         async def stop() -> None:
+            await running.draining.wait()
+            door.wind_down()
             await running.drained.wait()
             door.stop()
 
@@ -106,6 +108,11 @@ async def serve_hypercorn(
     async with opened(server) as (running, nursery):
         is_local = uds is not None or is_loopback(host)
         door = await _asgi_door(running, nursery, options, loopback=is_local)
+
+        async def drained() -> None:
+            await running.drained.wait()
+            await door.finished()  # hypercorn itself gives what is on its way a moment, and cuts it
+
         await hypercorn.serve_hypercorn(
             door,
             host=host,
@@ -116,7 +123,7 @@ async def serve_hypercorn(
             keyfile=keyfile,
             config=config,
             shutdown=running.draining,
-            drain=running.drained.wait,
+            drain=drained,
             task_status=task_status,
         )
         nursery.cancel_scope.cancel()

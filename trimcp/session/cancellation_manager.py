@@ -34,6 +34,7 @@ class CancellationManager:
         self._limits = limits
         self._nursery = nursery
         self._watching = False
+        self._pause: trio.CancelScope | None = None
         self.overstayed = 0
         """Handlers that were still cleaning up when their time for it was over."""
 
@@ -101,7 +102,13 @@ class CancellationManager:
                     log.warning(
                         events.REQUEST_OVERSTAYED, method=request.method, request=serial, seconds=self._limits.cleanup
                     )
-            await trio.sleep(self._limits.cleanup)
+            with trio.CancelScope() as self._pause:
+                await trio.sleep(self._limits.cleanup)
+
+    def nothing_unwinds(self) -> None:
+        """Nothing is in flight any more: the watch need not wait to see that. Of use where many come and go."""
+        if self._watching and self._pause is not None:
+            self._pause.cancel()
 
     # --- out --------------------------------------------------------------------------
 

@@ -20,7 +20,6 @@ from trimcp.transports.duplex import Duplex
 class DuplexSession(Session):
     """One live peer on one duplex connection."""
 
-
     def __init__(
         self,
         duplex: Duplex,

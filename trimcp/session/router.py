@@ -284,6 +284,8 @@ class Router:
         if self._waiting:
             self._admission.enlist(self)
         self._admission.release()
+        if self._session.end is not None:
+            self._session.request_ended()
         self._now_idle()
 
     # --- out --------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from trimcp.session.outlet import Outlet
 from trimcp.session.progress_tracker import ProgressTracker
 from trimcp.session.router import Router
 from trimcp.session.service import Service
-from trimcp.session.snapshot import RequestSnapshot, SessionSnapshot
+from trimcp.session.snapshot import SessionSnapshot, snapshot_of
 from trimcp.types.jsonrpc import RequestId
 from trimcp.types.revisions import LATEST, Revision
 
@@ -160,6 +160,13 @@ class Session(abc.ABC):
     def _cut_short(self) -> bool:
         """Whether the medium failed while something was being written, which did not arrive."""
 
+    async def _unwound(self) -> None:
+        """Wait until no handler of the peer's requests runs any more."""
+        # They ran in the nursery, which has waited for them.
+
+    def request_ended(self) -> None:
+        """A handler has ended; must not wait, nor raise."""
+
     async def _flushed(self) -> None:
         """Wait until all that was posted has left."""
         await self.writer.drained()
@@ -277,6 +284,7 @@ class Session(abc.ABC):
         if self._end is None:  # cancelled from outside
             self._end = ConnectionClosed(CANCELLED)
         if self._nursery is not None:
+            await self._unwound()
             self.calls.fail_all(self._end)
             self.writer.close()
             self.router.close()
@@ -364,31 +372,4 @@ class Session(abc.ABC):
 
     def snapshot(self) -> SessionSnapshot:
         """What it does now; computed when asked for."""
-        now = trio.current_time()
-        alive = self._nursery is not None
-        requests = [
-            RequestSnapshot(
-                serial=request.serial,
-                id=request.id,
-                method=request.method,
-                revision=request.revision.version,
-                age=now - request.received_at,
-                state=request.state,
-            )
-            for request in (self.router.inbound if alive else ())
-        ]
-        return SessionSnapshot(
-            number=self.number,
-            peer=self.description,
-            principal=self.principal,
-            phase=self.handshake.phase.value,
-            revision=None if self.revision is None else self.revision.version,
-            requests=tuple(requests),
-            waiting=self.router.waiting if alive else 0,
-            refused=self.router.refused if alive else 0,
-            calls=len(self.calls) if alive else 0,
-            out_bytes=self.writer.waiting_bytes if alive else 0,
-            read=self.messages_read if alive else 0,
-            written=self.writer.written if alive else 0,
-            tasks=self._tasks(),
-        )
+        return snapshot_of(self, self._tasks(), is_alive=self._nursery is not None)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
+import trio
 
 from trimcp.types.jsonrpc import RequestId
+
+if TYPE_CHECKING:
+    from trimcp.session.session import Session
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -59,3 +65,34 @@ class SessionSnapshot:
             f"└── calls   {self.calls} wait for the peer",
         ]
         return "\n".join(lines)
+
+
+def snapshot_of(session: Session, tasks: int, *, is_alive: bool) -> SessionSnapshot:
+    """What a session does now. One that is not alive has no actors to ask."""
+    now = trio.current_time()
+    requests = [
+        RequestSnapshot(
+            serial=request.serial,
+            id=request.id,
+            method=request.method,
+            revision=request.revision.version,
+            age=now - request.received_at,
+            state=request.state,
+        )
+        for request in (session.router.inbound if is_alive else ())
+    ]
+    return SessionSnapshot(
+        number=session.number,
+        peer=session.description,
+        principal=session.principal,
+        phase=session.handshake.phase.value,
+        revision=None if session.revision is None else session.revision.version,
+        requests=tuple(requests),
+        waiting=session.router.waiting if is_alive else 0,
+        refused=session.router.refused if is_alive else 0,
+        calls=len(session.calls) if is_alive else 0,
+        out_bytes=session.writer.waiting_bytes if is_alive else 0,
+        read=session.messages_read if is_alive else 0,
+        written=session.writer.written if is_alive else 0,
+        tasks=tasks,
+    )

@@ -79,6 +79,8 @@ class AsgiDoor:
         self._write_timeout = write_timeout
         self._connections = Connections()
         self._has_complained = False
+        self._exchanges = 0
+        self._empty: trio.Event | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one scope, as ASGI 3 defines it.
@@ -152,6 +154,7 @@ class AsgiDoor:
     async def _serve_http(self, scope: Message, receive: Receive, send: Send) -> None:
         handler = self._running_handler()
         key, connection = self._connections.enter(scope)
+        self._exchanges += 1
         try:
             request = request_of(scope, connection)
             if handler is None:
@@ -160,6 +163,17 @@ class AsgiDoor:
                 await self._exchange(handler, request, receive, send)
         finally:
             self._connections.leave(key, connection)
+            self._exchanges -= 1
+            if self._empty is not None and not self._exchanges:
+                self._empty.set()
+                self._empty = None
+
+    async def finished(self) -> None:
+        """Wait until no HTTP request is in progress. What still has to leave of a response is part of it."""
+        while self._exchanges:
+            if self._empty is None:
+                self._empty = trio.Event()
+            await self._empty.wait()
 
     async def _exchange(self, handler: Handler, request: HttpRequest, receive: Receive, send: Send) -> None:
         refusal = handler.refuse(request)

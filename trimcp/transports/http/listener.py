@@ -56,6 +56,7 @@ class HttpServer:
         self._empty: trio.Event | None = None
         self.is_stopping = False
         """Whether `stop` was called."""
+        self._is_winding_down = False
 
     async def serve_tcp(
         self,
@@ -116,6 +117,7 @@ class HttpServer:
         """
         connection = HttpConnection(stream, self._handler, self._limits, self._nursery)
         self._connections.add(connection)
+        connection.is_last = self._is_winding_down
         if self.is_stopping:
             connection.stop()
         if self._watch is None:
@@ -149,6 +151,16 @@ class HttpServer:
     def open_connections(self) -> int:
         """How many connections there are."""
         return len(self._connections)
+
+    def wind_down(self) -> None:
+        """From now on every response says that its connection ends with it. Idempotent.
+
+        Before `stop`, for as long as there is something left to take: a client that is told goes elsewhere, and
+        does not find its next request cut off.
+        """
+        self._is_winding_down = True
+        for connection in self._connections:
+            connection.is_last = True
 
     def stop(self) -> None:
         """Accept no further connection and no further request. Nothing is cut off.

@@ -1,17 +1,22 @@
-"""HTTP requests to a server, by httpx2: one at a time each, and what breaks one breaks no other.
+"""A server's URL, and requests to it: what a client over HTTP needs of HTTP, whichever library does it.
 
-Owns the library: what of it may go wrong becomes `ExchangeFailed` here, with words that say what
-happened. What is sent, and what the answer means, is the client's.
+Two do. The direct one, on Trio's streams, is the rule. httpx2 is there for whoever brings a client
+of theirs, and where the environment names a proxy. What is sent, and what an answer means, is the
+client's. Whatever may go wrong is `ExchangeFailed`, with words that say what happened, and breaks
+one request and no other.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urljoin, urlsplit
-
-import trio
+import abc
+import base64
+import os
+import re
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from trimcp.errors import ExchangeFailed, UsageError
 
@@ -22,22 +27,26 @@ CONNECT_TIMEOUT: Final = 10.0
 """Seconds that a connection may take to be made."""
 WRITE_TIMEOUT: Final = 30.0
 """Seconds that the server may take nothing of what is sent."""
-CLOSE_TIMEOUT: Final = 1.0
-"""Seconds that it may take to let go of a response."""
 KEPT: Final = 32
 """Connections without a request that are kept."""
+REDIRECTS: Final = (307, 308)
+"""Statuses of the redirects that keep method and body, which are the ones that are followed."""
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[^\r\n\0\u0100-\U0010ffff]*")
+_FRAMING: Final = frozenset(("content-length", "transfer-encoding"))
 
 
-class RemoteReply:
+class RemoteReply(abc.ABC):
     """The response to one request: its head, and its body as it comes."""
 
-    __slots__ = ("_pieces", "_response", "fields", "status")
+    __slots__ = ("status",)
 
-    def __init__(self, response: httpx2.Response) -> None:
-        self._response = response
-        self._pieces = response.aiter_bytes()
-        self.status: int = response.status_code
-        self.fields: Mapping[str, str] = response.headers
+    status: int
+
+    @property
+    @abc.abstractmethod
+    def fields(self) -> Mapping[str, str]:
         """Header fields; names in any case."""
 
     @property
@@ -51,18 +60,13 @@ class RemoteReply:
         said = self.fields.get("retry-after", "")
         return float(said) if said.isdecimal() else None
 
+    @abc.abstractmethod
     async def next_piece(self) -> bytes | None:
-        """The next piece of the body that arrives; None at its end. For the task that made the request.
+        """The next piece of the body that arrives; None at its end. One task at a time.
 
         Raises:
             ExchangeFailed: the connection broke.
         """
-        import httpx2
-
-        try:
-            return await anext(self._pieces, None)
-        except (httpx2.HTTPError, httpx2.StreamError) as exc:
-            raise ExchangeFailed(f"the response broke off: {_reason(exc)}") from exc
 
     async def body(self, most: int) -> bytes:
         """The whole body.
@@ -75,101 +79,172 @@ class RemoteReply:
         while (piece := await self.next_piece()) is not None:
             size += len(piece)
             if size > most:
-                raise ExchangeFailed(f"the response is longer than {most} bytes", self.status)
+                raise too_long(most, self.status)
             pieces.append(piece)
         return b"".join(pieces)
 
+    @abc.abstractmethod
     async def aclose(self) -> None:
-        """Let go of it."""
-        await self._pieces.aclose()
-        await self._response.aclose()
+        """Let go of it. Idempotent."""
 
 
-class Remote:
-    """One URL, and the connections to its server."""
+class Remote(abc.ABC):
+    """One URL, and the connections to its server. `remote_at` makes one."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], client: httpx2.AsyncClient | None = None) -> None:
-        """
-        Args:
-            url: of the endpoint.
-            headers: sent with every request.
-            client: one of the user's, for certificates, proxies and the like; it is not closed here.
+    url: str
+    """Of the endpoint, without credentials; another one of the same server after a redirect."""
 
-        Raises:
-            UsageError: that is no URL, or httpx2 is not installed.
-        """
-        try:
-            import httpx2
-        except ImportError as exc:
-            raise UsageError("httpx2 is missing: pip install 'trimcp[http]'") from exc
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{url!r} is no URL of a server: write https://HOST/PATH")
-        self.url = url
-        self._headers = dict(headers)
-        self._is_own = client is None
-        self._client = client or httpx2.AsyncClient(
-            timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT, write=WRITE_TIMEOUT),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=KEPT),
-        )
-
-    @asynccontextmanager
-    async def request(
-        self, verb: str, headers: Mapping[str, str], body: bytes | None = None, *, url: str | None = None
-    ) -> AsyncIterator[RemoteReply]:
+    @abc.abstractmethod
+    def request(
+        self,
+        verb: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        url: str | None = None,
+        repeatable: bool = False,
+    ) -> AbstractAsyncContextManager[RemoteReply]:
         """Make a request. Leaving the context lets go of the response; where it was not read to its end,
         its connection is closed.
 
         A redirect is followed where it leads to the same origin, and keeps method and body.
 
+        Args:
+            verb: the method of HTTP's.
+            headers: beside those that go with every request, or in place of them.
+            body: None for none.
+            url: where to, if not to the endpoint.
+            repeatable: whether it may reach the server twice. It is then sent again where a connection
+                that was kept turns out to be closed.
+
         Raises:
             ExchangeFailed: no response came.
+            UsageError: a header would not stay one.
         """
-        reply = RemoteReply(await self._send(verb, headers, body, url or self.url))
-        try:
-            yield reply
-        finally:
-            with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
-                await reply.aclose()
 
-    async def _send(self, verb: str, headers: Mapping[str, str], body: bytes | None, url: str) -> httpx2.Response:
-        import httpx2
-
-        client = self._client
-        try:
-            for _ in range(2):
-                request = client.build_request(verb, url, content=body, headers={**self._headers, **headers})
-                response = await client.send(request, stream=True, follow_redirects=False)
-                if response.status_code not in (307, 308):
-                    return response
-                location = urljoin(url, response.headers.get("location", ""))
-                with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
-                    await response.aclose()
-                if urlsplit(location)[:2] != urlsplit(url)[:2]:
-                    # What is sent may carry secrets for the server that was named, and nobody else.
-                    raise ExchangeFailed(f"the server redirects elsewhere, to {_shown(location)}", response.status_code)
-                url = location
-                if verb == "POST":
-                    self.url = url
-        except httpx2.ConnectError as exc:
-            raise ExchangeFailed(f"cannot connect to {_shown(url)}: {_reason(exc)}") from exc
-        except httpx2.TimeoutException as exc:
-            raise ExchangeFailed(f"{_shown(url)} did not take the request in time") from exc
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as exc:
-            raise ExchangeFailed(f"the connection to {_shown(url)} broke: {_reason(exc)}") from exc
-        raise ExchangeFailed(f"{_shown(url)} redirects again and again")
-
+    @abc.abstractmethod
     async def aclose(self) -> None:
-        """Close the connections."""
-        if self._is_own:
-            await self._client.aclose()
+        """Close the connections. Requests that are on their way end with `ExchangeFailed`. Idempotent."""
 
 
-def _reason(exc: Exception) -> str:
-    return str(exc) or type(exc).__name__
+class Origin(NamedTuple):
+    """What a server is known by (RFC 9110, section 4.3.1)."""
+
+    is_secure: bool
+    host: str
+    port: int
 
 
-def _shown(url: str) -> str:
+def remote_at(url: str, headers: Mapping[str, str], client: httpx2.AsyncClient | None = None) -> Remote:
+    """Make the way to a URL. Nothing is connected yet.
+
+    Args:
+        url: of the endpoint. A user and a password in it go into an `Authorization` field.
+        headers: sent with every request.
+        client: one of the user's, for certificates, proxies and the like; it is not closed here.
+
+    Raises:
+        UsageError: that is no URL, those are no headers, or a library is missing.
+    """
+    check_url(url)
+    own: dict[str, Any] = {name.lower(): value for name, value in headers.items()}
+    for name, value in own.items():
+        if _TOKEN.fullmatch(name) is None or name in _FRAMING:
+            raise UsageError(f"{name!r} cannot be set as a header of requests")
+        if not isinstance(value, str) or _VALUE.fullmatch(value) is None:
+            raise UsageError(f"the value of the header {name!r} would not stay one line of Latin-1")
+    url, credentials = _without_credentials(url)
+    if credentials is not None:
+        own.setdefault("authorization", credentials)
+    why = "a client of httpx2's was given" if client is not None else _why_not_direct(url)
+    if why is None:
+        try:
+            from trimcp.transports.http.remote_direct import DirectRemote
+        except ImportError as exc:
+            if exc.name != "httptools":
+                raise
+            why = "httptools is missing (pip install 'trimcp[http]')"
+        else:
+            return DirectRemote(url, own)
+    try:
+        from trimcp.transports.http.remote_httpx import HttpxRemote
+    except ImportError as exc:
+        if exc.name != "httpx2":
+            raise
+        raise UsageError(f"{why}, and httpx2 is not there either: pip install httpx2") from exc
+    return HttpxRemote(url, own, client)
+
+
+def check_url(url: str) -> None:
+    """Refuse what is no URL of a server.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        if not url.isascii():
+            (parts.hostname or "").encode("idna")
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise UsageError(f"{url!r} is no URL of a server: write https://HOST/PATH")
+
+
+def origin_of(url: str) -> Origin:
+    """The origin of a URL that has been checked."""
+    parts = urlsplit(url)
+    is_secure = parts.scheme == "https"
+    return Origin(is_secure, parts.hostname or "", parts.port or (443 if is_secure else 80))
+
+
+def redirected(url: str, location: str, status: int) -> str:
+    """The URL that a redirect leads to.
+
+    Raises:
+        ExchangeFailed: that is elsewhere, or nowhere.
+    """
+    try:
+        target = urljoin(url, location)
+        check_url(target)
+    except (UsageError, ValueError):
+        raise ExchangeFailed("the server redirects to what is no URL", status) from None
+    if origin_of(target) != origin_of(url):
+        # What is sent may carry secrets for the server that was named, and nobody else.
+        raise ExchangeFailed(f"the server redirects elsewhere, to {shown(target)}", status)
+    return _without_credentials(target)[0]
+
+
+def too_long(most: int, status: int) -> ExchangeFailed:
+    """What a body that has more than so many bytes is answered with."""
+    return ExchangeFailed(f"the response is longer than {most} bytes", status)
+
+
+def shown(url: str) -> str:
     """A URL without what may be secret in it."""
-    parts: Any = urlsplit(url)
+    parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _without_credentials(url: str) -> tuple[str, str | None]:
+    parts: SplitResult = urlsplit(url)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, None
+    user, _, password = userinfo.partition(":")
+    secret = f"{unquote(user)}:{unquote(password)}".encode()
+    return parts._replace(netloc=host).geturl(), "Basic " + base64.b64encode(secret).decode()
+
+
+def _why_not_direct(url: str) -> str | None:
+    """Why a URL cannot be reached directly; None where it can."""
+    if sys.platform not in ("win32", "darwin") and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None  # elsewhere the system may know of proxies as well; and the import costs 20 ms
+    from urllib.request import getproxies, proxy_bypass
+
+    proxies = getproxies()
+    parts = urlsplit(url)
+    if not (proxies.get(parts.scheme) or proxies.get("all")) or proxy_bypass(parts.netloc):
+        return None
+    return "the environment names a proxy, which takes httpx2"

@@ -6,14 +6,14 @@ the server that was asked (basic/transports of 2024-11-05).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 import trio
 
-from trimcp.errors import ConnectionClosed, ConnectionLost, ExchangeFailed
+from trimcp.errors import ConnectionClosed, ExchangeFailed
 from trimcp.framing.lines import Frame, Oversized
 from trimcp.framing.sse import EventParser
 from trimcp.transports.duplex import Duplex
@@ -21,10 +21,12 @@ from trimcp.transports.http.remote import Remote, RemoteReply
 
 ENDPOINT_TIMEOUT: Final = 10.0
 """Seconds that the server has to say where to post."""
+POST_TIMEOUT: Final = 10.0
+"""Seconds that it has to say that it has taken a message."""
 
 
 @asynccontextmanager
-async def open_sse_duplex(remote: Remote, *, limit: int) -> AsyncIterator[Duplex]:
+async def open_sse_duplex(remote: Remote, *, limit: int) -> AsyncIterator[SseClientDuplex]:
     """Open the stream of a server; leaving the context closes it.
 
     Raises:
@@ -58,6 +60,9 @@ class SseClientDuplex(Duplex):
         self._closed = False
         self.endpoint = ""
         """Where to post."""
+        self.on_lost: Callable[[bytes, ExchangeFailed], None] | None = None
+        """Told of a message that could not be posted, which is no reason to end the session; where it is not set,
+        it is one."""
 
     @property
     def description(self) -> str:
@@ -123,11 +128,26 @@ class SseClientDuplex(Duplex):
             await self._post(message)
 
     async def _post(self, message: bytes) -> None:
+        try:
+            with trio.fail_after(POST_TIMEOUT):
+                await self._post_or_fail(message)
+        except trio.TooSlowError:
+            self._lost(message, ExchangeFailed(f"the server did not take a message within {POST_TIMEOUT:g} s"))
+        except ExchangeFailed as exc:
+            self._lost(message, exc)
+
+    async def _post_or_fail(self, message: bytes) -> None:
         fields = {"Content-Type": "application/json"}
         async with self._remote.request("POST", fields, message, url=self.endpoint) as reply:
             if not 200 <= reply.status < 300:
-                raise ConnectionLost(f"the server did not take a message (status {reply.status})")
+                why = f"the server did not take a message (status {reply.status})"
+                raise ExchangeFailed(why, reply.status, reply.retry_after)
             await reply.body(self._limit)
+
+    def _lost(self, message: bytes, failure: ExchangeFailed) -> None:
+        if self.on_lost is None:
+            raise failure
+        self.on_lost(message, failure)
 
     async def send_eof(self) -> None:
         await trio.lowlevel.checkpoint()  # there is no such thing

@@ -1,0 +1,158 @@
+"""What sessions of 2025-11-25 cost on HTTP, each with its standing stream; and a client that stops reading.
+
+    python -m benchmarks.http_sessions [--sessions 1000] [--mcp PYTHON] [--fastmcp PYTHON] [--everything PATH]
+
+For each server: sessions opened a second (two requests and a stream each, one after another), what its
+memory grew by for each, and calls a second on 32 connections, round 1 session and round all of them, in
+turns. For trimcp alone: the latency of 99 clients while one more asks for a mebibyte again and again and
+reads nothing, and without that one. Each client holds a descriptor, and so does the server: mind `ulimit -n`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, closing, suppress
+
+from benchmarks.contestants import TRIMCP, add_options, with_bytecode
+from benchmarks.http_driver import Connection, Session, calls, load, modern_call
+from benchmarks.http_servers import THROUGH_HYPERCORN, HttpContestant, Served, http_contestants, served
+from benchmarks.process import Unusable
+from benchmarks.report import Found, machine, machine_line, progress, ratio, table
+
+CLIENTS = 100
+"""Of which one stops reading."""
+UNREAD = 64
+"""Calls for a mebibyte that it sends."""
+
+
+def main() -> None:
+    """Measure and print."""
+    summary = (__doc__ or "").splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.http_sessions", description=summary)
+    add_options(parser)
+    parser.add_argument("--sessions", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--bursts", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of one burst")
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    about = machine_line()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the servers inherit it
+    wanted = [one for one in http_contestants(options) if not one.is_floor]
+    found: Found = {}
+    gc.disable()
+    with with_bytecode() as env:
+        for number in range(options.rounds):
+            for one in wanted:
+                progress(f"round {number + 1} of {options.rounds}: {one.name}")
+                try:
+                    for figure, value in _sessions(one, options, env).items():
+                        found.setdefault(one.name, {}).setdefault(figure, []).extend(value)
+                except (Unusable, OSError) as exc:
+                    print(f"{one.name}: left out, {exc}", file=sys.stderr)
+        stuck: Found = {}
+        for one in wanted:
+            if one.name in (TRIMCP, THROUGH_HYPERCORN):
+                stuck[one.name] = _stopped(one, options, env)
+        progress("")
+    if options.json:
+        print(json.dumps({"machine": machine(), "sessions": found, "stopped": stuck}))
+        return
+    print(f"{about}; {options.sessions} sessions, {options.connections} connections for calls\n")
+    _print(found, stuck, options.sessions)
+
+
+def _sessions(one: HttpContestant, options: argparse.Namespace, env: Mapping[str, str]) -> dict[str, list[float]]:
+    with served(one, env) as server, ExitStack() as running:
+        connections = [running.enter_context(closing(Connection(server.port))) for _ in range(options.connections)]
+        first = running.enter_context(closing(Session(server.port, connections[0])))
+        alone = calls(server.port, "legacy", server.tool, [first])
+        load(connections, alone, 2 * options.seconds, [])
+        before, began = server.rss(), time.perf_counter()
+        sessions = [
+            running.enter_context(closing(Session(server.port, connections[0]))) for _ in range(options.sessions)
+        ]
+        opened = time.perf_counter() - began
+        figures: dict[str, list[float]] = {
+            "opened": [options.sessions / opened],
+            "kib": [(server.rss() - before) * 1024 / options.sessions],
+        }
+        everywhere = calls(server.port, "legacy", server.tool, sessions)
+        load(connections, everywhere, 2 * options.seconds, [])
+        figures["kib used"] = [(server.rss() - before) * 1024 / options.sessions]
+        for _ in range(options.bursts):
+            for name, requests in (("one", alone), ("all", everywhere)):
+                count, elapsed = load(connections, requests, options.seconds, [])
+                figures.setdefault(name, []).append(count / elapsed)
+        return figures
+
+
+def _stopped(one: HttpContestant, options: argparse.Namespace, env: Mapping[str, str]) -> dict[str, list[float]]:
+    """Milliseconds of the 99th percentile, and the rate, with one of the clients stuck and with all well."""
+    figures: dict[str, list[float]] = {}
+    with served(one, env) as server, ExitStack() as running:
+        connections = [running.enter_context(closing(Connection(server.port))) for _ in range(CLIENTS - 1)]
+        requests = calls(server.port, "modern", server.tool)
+        load(connections, requests, 2 * options.seconds, [])
+        for _ in range(options.rounds * options.bursts):
+            for name in ("well", "stopped"):
+                with ExitStack() as stuck:
+                    if name == "stopped":
+                        _stop_reading(server, stuck)
+                    latencies: list[float] = []
+                    count, elapsed = load(connections, requests, options.seconds, latencies)
+                latencies.sort()
+                for figure, value in (("p50", 0.5), ("p99", 0.99)):
+                    figures.setdefault(f"{name} {figure}", []).append(latencies[int(count * value)] * 1e3)
+                figures.setdefault(f"{name} rate", []).append(count / elapsed)
+    return figures
+
+
+def _stop_reading(server: Served, stuck: ExitStack) -> None:
+    bad = stuck.enter_context(closing(Connection(server.port)))
+    bad.sock.setblocking(False)
+    with suppress(BlockingIOError):
+        for number in range(UNREAD):
+            bad.sock.send(modern_call(server.port, "much", number))
+
+
+def _print(found: Found, stuck: Found, sessions: int) -> None:
+    def median(figures: Mapping[str, list[float]], figure: str) -> float:
+        return statistics.median(figures[figure])
+
+    head = ("", "opened/s", "KiB each", "KiB each, used", "calls/s, 1", f"calls/s, {sessions}", "of 1")
+    rows = [
+        [
+            name,
+            f"{median(figures, 'opened'):,.0f}",
+            f"{median(figures, 'kib'):.1f}",
+            f"{median(figures, 'kib used'):.1f}",
+            f"{median(figures, 'one'):,.0f}",
+            f"{median(figures, 'all'):,.0f}",
+            f"{ratio(figures['all'], figures['one']):.2f}",
+        ]
+        for name, figures in found.items()
+    ]
+    if rows:
+        print(table(head, rows), end="\n\n")
+    head = (f"{CLIENTS - 1} clients beside", "p50 ms", "p99 ms", "calls/s")
+    rows = [
+        [f"{name}: {beside}", *(f"{median(figures, f'{key} {figure}'):,.2f}" for figure in ("p50", "p99", "rate"))]
+        for name, figures in stuck.items()
+        for key, beside in (("well", "none"), ("stopped", "one that stopped reading"))
+    ]
+    if rows:
+        print(table(head, rows))
+
+
+if __name__ == "__main__":
+    main()
