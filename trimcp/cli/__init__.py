@@ -1,89 +1,131 @@
-"""The command line: `trimcp run FILE[:NAME]` and `trimcp demo`.
+"""The command line: `trimcp run` serves, `list`, `call`, `read` and their like are a client, `demo` shows both.
 
-Each command is a module that is imported when it is asked for, so that serving a file costs no
-more to start than it must.
+This finds the command and ends the process. Each command is a module that is imported when it is
+asked for, so that none costs more to start than it must.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Final, Protocol, cast
 
 import trimcp
-from trimcp.errors import TrimcpError, UsageError
+from trimcp.cli import exits
+from trimcp.errors import TrimcpError
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
+LEVELS: Final = ("debug", "info", "warning", "error", "off")
+
+
+class Command(Protocol):
+    """A module that has a command."""
+
+    DESCRIPTION: str
+    """What it does, for its help."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add its arguments."""
+        ...
+
+    def command(self, options: argparse.Namespace) -> int:
+        """Run it; return the exit code."""
+        ...
+
+
+SERVING: Final = {
+    "run": ("run", "serve the server object in a file: over stdio, HTTP or WebSocket"),
+}
+ASKING: Final = {
+    "list": ("listing", "show what a server offers"),
+    "call": ("calling", "call a tool"),
+    "read": ("reading", "read a resource"),
+    "prompt": ("prompting", "get the messages of a prompt"),
+    "complete": ("completing", "ask how an argument of a prompt or template may go on"),
+    "listen": ("listening", "show changes and log messages as they come"),
+    "ping": ("pinging", "see whether a server is there, and how fast it answers"),
+}
+SHOWING: Final = {
+    "demo": ("demo", "see a server and a client at work, on this terminal"),
+}
+COMMANDS: Final = {**SERVING, **ASKING, **SHOWING}
+"""Each command: the module that has it, and what it does."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and end the process.
-
-    Exits with what the command returns; 2 for a mistake in how it was called, 1 where it failed
-    otherwise, 130 after Ctrl-C.
+    """Run the command line and end the process, with one of the codes in `trimcp.cli.exits`.
 
     Args:
         arguments: those of the process, if not given.
     """
-    options = _parser().parse_args(arguments)
-    code = EXIT_FAILED
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    general, rest = _split(words)
+    options = _parser().parse_args(general)
+    code = exits.FAILED
     try:
-        code = options.command(options)
+        code = _run(options.name, rest, options.log_level)
     except* KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
+        code = exits.INTERRUPTED
+    except* BrokenPipeError:
+        code = exits.unread()
     except* TrimcpError as group:
         # By `except*`, since what fails in a nursery arrives in a group.
-        usage, others = group.split(UsageError)
-        code = EXIT_USAGE if others is None else EXIT_FAILED
-        for exc in (*_each(usage), *_each(others)):
-            print(f"trimcp: {exc}", file=sys.stderr)
+        code = exits.told(group)
     sys.exit(code)
 
 
-def _each(group: BaseExceptionGroup[TrimcpError] | None) -> Iterator[BaseException]:
-    for exc in () if group is None else group.exceptions:
-        if isinstance(exc, BaseExceptionGroup):
-            yield from _each(exc)
-        else:
-            yield exc
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """All up to the name of the command, and all that follows it."""
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        at += 2 if words[at] == "--log-level" else 1
+    return words[: at + 1], words[at + 1 :]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="trimcp", description="The Model Context Protocol on Trio.")
-    parser.add_argument(
-        "--log-level", choices=["debug", "info", "warning", "error", "off"], help="what to log on stderr"
+    parser = argparse.ArgumentParser(
+        prog="trimcp",
+        usage="trimcp [--log-level LEVEL] COMMAND ...",
+        description="The Model Context Protocol on Trio.",
+        epilog=_commands() + "\ntrimcp COMMAND --help says more.\n\n" + exits.EXPLAINED,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("name", metavar="COMMAND", choices=list(COMMANDS), help="one of the commands below")
+    parser.add_argument("--log-level", metavar="LEVEL", choices=LEVELS, help=f"what trimcp logs: {', '.join(LEVELS)}")
     parser.add_argument("--version", action="version", version=f"trimcp {trimcp.__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    run = commands.add_parser("run", help="serve the server object in a file, over stdio")
-    run.add_argument("file", metavar="FILE[:NAME]", help="a Python file, and the name of the server in it")
-    run.set_defaults(command=_run)
-
-    demo = commands.add_parser("demo", help="see a server and a client at work, on this terminal")
-    demo.add_argument("--plain", action="store_true", help="no colours and no moving bars")
-    demo.set_defaults(command=_demo)
     return parser
 
 
-def _run(options: argparse.Namespace) -> int:
-    from trimcp.cli.run import run
-
-    _set_level(options)
-    return run(options.file)
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from trimcp.cli.demo import demo
-
-    _set_level(options)
-    return demo(plain=options.plain)
+def _commands() -> str:
+    parts = {"serving": SERVING, "a client": ASKING, "and": SHOWING}
+    return "".join(
+        f"{title}:\n" + "".join(f"  {name:<10}{does}\n" for name, (_, does) in part.items())
+        for title, part in parts.items()
+    )
 
 
-def _set_level(options: argparse.Namespace) -> None:
-    if options.log_level is not None:
+def _run(name: str, rest: list[str], log_level: str | None) -> int:
+    module = cast("Command", importlib.import_module(f"trimcp.cli.{COMMANDS[name][0]}"))
+    parser = argparse.ArgumentParser(
+        prog=f"trimcp {name}",
+        description=module.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.configure(parser)
+    launched: list[str] | None = None
+    if name in ASKING:
+        # What follows is the command of a server, whose options are its own.
+        if "--" in rest:
+            at = rest.index("--")
+            rest, launched = rest[:at], rest[at + 1 :]
+        parser.epilog = f"{parser.epilog or ''}\n\n{exits.EXPLAINED}".lstrip()
+        options = parser.parse_intermixed_args(rest)
+        options.launched, options.parser = launched, parser
+    else:
+        options = parser.parse_args(rest)
+    if log_level is not None:
         from trimcp.observability.log import set_level
 
-        set_level(options.log_level)
+        set_level(log_level)
+    return module.command(options)

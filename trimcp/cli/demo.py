@@ -6,6 +6,7 @@ shown was measured as it ran. `demo_server` is the server, `screen` is where it 
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
@@ -27,6 +28,19 @@ PATIENCE: Final = 0.6
 BURST: Final = 0.8
 """Seconds that each measurement takes."""
 IN_FLIGHT: Final = 32
+
+
+DESCRIPTION: Final = "See a server and a client at work, on this terminal, for some seconds."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `demo`."""
+    parser.add_argument("--plain", action="store_true", help="no colours and no moving bars")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Show it; return the exit code."""
+    return demo(plain=options.plain)
 
 
 def demo(*, plain: bool = False) -> int:

@@ -1,27 +1,82 @@
-"""`trimcp run FILE[:NAME]`: serve the server object that a Python file makes."""
+"""`trimcp run FILE[:NAME]`: serve the server object that a Python file makes, by stdio or by doors.
+
+The doors themselves are in `doors`, several processes in `workers`.
+"""
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import sys
 from types import ModuleType
 
+import attrs
+
+from trimcp.cli import exits
 from trimcp.errors import UsageError
 from trimcp.server.app import Server
-from trimcp.server.serving import run_process
+
+DESCRIPTION = "Serve the server object in a file: over stdio, or by what the options say, on one run of it."
 
 
-def run(where: str) -> int:
-    """Serve it over stdio until the client leaves; return the exit code (see `Server.run`).
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `run`."""
+    from trimcp.cli import doors
+
+    parser.usage = "trimcp run FILE[:NAME] [--http | --hypercorn [HOST:PORT]] [--websocket [HOST:PORT]] [options]"
+    parser.epilog = f"""\
+SIGTERM and Ctrl-C end a server in good order: new work is refused, what is in flight has --grace
+seconds to finish, then it closes. A second signal ends it at once.
+
+{exits.EXPLAINED}"""
+    parser.add_argument("file", metavar="FILE[:NAME]", help="a Python file, and the name of the server in it")
+    doors.configure(parser)
+    parser.add_argument(
+        "--grace", type=_seconds, metavar="SECONDS", help="how long handlers may go on after the first signal"
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return seconds
+
+
+def command(options: argparse.Namespace) -> int:
+    """Serve until the client leaves, or a signal comes; return the exit code.
 
     Raises:
-        UsageError: there is no such file, or no server in it.
+        UsageError: there is no such file, no server in it, or an option that cannot be.
     """
-    path, name = _split(where)
+    from trimcp.cli import doors
+
+    path, name = _split(options.file)
     if not os.path.isfile(path):
         raise UsageError(f"there is no file {path}")
-    return run_process(lambda: server_in(_load(path), name, path))
+
+    def load() -> Server:
+        server = server_in(_load(path), name, path)
+        if options.grace is not None:
+            server.limits = attrs.evolve(server.limits, grace=options.grace)
+        return server
+
+    if not doors.check(options):
+        from trimcp.server.serving import run_process
+
+        return run_process(load)
+    if options.workers is not None:
+        from trimcp.cli.workers import run_workers
+
+        return run_workers(load(), options)
+    from trimcp.server.process import run_listening
+
+    server = load()
+    return run_listening(server, doors.doors_of(server, options))
 
 
 def _split(where: str) -> tuple[str, str | None]:

@@ -160,11 +160,11 @@ class Session(abc.ABC):
     def _cut_short(self) -> bool:
         """Whether the medium failed while something was being written, which did not arrive."""
 
-    async def _unwound(self) -> None:
+    async def _unwound(self) -> None:  # noqa: B027 - there is something to do in some sessions only
         """Wait until no handler of the peer's requests runs any more."""
         # They ran in the nursery, which has waited for them.
 
-    def request_ended(self) -> None:
+    def request_ended(self) -> None:  # noqa: B027 - as above
         """A handler has ended; must not wait, nor raise."""
 
     async def _flushed(self) -> None:
