@@ -120,14 +120,16 @@ async def test_what_happens_while_nobody_listens_is_told_once_somebody_does(door
         assert await methods(await client.get()) == [CHANGED, UPDATED]
 
 
-async def test_only_so_many_streams_stand_open(door: str) -> None:
+async def test_beyond_so_many_the_oldest_stream_ends(door: str) -> None:
     async with serving(door, Workshop().server) as http:
         client = await Legacy.open(http)
-        streams = [await client.get() for _ in range(8)]
-        assert (await client.get()).status == 409
-        await streams[0].drop()
+        streams = [await client.get() for _ in range(9)]
+        assert [stream.status for stream in streams] == [200] * 9
+        with trio.fail_after(5):
+            await streams[0].ended()
+        http.server.notify_tools_changed()
         await settled()
-        assert (await client.get()).status == 200
+        assert [len(await methods(stream)) for stream in streams[1:]] == [0] * 7 + [1]
 
 
 async def test_a_get_that_takes_no_stream_is_406(door: str) -> None:

@@ -118,6 +118,8 @@ class Endpoint:
         refusal = self._guard.refuse(request)
         if refusal is not None or place in ("live", "ready"):
             return refusal
+        if request.opens_websocket:
+            return None if place == "mcp" else Refusal(404, TEXT, b"There is no WebSocket here.\n")
         allowed = {"mcp": self._methods, "sse": ("GET",), "messages": ("POST",)}[place]
         if request.method not in allowed or (place == "mcp" and request.method != "POST" and self._is_modern(request)):
             allow = self._allow if place == "mcp" else (b"allow", ", ".join(allowed).encode())
@@ -199,10 +201,8 @@ class Endpoint:
             if read is None or not await session.resume(response, *read):
                 text = "Last-Event-ID names no event that this session can go on from"
                 refuse(response, 400, INVALID_REQUEST, text)
-        elif not session.has_room_to_listen:
-            refuse(response, 409, INVALID_REQUEST, "This session has as many standing streams as it may")
         else:
-            session.standing.open(response)
+            session.stand(response)
 
     async def _delete(self, request: HttpRequest, response: HttpResponse, principal: str | None) -> None:
         """DELETE: the client needs the session no more."""

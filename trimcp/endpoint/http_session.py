@@ -214,10 +214,12 @@ class HttpSession(Session):
         self.touch()
         log.debug(events.STREAM_DETACHED, session=self.number, stream=stream.track.number)
 
-    @property
-    def has_room_to_listen(self) -> bool:
-        """Whether one more stream may be opened by GET."""
-        return len(self.standing.tracks) < STANDING
+    def stand(self, response: HttpResponse) -> None:
+        """Open one more stream by GET. Beyond `STANDING`, the one that was opened first ends: a server may do
+        that at any time, but must not refuse."""
+        if len(self.standing.tracks) >= STANDING:
+            self.standing.let_go(self.standing.tracks[0])
+        self.standing.open(response)
 
     # --- resuming ---------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from trimcp.endpoint.options import HttpOptions
 from trimcp.endpoint.security import Guard, is_loopback
 from trimcp.errors import Unauthenticated, UsageError
 from trimcp.server.serving import opened, stop_accepting
+from trimcp.transports.websocket_messages import POLICY_VIOLATION
 
 if TYPE_CHECKING:
     import os
@@ -187,6 +188,7 @@ async def _serve_upgraded(
     try:
         principal = None if authenticate is None else await authenticate(request)
     except Unauthenticated:
+        duplex.close_code = POLICY_VIOLATION
         await duplex.aclose()
         return
     await running.serve(duplex, principal=principal)

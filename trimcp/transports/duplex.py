@@ -27,6 +27,8 @@ class Duplex(abc.ABC):
 
     half_closes: ClassVar[bool] = True
     """Whether a peer that sends no more may still read; where not, the end of input is the end of the connection."""
+    close_code: int = 1000
+    """What `aclose` says to the peer, where the medium has a code for it (RFC 6455, section 7.4)."""
     delimiter: bytes = b"\n"
     """What follows each message on the way out; the session appends it."""
 

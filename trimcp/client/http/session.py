@@ -6,21 +6,23 @@ standing stream; where the server does not know it any more, another is begun.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from trimcp.client.http.exchange import Exchange
 from trimcp.client.http.posts import Posts
+from trimcp.client.http.reopening import FORGOTTEN, Reopening
 from trimcp.client.http.standing import StandingListener
 from trimcp.codec.envelope import InvalidMessage, read_message
 from trimcp.codec.jsontext import InvalidJson, loads
-from trimcp.errors import ExchangeFailed
+from trimcp.errors import ConnectionLost, ExchangeFailed, UsageError
 from trimcp.framing import headers
 from trimcp.observability import events, log, tracing
 from trimcp.session.outlet import SessionOutlet
 from trimcp.session.session import Session
+from trimcp.types.jsonrpc import Request
 from trimcp.types.metadata import PROTOCOL_VERSION
 from trimcp.types.revisions import Era
 
@@ -29,13 +31,13 @@ if TYPE_CHECKING:
     from trimcp.framing.header_params import HeaderParams
     from trimcp.session.calls import Way
     from trimcp.session.service import Service
-    from trimcp.transports.http.remote import Remote
+    from trimcp.transports.http.remote import Remote, RemoteReply
     from trimcp.types.jsonrpc import Message, RequestId
 
 ACCEPT: Final = "application/json, text/event-stream"
 SAYING_GOODBYE: Final = 1.0
 """Seconds that telling the server of the end may take."""
-STANDING_PATIENCE: Final = 5.0
+STANDING_PATIENCE: Final = 2.0
 """Seconds that the server has to open its standing stream before the client is handed out."""
 
 SESSION_ID: Final = headers.SHOWN[headers.SESSION_ID]
@@ -57,22 +59,20 @@ class RemoteSession(Session):
         """
         super().__init__(service)
         self.remote = remote
-        self.generation = 0
-        """Counts the legacy sessions that were begun."""
+        self.reopening = Reopening(allowed=reopen, on_reopened=self.stand)
+        """What is known of the legacy session."""
+        self.refusal: int | None = None
+        """The status of the response that answered `initialize` with an error, if one did."""
         self.header_params: dict[str, HeaderParams] = {}
         """What of the arguments of a tool goes into header fields, by the tool's name."""
-        self.initialize: Callable[[], Awaitable[None]] | None = None
-        """Opens a legacy session; set once the first is there."""
         self.named_params: Mapping[str, str] = headers.NAMED_PARAMS
         """The member of params that goes into `Mcp-Name`, by method."""
         self.resumer: Resumer | None = None
         """Brings back what the server was to tell."""
-        self._reopen = reopen
-        self._id: str | None = None
         self._exchanges: dict[RequestId, Exchange] = {}
-        self._beginning = trio.Lock()
         self._closing = trio.Event()
         self._standing: StandingListener | None = None
+        self._posts: Posts
         self._read = 0
 
     # --- Session ----------------------------------------------------------------------
@@ -83,23 +83,24 @@ class RemoteSession(Session):
         return self.remote.url
 
     def _way_out(self, nursery: trio.Nursery) -> tuple[Posts, SessionOutlet]:
-        posts = Posts(self.limits, self.description, nursery, self._post)
+        posts = self._posts = Posts(self.limits, self.description, nursery, self._post)
         return posts, SessionOutlet(posts, self.limits.result_bytes)
 
     async def _listen(self) -> None:
         await self._closing.wait()
 
     async def _close_medium(self) -> None:
-        if self._id is not None:
-            id, self._id = self._id, None
+        id, self.reopening.id = self.reopening.id, None
+        if id is not None:
             fields = {SESSION_ID: id, **self._version_field()}
             try:
                 with trio.move_on_after(SAYING_GOODBYE):
-                    async with self.remote.request("DELETE", fields):
+                    async with self.remote.request("DELETE", fields, repeatable=True):
                         pass
             except ExchangeFailed as exc:
                 log.debug(events.MESSAGE_LOST, peer=self.description, why=str(exc))
-        await self.remote.aclose()
+        if self._nursery is None:  # called before as well, while an answer to `initialize` may still be read
+            await self.remote.aclose()
 
     @property
     def _cut_short(self) -> bool:
@@ -134,13 +135,24 @@ class RemoteSession(Session):
     def take(self, message: Message, size: int) -> None:
         """Hand a message to whom it concerns."""
         self._read += 1
-        self.intake.take(message, self.outlet, size, trio.current_time())
+        if type(message) is Request and self.is_modern:
+            # It must not be answered: there is no such thing as a request of a server's any more.
+            log.warning(events.MESSAGE_IGNORED, peer=self.description, method=message.method, why="it is a request")
+            return
+        try:
+            self.intake.take(message, self.outlet, size, trio.current_time())
+        except ConnectionLost as exc:
+            self._lose(exc)
 
     # --- what goes --------------------------------------------------------------------
 
     def _send(self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None) -> None:
-        exchange = self._exchanges[id] = Exchange(self, id, method, frame)
-        exchange.fields = self._fields_of(method, params)
+        try:
+            fields = self._fields_of(method, params)
+        except UsageError as exc:  # what cannot be said in a header
+            self.calls.failed(id, exc)
+            return
+        exchange = self._exchanges[id] = Exchange(self, id, method, frame, fields)
         assert self._nursery is not None
         self._nursery.start_soon(exchange.run, name=f"trimcp {method}")
 
@@ -157,23 +169,29 @@ class RemoteSession(Session):
         self._exchanges.pop(exchange.id, None)
 
     async def _post(self, frame: bytes) -> None:
-        """Post a notification or an answer."""
-        for attempt in (1, 2):
-            generation = self.generation
+        """Post a notification or an answer. One that a session was to have is not for another."""
+        generation, id = self.reopening.generation, self.reopening.id
+        with trio.move_on_after(self.limits.write_timeout):
             async with self.remote.request("POST", self.fields(), frame) as reply:
-                if reply.status in (200, 202, 204):
+                if 200 <= reply.status < 300:
+                    if reply.media_type != "text/event-stream":
+                        await reply.body(self.limits.message_bytes)  # its connection can be used again
                     return
-                if reply.status != 404 or attempt == 2 or not self.may_begin_again(None):
-                    raise ExchangeFailed(f"the server did not take it (status {reply.status})", reply.status)
-            await self.begin_again(generation)
+                if reply.status == 404 and id is not None:
+                    self.begin_again_soon(generation)
+                    raise ExchangeFailed(FORGOTTEN, reply.status)
+                raise ExchangeFailed(f"the server did not take it (status {reply.status})", reply.status)
+        raise ExchangeFailed("the server did not say in time that it has taken it")
 
     # --- header fields ----------------------------------------------------------------
 
-    def fields(self) -> dict[str, str]:
-        """The header fields of every POST."""
+    def fields(self, method: str | None = None) -> dict[str, str]:
+        """The header fields of every POST, but for what a modern request has beside them."""
         fields = {"Content-Type": "application/json", "Accept": ACCEPT}
-        if self._id is not None:
-            fields[SESSION_ID] = self._id
+        if method == "initialize":
+            return fields
+        if self.reopening.id is not None:
+            fields[SESSION_ID] = self.reopening.id
         if not self.is_modern:
             fields |= self._version_field()
         return fields
@@ -188,12 +206,12 @@ class RemoteSession(Session):
             return {}
         version = meta[PROTOCOL_VERSION]
         fields = {VERSION: version, METHOD: method}
-        fields |= {key: meta[key] for key in tracing.KEYS if key in meta}
+        fields |= {key: meta[key] for key in tracing.KEYS if type(meta.get(key)) is str}
         name = headers.named_param(method, params, self.named_params)
         if name is not None:
             fields[NAME] = headers.encode_value(name)
-        if method == "tools/call":
-            mirrored = self.header_params.get(params["name"])
+        if method == "tools/call" and name is not None:
+            mirrored = self.header_params.get(name)
             if mirrored is not None:
                 fields |= mirrored.extract(params.get("arguments"))
         return fields
@@ -201,53 +219,79 @@ class RemoteSession(Session):
     def listening_fields(self, last_event_id: bytes) -> dict[str, str]:
         """The header fields of a GET."""
         fields = {"Accept": "text/event-stream", **self._version_field()}
-        if self._id is not None:
-            fields[SESSION_ID] = self._id
+        if self.reopening.id is not None:
+            fields[SESSION_ID] = self.reopening.id
         if last_event_id:
             fields[LAST_EVENT_ID] = last_event_id.decode("latin-1")
         return fields
 
     # --- a legacy session -------------------------------------------------------------
 
-    def learn_id(self, fields: Mapping[str, str]) -> None:
+    def initialized(self, reply: RemoteReply) -> None:
         """The server has answered `initialize`, and may have given the session an id."""
-        self._id = fields.get(SESSION_ID)
+        if reply.status == 200:
+            self.reopening.id = reply.fields.get(SESSION_ID)
+        else:
+            self.refusal = reply.status
 
     async def stand(self) -> None:
         """Open the standing stream, as far as the server has one."""
         assert self._nursery is not None
+        if self._standing is not None:
+            self._standing.scope.cancel()
         self._standing = StandingListener(self)
         self._nursery.start_soon(self._standing.run, name="trimcp standing stream")
         with trio.move_on_after(STANDING_PATIENCE):
             await self._standing.decided.wait()
 
-    def may_begin_again(self, method: str | None) -> bool:
+    def may_begin_again(self) -> bool:
         """Whether a session that the server does not know any more is replaced by another."""
-        return self._reopen and self._id is not None and method != "initialize" and self.initialize is not None
+        return self.reopening.is_allowed
+
+    async def ready(self) -> int:
+        """Wait until there is a session to say something in; its generation. See `Reopening.ready`."""
+        assert self._nursery is not None
+        return await self.reopening.ready(self._nursery)
 
     async def begin_again(self, generation: int) -> None:
-        """Begin another session in place of the one of that generation, unless somebody has done so already.
+        """Begin another session in place of the one of that generation. See `Reopening.begin_again`."""
+        assert self._nursery is not None
+        await self.reopening.begin_again(generation, self._nursery)
 
-        Raises:
-            ExchangeFailed: it cannot be begun.
-        """
-        async with self._beginning:
-            if self.generation != generation:
-                return
-            assert self.initialize is not None
-            log.info(events.SESSION_REOPENED, peer=self.description)
-            self._id = None
-            self.generation += 1
-            await self.initialize()
-            await self.stand()
-            self.missed_something()
+    def begin_again_soon(self, generation: int) -> None:
+        """The same for somebody who does not wait."""
+        if self.may_begin_again() and self._nursery is not None:
+            self._nursery.start_soon(self._begin_again_quietly, generation)
 
-    def missed_something(self) -> None:
-        """What the server said meanwhile is lost: whoever listens gets to know."""
-        if self.resumer is not None:
-            self.resumer.forgotten()
+    async def _begin_again_quietly(self, generation: int) -> None:
+        try:
+            await self.begin_again(generation)
+        except ExchangeFailed as exc:
+            log.warning(events.STREAM_LOST, peer=self.description, why=str(exc))
+
+    def give_up_initialize(self) -> None:
+        """Nobody waits any more for the answer to an `initialize` that timed out. The server is not told."""
+        for exchange in self._exchanges.values():
+            if exchange.method == "initialize":
+                exchange.scope.cancel()
+
+    def forget_posts(self) -> None:
+        """What waits to leave was for a session that is gone."""
+        self._posts.forget()
+
+    # --- what the server tells --------------------------------------------------------
 
     def stream_lost(self) -> None:
         """A stream by which the server was to tell of changes has broken."""
         if self.resumer is not None:
             self.resumer.lost()
+
+    def listen_lost(self, *, was_open: bool) -> None:
+        """A `subscriptions/listen` has failed; one that the server never took up is its caller's business alone."""
+        if was_open or (self.resumer is not None and self.resumer.is_at_it):
+            self.stream_lost()
+
+    def deaf(self, why: str) -> None:
+        """There will be no such stream any more."""
+        if self.resumer is not None:
+            self.resumer.gave_up(why)

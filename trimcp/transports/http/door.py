@@ -70,6 +70,11 @@ class HttpRequest:
         """The ASGI scope, where it came through that door."""
         self.body = b""
 
+    @property
+    def opens_websocket(self) -> bool:
+        """Whether it asks for a WebSocket, through a door that has them."""
+        return self.scope is not None and self.scope.get("type") == "websocket"
+
     def field(self, name: str) -> str | None:
         """The value of a header field, whatever the case of its name; None where it was not sent."""
         value = self.fields.get(name.lower().encode("latin-1"))

@@ -1,0 +1,5 @@
+"""Fixtures of this folder."""
+
+from tests.http.conftest import door
+
+__all__ = ["door"]
