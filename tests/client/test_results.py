@@ -197,6 +197,15 @@ async def test_a_schema_that_is_none_is_passed_over(autojump_clock: MockClock) -
         client.close()
 
 
+async def test_a_schema_of_an_unknown_dialect_is_an_error_that_says_so(autojump_clock: MockClock) -> None:
+    tool = {**TOOL, "outputSchema": {"$schema": "https://elsewhere.example/dialect", "type": "object"}}
+    async with pair() as (client, peer), trio.open_nursery() as nursery:
+        Outcome(nursery, answer_calls, peer, [{"n": "x"}], [tool])
+        with pytest.raises(trimcp.InvalidResult, match="dialect is not supported"):
+            await client.call_tool("x")
+        client.close()
+
+
 async def test_when_the_list_changes_it_is_read_again(autojump_clock: MockClock) -> None:
     async with pair("2025-11-25") as (client, peer), trio.open_nursery() as nursery:
         server = Outcome(nursery, answer_calls, peer, [{"n": 1}, {"n": 2}, {"n": 3}], [TOOL])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trimcp.codec.validation import SchemaRefused, SchemaValidator, compile_schema
+from trimcp.codec.validation import SchemaRefused, SchemaValidator, UnknownDialect, compile_schema
 from trimcp.errors import InvalidResult
 from trimcp.observability import events, log
 from trimcp.types.tools import Tool
@@ -20,18 +20,23 @@ class OutputSchemas:
 
     def __init__(self) -> None:
         self._validators: dict[str, SchemaValidator | None] = {}
+        self._unknown: dict[str, str] = {}
         self.known = False
         """Whether the list of tools has been read since it last changed."""
 
     def learn(self, tools: Iterable[Tool]) -> None:
         """Take note of the tools of one page."""
         for tool in tools:
+            self._unknown.pop(tool.name, None)
             self._validators[tool.name] = None if tool.output_schema is None else self._compile(tool)
 
     def _compile(self, tool: Tool) -> SchemaValidator | None:
         assert tool.output_schema is not None
         try:
             return compile_schema(tool.output_schema)
+        except UnknownDialect as exc:
+            self._unknown[tool.name] = str(exc)
+            return None
         except SchemaRefused as exc:
             # A schema that cannot be checked is the server's mistake; its results are still of use.
             log.warning(events.MESSAGE_IGNORED, tool=tool.name, why=f"its output schema is refused: {exc}")
@@ -40,14 +45,17 @@ class OutputSchemas:
     def forget(self) -> None:
         """The list of tools has changed."""
         self._validators.clear()
+        self._unknown.clear()
         self.known = False
 
     def check(self, name: str, result: ToolResult) -> None:
         """Check a result against the schema of its tool, where that is known.
 
         Raises:
-            InvalidResult: the tool broke its word.
+            InvalidResult: the tool broke its word, or gave it in a dialect that is not understood here.
         """
+        if name in self._unknown and not result.is_error:
+            raise InvalidResult([f"the result of {name} cannot be checked: {self._unknown[name]}"])
         validator = self._validators.get(name)
         if validator is None or result.is_error:
             return

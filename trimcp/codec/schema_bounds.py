@@ -45,6 +45,10 @@ class SchemaRefused(UsageError):
     """A JSON Schema cannot be used: it is invalid, too costly, external, or of an unknown dialect."""
 
 
+class UnknownDialect(SchemaRefused):
+    """A JSON Schema is of a dialect that is not supported, so what it means is not known."""
+
+
 @attrs.frozen
 class SchemaLimits:
     """The bounds on one schema; what goes beyond them raises `SchemaRefused`."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from trimcp.codec.schema_bounds import SchemaLimits, SchemaRefused, check_bounds
+from trimcp.codec.schema_bounds import SchemaLimits, SchemaRefused, UnknownDialect, check_bounds
 from trimcp.codec.schema_problems import explain, path_text
 
 if TYPE_CHECKING:
     import jsonschema_rs
 
-__all__ = ["DIALECTS", "SchemaLimits", "SchemaRefused", "SchemaValidator", "compile_schema"]
+__all__ = ["DIALECTS", "SchemaLimits", "SchemaRefused", "SchemaValidator", "UnknownDialect", "compile_schema"]
 
 DIALECTS: Final = {
     "json-schema.org/draft/2020-12/schema": "Draft202012Validator",
@@ -109,7 +109,7 @@ def _dialect(schema: dict[str, Any] | bool) -> str:
         known = named.removesuffix("#").removeprefix("https://").removeprefix("http://")
         if known in DIALECTS:
             return known
-    raise SchemaRefused(
+    raise UnknownDialect(
         f"the schema's dialect is not supported ($schema is {str(named)[:100]!r}); supported are {', '.join(DIALECTS)}"
     )
 
