@@ -130,6 +130,10 @@ def _score(scenarios: Mapping[str, Scenario], *, scored: bool) -> str:
     return f"{sum(one.has_passed for one in counted)}/{len(counted)}"
 
 
+NOT_RUN = 75
+"""The exit code where the suite cannot be had: nothing is wrong, and nothing was shown (sysexits, EX_TEMPFAIL)."""
+
+
 def main() -> int:
     """Run all, print the scores and what is wrong; the exit code says whether anything is."""
     row = "{:<12}{:<12}{:>8}{:>12}{:>8}{:>14}".format
@@ -141,7 +145,7 @@ def main() -> int:
                 scenarios = run(version, door)
             except node.Unavailable as why:
                 print(f"not run: {why}")
-                return 2
+                return NOT_RUN
             scores = [_score(scenarios, scored=scored) for scored in (True, False)]
             checks = sum(one.passed for one in scenarios.values())
             print(row(version, door, *scores, checks, sum(name in NOT_OFFERED for name in scenarios)), flush=True)
