@@ -145,7 +145,6 @@ async def test_a_modern_server_of_other_revisions_alone_is_refused(autojump_cloc
 @pytest.mark.parametrize(
     "answer",
     [
-        {},
         {"supportedVersions": MODERN, "capabilities": {}},
         {"supportedVersions": [MODERN]},
         {"supportedVersions": [MODERN], "capabilities": {"tools": 5}, "ttlMs": 0, "cacheScope": "private"},
@@ -162,6 +161,16 @@ async def test_an_answer_to_the_probe_that_breaks_its_schema_is_the_end(
     with pytest.raises(SessionFailed, match="schema"):
         async with trimcp.connect(RawServer(script)):
             pytest.fail("connected")
+
+
+async def test_an_answer_to_the_probe_that_names_no_versions_is_of_a_legacy_server(autojump_clock: MockClock) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send(result((await peer.receive())["id"], {}))
+        await handshake(peer)
+        await pong(peer)
+
+    async with trimcp.connect(RawServer(script)) as client:
+        assert client.protocol_version == "2025-11-25"
 
 
 async def test_a_server_that_leaves_when_probed_is_connected_to_again_without(autojump_clock: MockClock) -> None:

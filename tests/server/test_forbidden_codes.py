@@ -8,7 +8,8 @@ import trimcp
 
 
 @pytest.mark.parametrize(
-    ("code", "modern"), [(-32002, -32602), (-32042, -32603), (-32050, -32603), (-32021, -32021), (-32010, -32010), (7, 7)]
+    ("code", "modern"),
+    [(-32002, -32602), (-32042, -32603), (-32050, -32603), (-32021, -32021), (-32010, -32010), (7, 7)],
 )
 async def test_a_code_that_the_revision_forbids_is_not_sent(code: int, modern: int) -> None:
     server = trimcp.Server("codes")

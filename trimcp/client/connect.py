@@ -138,7 +138,14 @@ async def connect(
         remote = functools.partial(remote_at, target, headers or {}, http_client)
         attempt = functools.partial(Attempt, handlers=handlers, limits=bounds, timeouts=waits, cache=cache)
         async with connect_http(
-            target, remote, offer, attempt, transport=transport, reopen=reopen, limit=bounds.message_bytes
+            target,
+            remote,
+            offer,
+            attempt,
+            transport=transport,
+            reopen=reopen,
+            limit=bounds.message_bytes,
+            is_shared=http_client is None,
         ) as client:
             yield client
         return

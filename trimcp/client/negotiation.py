@@ -124,14 +124,20 @@ async def _probe(session: Session, offer: Offer, modern: list[Revision], *, may_
         if may_fall_back:
             return None
         raise SessionFailed(f"the server speaks none of {_listed(modern)}, or is no MCP server: {exc}") from exc
+    if may_fall_back and "supportedVersions" not in raw:
+        return None  # there are servers that answer whatever they do not know, with nothing
     return _discovered(session, offer, revision, stamp, raw)
 
 
-async def _probe_again(session: Session, offer: Offer, modern: list[Revision], refusal: RequestFailed) -> Agreement:
-    """The server is modern, but does not speak the revision of the probe."""
+async def _probe_again(
+    session: Session, offer: Offer, modern: list[Revision], refusal: RequestFailed
+) -> Agreement | None:
+    """The server is modern, but does not speak the revision of the probe; None where it names legacy ones of ours."""
     supported = refusal.data.get("supported") if isinstance(refusal.data, dict) else None
     # The one that was asked for may be among them: a server may have refused for another reason of that kind.
     mutual = [r for r in modern if isinstance(supported, list) and r.version in supported]
+    if not mutual and isinstance(supported, list) and _has_legacy(offer, supported):
+        return None
     if not mutual:
         spoken = ", ".join(map(str, supported)) if isinstance(supported, list) else "none that it names"
         raise SessionFailed(f"no revision in common: the server speaks {spoken}; we, {_listed(modern)}") from refusal
@@ -145,7 +151,8 @@ async def _probe_again(session: Session, offer: Offer, modern: list[Revision], r
 
 def _discovered(
     session: Session, offer: Offer, revision: Revision, stamp: dict[str, Any], raw: dict[str, Any]
-) -> Agreement:
+) -> Agreement | None:
+    """What the server says that it is; None where it names no modern revision of ours, but legacy ones."""
     codec = codec_for(revision)
     try:
         result = codec.result_decoder("server/discover")(raw)
@@ -157,6 +164,8 @@ def _discovered(
     if revision.version not in result.supported_versions:
         spoken = [BY_VERSION[v] for v in result.supported_versions if v in BY_VERSION]
         mutual = [r for r in offer.of(Era.MODERN) if r in spoken]
+        if not mutual and _has_legacy(offer, result.supported_versions):
+            return None
         if not mutual:
             raise SessionFailed(
                 f"no revision in common: the server speaks {', '.join(result.supported_versions)}; "
@@ -225,6 +234,11 @@ def _stamp(offer: Offer, revision: Revision) -> dict[str, Any]:
     if offer.log_level is not None:
         stamp[LOG_LEVEL] = offer.log_level
     return stamp
+
+
+def _has_legacy(offer: Offer, versions: Sequence[Any]) -> bool:
+    """Whether a legacy revision that we offer is among them."""
+    return any(revision.version in versions for revision in offer.of(Era.LEGACY))
 
 
 def _listed(revisions: Sequence[Revision]) -> str:

@@ -13,6 +13,11 @@ BUDGET: Final = 10
 """Tries that come to nothing, one after the other."""
 
 
+def may_pass(status: int) -> bool:
+    """Whether what is answered with that status may be answered otherwise a moment later."""
+    return status == 429 or (status >= 500 and status != 501)
+
+
 class Backoff:
     """Tries of one thing: doubled pauses with jitter, so that many clients do not come back at once."""
 

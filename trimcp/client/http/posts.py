@@ -50,6 +50,14 @@ class Posts(Lane):
             self._now_empty()
             await self._bell.wait()
 
+    def forget(self) -> None:
+        """Drop what waits, since whoever it was for is gone."""
+        self._lane.clear()
+        self._latest.clear()
+        self._logs.clear()
+        self._lane_bytes = self._vacant = 0
+        self._make_room()
+
     @property
     def waiting_bytes(self) -> int:
         """Bytes that wait to leave."""
