@@ -18,7 +18,7 @@ from trimcp.endpoint.cork import CorkedCrew
 from trimcp.endpoint.event_store import MemoryEventStore, read_event_id
 from trimcp.endpoint.exchanges import Exchanges
 from trimcp.endpoint.options import HttpOptions
-from trimcp.endpoint.posting import Posting, refuse
+from trimcp.endpoint.posting import UNKNOWN_SESSION, Posting, refuse
 from trimcp.endpoint.registry import LocalSessions
 from trimcp.endpoint.sessions import HttpSessions
 from trimcp.errors import Unauthenticated
@@ -198,7 +198,10 @@ class Endpoint:
         last = request.fields.get(headers.LAST_EVENT_ID)
         if last:
             read = read_event_id(session.tag, last)
-            if read is None or not await session.resume(response, *read):
+            resumed = read is not None and await session.resume(response, *read)
+            if not resumed and session.end is not None:
+                refuse(response, 404, INVALID_REQUEST, UNKNOWN_SESSION)
+            elif not resumed:
                 text = "Last-Event-ID names no event that this session can go on from"
                 refuse(response, 400, INVALID_REQUEST, text)
         else:

@@ -7,7 +7,7 @@ nursery of its own: the work of all callers is done by the crew of the endpoint.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -26,6 +26,19 @@ from trimcp.types.jsonrpc import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+KEPT: Final = 64
+"""Principals that one connection is known for before those without a request are forgotten: a proxy brings many."""
+
+
+class _Kept(dict["str | None", "Caller"]):
+    """The callers of one connection, by principal."""
+
+    def __init__(self, exchanges: Exchanges) -> None:
+        """A door may outlive a run of the server: they are good for those of one run."""
+        super().__init__()
+        self.exchanges = exchanges
 
 
 class _Nowhere(Lane):
@@ -144,12 +157,14 @@ class Exchanges:
 
     def caller(self, connection: Connection, principal: str | None) -> Caller:
         """Who asks, by that connection."""
-        kept: dict[str | None, Caller] | None = connection.kept
-        if kept is None:
-            kept = connection.kept = {}
+        kept: _Kept | None = connection.kept
+        if kept is None or kept.exchanges is not self:
+            kept = connection.kept = _Kept(self)
             connection.on_closed = lambda: self._closed(kept)
         caller = kept.get(principal)
         if caller is None or caller.end is not None:
+            if len(kept) >= KEPT:
+                self._forget_idle(kept)
             caller = kept[principal] = self._join(connection, principal)
         return caller
 
@@ -172,13 +187,23 @@ class Exchanges:
         caller.connections += 1
         return caller
 
-    def _closed(self, kept: dict[str | None, Caller]) -> None:
+    def _closed(self, kept: _Kept) -> None:
         for caller in kept.values():
-            caller.connections -= 1
-            if caller.connections == 0:
-                if caller.principal is not None and self._by_principal.get(caller.principal) is caller:
-                    del self._by_principal[caller.principal]
-                caller._lose(ConnectionClosed("the connection was closed"))
+            self._leave(caller)
+
+    def _forget_idle(self, kept: _Kept) -> None:
+        for principal, caller in list(kept.items()):
+            if not len(caller.router.inbound):
+                del kept[principal]
+                self._leave(caller)
+
+    def _leave(self, caller: Caller) -> None:
+        """One connection fewer that it is kept for."""
+        caller.connections -= 1
+        if caller.connections == 0:
+            if caller.principal is not None and self._by_principal.get(caller.principal) is caller:
+                del self._by_principal[caller.principal]
+            caller._lose(ConnectionClosed("the connection was closed"))
 
     def open(
         self, caller: Caller, response: HttpResponse, *, json: bool, sse: bool, peer: str, fields: Fields = ()

@@ -235,8 +235,10 @@ class HttpSession(Session):
             if after > track.sent:
                 return False
             self._part(stream, track)
+            # What it was to take goes elsewhere, or to the store: nobody may wait for it, should this come to nothing.
+            (stream or self.standing).move()
         missed = await self._missed(track, number, after)
-        if missed is None:
+        if missed is None or self.end is not None:  # it may have ended meanwhile, and nobody would end the response
             return False
         if stream is not None and self._streams.get(number) is not stream:
             return await self.resume(response, number, after)  # it was completed meanwhile

@@ -61,7 +61,7 @@ class Reply:
     """The outlet of one request that has a response of its own."""
 
     __slots__ = (
-        *("_cork", "_fields", "_limits", "_over", "_peer", "_statuses", "_stream", "_when_over"),
+        *("_cork", "_fields", "_limits", "_over", "_peer", "_statuses", "_stream", "_waited", "_when_over"),
         *("json", "response", "sse"),
     )
 
@@ -103,6 +103,7 @@ class Reply:
         self._fields = fields
         self._stream: _ReplyStream | None = None
         self._over = False
+        self._waited = False
 
     @property
     def room(self) -> int:
@@ -197,8 +198,11 @@ class Reply:
             await self._stream.wait_room()
 
     def keep_alive(self) -> None:
-        """A while has passed in which nothing left: a comment keeps proxies from giving up."""
+        """Another while has passed: where nothing has left in one, a comment keeps proxies from giving up."""
         if self.sse and not self._over:
+            if self._stream is None and not self._waited:
+                self._waited = True  # it may have come a moment ago, and become JSON, or an error with its status
+                return
             (self._stream or self._open()).keep_alive()
 
 

@@ -185,7 +185,8 @@ class RequestStream(EventLane):
             self._settled()
             return
         while not response.is_clogged:
-            data = self._opening(track, response) if not track.begun else b""
+            opens = not track.begun
+            data = self._opening(track, response) if opens else b""
             if self._lane:
                 data += self._events(track, self._take())
             if self._owed == 0 and not self._lane:
@@ -194,7 +195,9 @@ class RequestStream(EventLane):
                 self._over()
                 return
             if not data:
-                break
+                if not opens:
+                    break
+                data = COMMENT  # a head may leave with the first piece alone
             track.quiet = False
             response.write(data)
         self._settled()
@@ -229,6 +232,7 @@ class RequestStream(EventLane):
         track.detach()
         session.detached(self)
         response.end()
+        self._settled()
         return True
 
     def carry_on(self, response: HttpResponse) -> None:

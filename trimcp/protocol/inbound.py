@@ -45,18 +45,19 @@ class Inbound(Generic[R]):
         if first is not request:
             self._several.setdefault(request.id, [first]).append(request)
 
-    def remove(self, request: R) -> None:
-        """Forget a request. A second call does nothing."""
+    def remove(self, request: R) -> bool:
+        """Forget a request. A second call does nothing, and returns False."""
         if self._by_serial.pop(request.serial, None) is None:
-            return
+            return False
         same = self._several.get(request.id)
         if same is None:
             del self._by_id[request.id]
-            return
+            return True
         same.remove(request)
         self._by_id[request.id] = same[0]
         if len(same) == 1:
             del self._several[request.id]
+        return True
 
     def with_id(self, request_id: RequestId) -> list[R]:
         """All requests in flight that carry this id: none, one, or several."""

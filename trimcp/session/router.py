@@ -278,7 +278,8 @@ class Router:
 
     def _ended(self, request: InboundRequest) -> None:
         """The task is done with a request: its place is free."""
-        self.inbound.remove(request)
+        if not self.inbound.remove(request):
+            return  # a crew that several sessions share came to it after `close`, which gave its place back
         self._bytes -= request.size
         self.running -= 1
         if self._waiting:
@@ -319,6 +320,8 @@ class Router:
         self._waiting.clear()
         for request in self.inbound:
             self._let_go(request)
+            self.inbound.remove(request)
+        self._bytes = 0
         while self.running:  # requests that had a place, and never came to run
             self.running -= 1
             self._admission.release()

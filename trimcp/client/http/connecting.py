@@ -189,6 +189,7 @@ async def _streamable(
 @asynccontextmanager
 async def _older(ways: _Ways, refusal: TrimcpError | None) -> AsyncIterator[Client]:
     """A server of 2024-11-05, by HTTP+SSE. `refusal`: how it refused what came later."""
+    from trimcp.transports.http.remote import shown
     from trimcp.transports.http.sse_client import open_sse_duplex
 
     remote = ways.remote()
@@ -200,7 +201,7 @@ async def _older(ways: _Ways, refusal: TrimcpError | None) -> AsyncIterator[Clie
                 if refusal is None and exc.status is None:
                     raise
                 before = "" if refusal is None else f"{refusal}; and "
-                raise SessionFailed(f"no MCP server was found at {remote.url}: {before}{exc}") from exc
+                raise SessionFailed(f"no MCP server was found at {shown(remote.url)}: {before}{exc}") from exc
 
             def make(service: Service) -> DuplexSession:
                 session = DuplexSession(duplex, service)

@@ -22,7 +22,7 @@ from trimcp.framing import headers
 from trimcp.framing.lines import Oversized
 from trimcp.framing.sse import EventParser
 from trimcp.observability import events, log
-from trimcp.transports.http.remote import shown
+from trimcp.transports.http.remote import shown_redirect
 from trimcp.types.jsonrpc import METHOD_NOT_FOUND, ErrorResponse, RequestId, Response
 
 if TYPE_CHECKING:
@@ -170,8 +170,9 @@ class Exchange:
         text = body.decode("utf-8", "replace").strip()
         said = f": {text[:SHOWN]!r}" if text and reply.media_type in ("text/plain", "application/json") else ""
         why = SAID.get(reply.status, "the response is no answer of MCP's")
-        if 300 <= reply.status < 400:
-            why = f"the server redirects to {shown(reply.fields.get('location', ''))}, which is not followed"
+        location = reply.fields.get("location", "")
+        if 300 <= reply.status < 400 and location:
+            why = f"the server redirects to {shown_redirect(self._session.remote.url, location)}, which is not followed"
         return ExchangeFailed(f"{why} (status {reply.status}, {kind}{said})", reply.status, reply.retry_after)
 
     # --- event streams ----------------------------------------------------------------

@@ -17,11 +17,12 @@ from trimcp.client.http.reopening import FORGOTTEN, Reopening
 from trimcp.client.http.standing import StandingListener
 from trimcp.codec.envelope import InvalidMessage, read_message
 from trimcp.codec.jsontext import InvalidJson, loads
-from trimcp.errors import ConnectionLost, ExchangeFailed, UsageError
+from trimcp.errors import ConnectionClosed, ConnectionLost, ExchangeFailed, UsageError
 from trimcp.framing import headers
 from trimcp.observability import events, log, tracing
 from trimcp.session.outlet import SessionOutlet
 from trimcp.session.session import Session
+from trimcp.transports.http.remote import shown
 from trimcp.types.jsonrpc import Request
 from trimcp.types.metadata import PROTOCOL_VERSION
 from trimcp.types.revisions import Era
@@ -79,8 +80,8 @@ class RemoteSession(Session):
 
     @property
     def description(self) -> str:
-        """The URL."""
-        return self.remote.url
+        """The URL, without what may be secret in it."""
+        return shown(self.remote.url)
 
     def _way_out(self, nursery: trio.Nursery) -> tuple[Posts, SessionOutlet]:
         posts = self._posts = Posts(self.limits, self.description, nursery, self._post)
@@ -147,13 +148,15 @@ class RemoteSession(Session):
     # --- what goes --------------------------------------------------------------------
 
     def _send(self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None) -> None:
+        if self._nursery is None or self._end is not None:  # what is taken back when all is over, such as subscriptions
+            self.calls.failed(id, (self._end or ConnectionClosed("the session is not open")).again())
+            return
         try:
             fields = self._fields_of(method, params)
         except UsageError as exc:  # what cannot be said in a header
             self.calls.failed(id, exc)
             return
         exchange = self._exchanges[id] = Exchange(self, id, method, frame, fields)
-        assert self._nursery is not None
         self._nursery.start_soon(exchange.run, name=f"trimcp {method}")
 
     def _give_up(self, id: RequestId, reason: str, via: Way | None) -> None:

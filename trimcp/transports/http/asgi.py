@@ -35,6 +35,8 @@ WRITE_TIMEOUT: Final = 30.0
 """Seconds that the peer may take nothing of a response for."""
 BODY_TIMEOUT: Final = 30.0
 """Seconds that may pass between two pieces of a request's body."""
+BODY_TIME: Final = 300.0
+"""Seconds that a body may take in all."""
 PASSES: Final = 3
 """Passes of the scheduler that a response is waited for before anybody watches whether the peer has left."""
 SHORT: Final = 65536
@@ -79,8 +81,8 @@ class AsgiDoor:
         self._write_timeout = write_timeout
         self._connections = Connections()
         self._has_complained = False
-        self._exchanges = 0
-        self._empty: trio.Event | None = None
+        self._exchanges: set[object] = set()
+        self._one_ended: trio.Event | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one scope, as ASGI 3 defines it.
@@ -154,7 +156,8 @@ class AsgiDoor:
     async def _serve_http(self, scope: Message, receive: Receive, send: Send) -> None:
         handler = self._running_handler()
         key, connection = self._connections.enter(scope)
-        self._exchanges += 1
+        exchange = object()
+        self._exchanges.add(exchange)
         try:
             request = request_of(scope, connection)
             if handler is None:
@@ -163,17 +166,21 @@ class AsgiDoor:
                 await self._exchange(handler, request, receive, send)
         finally:
             self._connections.leave(key, connection)
-            self._exchanges -= 1
-            if self._empty is not None and not self._exchanges:
-                self._empty.set()
-                self._empty = None
+            self._exchanges.discard(exchange)
+            if self._one_ended is not None:
+                self._one_ended.set()
+                self._one_ended = None
 
     async def finished(self) -> None:
-        """Wait until no HTTP request is in progress. What still has to leave of a response is part of it."""
-        while self._exchanges:
-            if self._empty is None:
-                self._empty = trio.Event()
-            await self._empty.wait()
+        """Wait for the HTTP requests that are in progress now, and until their responses have left.
+
+        Not for those that come meanwhile: under load there might never be none.
+        """
+        awaited = set(self._exchanges)
+        while not awaited.isdisjoint(self._exchanges):
+            if self._one_ended is None:
+                self._one_ended = trio.Event()
+            await self._one_ended.wait()
 
     async def _exchange(self, handler: Handler, request: HttpRequest, receive: Receive, send: Send) -> None:
         refusal = handler.refuse(request)
@@ -278,6 +285,7 @@ async def _read_body(request: HttpRequest, receive: Receive, send: Send, limit: 
     pieces: list[bytes] = []
     size, more = 0, True
     with trio.move_on_after(BODY_TIMEOUT) as patience:
+        last = patience.deadline - BODY_TIMEOUT + BODY_TIME
         while True:
             event = await receive()
             if event["type"] == "http.disconnect":
@@ -293,7 +301,7 @@ async def _read_body(request: HttpRequest, receive: Receive, send: Send, limit: 
                 request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 return True
             if len(pieces) > 1:  # most bodies are one piece and the note that it was the last
-                patience.deadline = trio.current_time() + BODY_TIMEOUT
+                patience.deadline = min(trio.current_time() + BODY_TIMEOUT, last)
     if patience.cancelled_caught:
         await _refuse(_TOO_SLOW, receive, send, unread=True)
     else:

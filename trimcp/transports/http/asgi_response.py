@@ -9,8 +9,9 @@ speaks HTTP/1.1 or HTTP/2, this does not.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -21,6 +22,9 @@ Message = MutableMapping[str, Any]
 """An event of ASGI, in or out; a scope as well."""
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+PIECE: Final = 65536
+"""The most bytes of one event, so that the time of a peer that reads slowly is not that of all of a long body."""
 
 BODILESS = frozenset({204, 304})
 """Statuses of a response that has no body, and so no length of one either."""
@@ -47,7 +51,7 @@ class AsgiResponse(HttpResponse):
         self._bell = Doorbell()
         self._begun = False
         self._head: Message | None = None
-        self._pieces: list[bytes] = []
+        self._pieces: deque[bytes] = deque()
         self._leaving = False
         self.cut: Callable[[], None] | None = None
         """Ends a `leave` that waits for a peer that does not read."""
@@ -163,8 +167,21 @@ class AsgiResponse(HttpResponse):
             return head
         # After the head a body event follows at once, also an empty one: before that, a server may keep the head.
         if self._pieces or self.has_ended or self._leaving:
-            pieces, self._pieces = self._pieces, []
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            body = self._piece()
             self._leaving = True
-            return {"type": "http.response.body", "body": body, "more_body": not self.has_ended}
+            return {"type": "http.response.body", "body": body, "more_body": bool(self._pieces) or not self.has_ended}
         return None
+
+    def _piece(self) -> bytes:
+        """Take out what goes into one event."""
+        waiting = self._pieces
+        taken: list[bytes] = []
+        size = 0
+        while waiting and size + len(waiting[0]) <= PIECE:
+            taken.append(waiting.popleft())
+            size += len(taken[-1])
+        if waiting and not taken:
+            long = waiting.popleft()
+            waiting.extendleft([long[start : start + PIECE] for start in range(0, len(long), PIECE)][::-1])
+            return waiting.popleft()
+        return taken[0] if len(taken) == 1 else b"".join(taken)

@@ -189,7 +189,7 @@ def check_url(url: str) -> None:
     except ValueError:
         is_one = False
     if not is_one:
-        raise UsageError(f"{url!r} is no URL of a server: write https://HOST/PATH")
+        raise UsageError(f"{shown(url)!r} is no URL of a server: write https://HOST/PATH")
 
 
 def origin_of(url: str) -> Origin:
@@ -222,9 +222,20 @@ def too_long(most: int, status: int) -> ExchangeFailed:
 
 
 def shown(url: str) -> str:
-    """A URL without what may be secret in it."""
-    parts = urlsplit(url)
+    """A URL without what may be secret in it: a user and a password, and the query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "what is no URL"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def shown_redirect(url: str, location: str) -> str:
+    """The same of where a redirect leads, which may be said as a part of a URL."""
+    try:
+        return shown(urljoin(url, location))
+    except ValueError:
+        return "what is no URL"
 
 
 def _without_credentials(url: str) -> tuple[str, str | None]:

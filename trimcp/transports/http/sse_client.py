@@ -7,7 +7,7 @@ the server that was asked (basic/transports of 2024-11-05).
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -17,10 +17,10 @@ from trimcp.errors import ConnectionClosed, ExchangeFailed
 from trimcp.framing.lines import Frame, Oversized
 from trimcp.framing.sse import EventParser
 from trimcp.transports.duplex import Duplex
-from trimcp.transports.http.remote import Remote, RemoteReply
+from trimcp.transports.http.remote import Remote, RemoteReply, shown
 
 ENDPOINT_TIMEOUT: Final = 10.0
-"""Seconds that the server has to say where to post."""
+"""Seconds that the server has to open its stream, and to say where to post."""
 POST_TIMEOUT: Final = 10.0
 """Seconds that it has to say that it has taken a message."""
 
@@ -32,12 +32,16 @@ async def open_sse_duplex(remote: Remote, *, limit: int) -> AsyncIterator[SseCli
     Raises:
         ExchangeFailed: there is none at that URL.
     """
-    async with remote.request("GET", {"Accept": "text/event-stream"}) as reply:
-        if reply.status != 200 or reply.media_type != "text/event-stream":
-            raise ExchangeFailed(f"the server speaks no HTTP+SSE here (status {reply.status})", reply.status)
-        duplex = SseClientDuplex(remote, reply, limit)
+    async with AsyncExitStack() as stack:
+        reply: RemoteReply | None = None
         with trio.move_on_after(ENDPOINT_TIMEOUT):
+            reply = await stack.enter_async_context(remote.request("GET", {"Accept": "text/event-stream"}))
+            if reply.status != 200 or reply.media_type != "text/event-stream":
+                raise ExchangeFailed(f"the server speaks no HTTP+SSE here (status {reply.status})", reply.status)
+            duplex = SseClientDuplex(remote, reply, limit)
             await duplex.find_endpoint()
+        if reply is None:
+            raise ExchangeFailed(f"{shown(remote.url)} did not open a stream within {ENDPOINT_TIMEOUT:g} s")
         if not duplex.endpoint:
             raise ExchangeFailed("the server opened a stream, and does not say where to post", reply.status)
         try:
@@ -66,8 +70,8 @@ class SseClientDuplex(Duplex):
 
     @property
     def description(self) -> str:
-        """The URL."""
-        return f"sse {self._remote.url}"
+        """The URL, without what may be secret in it."""
+        return f"sse {shown(self._remote.url)}"
 
     async def find_endpoint(self) -> None:
         """Read up to the event that says where to post.
