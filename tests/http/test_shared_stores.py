@@ -193,6 +193,26 @@ async def test_a_store_that_fails_fails_the_request_alone(door: str, logged: Log
         assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
 
 
+async def test_a_store_that_takes_nothing_costs_no_answer(door: str, logged: Logged) -> None:
+    class Broken(MemoryEventStore):
+        def append(self, session: str, stream: int, number: int, event: bytes) -> None:
+            raise RuntimeError("the database is gone")
+
+        def finish(self, session: str, stream: int) -> None:
+            raise RuntimeError("the database is gone")
+
+        def forget(self, session: str) -> None:
+            raise RuntimeError("the database is gone")
+
+    async with serving(door, Workshop().server, store=Broken()) as http:
+        client, other = await Legacy.open(http), await Legacy.open(http)
+        assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
+        assert await (await other.call("add", {"a": 1, "b": 1})).text() == "2"
+        await client.delete()
+        assert await (await other.call("add", {"a": 1, "b": 1})).text() == "2"
+        assert logged.of("store.failed")
+
+
 async def test_a_registry_that_fails_fails_the_request_alone(door: str, logged: Logged) -> None:
     class Broken(LocalSessions):
         async def add(self, session: HttpSession) -> None:

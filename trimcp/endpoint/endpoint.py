@@ -14,10 +14,11 @@ import trio
 
 from trimcp.codec.jsontext import dumps
 from trimcp.endpoint.accepts import accepted
+from trimcp.endpoint.contained_store import ContainedStore
 from trimcp.endpoint.cork import CorkedCrew
 from trimcp.endpoint.event_store import MemoryEventStore, read_event_id
 from trimcp.endpoint.exchanges import Exchanges
-from trimcp.endpoint.options import HttpOptions
+from trimcp.endpoint.options import HttpOptions, authenticated
 from trimcp.endpoint.posting import UNKNOWN_SESSION, Posting, refuse
 from trimcp.endpoint.registry import LocalSessions
 from trimcp.endpoint.sessions import HttpSessions
@@ -82,6 +83,8 @@ class Endpoint:
             store, registry = options.get("store"), options.get("registry")
             if store is None:  # one that is empty may well be false
                 store = MemoryEventStore(events=limits.stored_events, bytes=limits.stored_bytes, age=limits.stored_age)
+            else:
+                store = ContainedStore(store)
             if registry is None:
                 registry = LocalSessions()
             crew = CorkedCrew(nursery)
@@ -103,10 +106,13 @@ class Endpoint:
         assert self._sessions is not None
         while True:
             await trio.sleep(self._limits.keep_alive)
-            self._exchanges.tend()
-            self._sessions.tend()
-            if self._legacy_sse is not None:
-                self._legacy_sse.tend()
+            try:
+                self._exchanges.tend()
+                self._sessions.tend()
+                if self._legacy_sse is not None:
+                    self._legacy_sse.tend()
+            except Exception as exc:  # noqa: BLE001 - a registry of the user's, or ours: the next round may do better
+                log.error(events.CARETAKER_FAILED, exc_info=exc)
 
     # --- Handler ----------------------------------------------------------------------
 
@@ -174,8 +180,7 @@ class Endpoint:
         Raises:
             Unauthenticated: it is to be sent away.
         """
-        authenticate = self._options.get("authenticate")
-        return None if authenticate is None else await authenticate(request)
+        return await authenticated(self._options.get("authenticate"), request)
 
     def _tell_health(self, place: str, response: HttpResponse) -> None:
         draining = self._host.draining.is_set()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
+
+import trio
 
 if TYPE_CHECKING:
     from trimcp.endpoint.event_store import EventStore
@@ -13,6 +15,23 @@ if TYPE_CHECKING:
 
 Authenticate = Callable[["HttpRequest"], Awaitable[str | None]]
 """Says who sends a request: the name of a principal, or None for anybody. Raises `Unauthenticated` to send it away."""
+
+AUTHENTICATE_TIMEOUT: Final = 30.0
+"""Seconds that `authenticate` may take: until it has ended nobody sees that the client has left, and no door closes."""
+
+
+async def authenticated(authenticate: Authenticate | None, request: HttpRequest) -> str | None:
+    """Who sends a request.
+
+    Raises:
+        Unauthenticated: it is to be sent away.
+        TimeoutError: nobody could say in time.
+    """
+    if authenticate is None:
+        return None
+    with trio.move_on_after(AUTHENTICATE_TIMEOUT):
+        return await authenticate(request)
+    raise TimeoutError(f"`authenticate` took longer than {AUTHENTICATE_TIMEOUT:g} s")
 
 
 class HttpOptions(TypedDict, total=False):

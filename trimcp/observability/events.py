@@ -13,6 +13,8 @@ SESSION_FAILED: Final = "session.failed"
 SESSION_REFUSED: Final = "session.refused"
 SESSION_REOPENED: Final = "session.reopened"
 SESSION_IDLE: Final = "session.idle"
+STORE_FAILED: Final = "store.failed"
+CARETAKER_FAILED: Final = "caretaker.failed"
 STREAM_DETACHED: Final = "stream.detached"
 HANDSHAKE_COMPLETED: Final = "handshake.completed"
 

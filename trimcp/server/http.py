@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from trimcp.endpoint.endpoint import Endpoint
-from trimcp.endpoint.options import HttpOptions
+from trimcp.endpoint.options import HttpOptions, authenticated
 from trimcp.endpoint.security import Guard, is_loopback
 from trimcp.errors import Unauthenticated, UsageError
 from trimcp.server.serving import opened, stop_accepting
@@ -186,7 +186,7 @@ async def _serve_upgraded(
 ) -> None:
     """Serve a WebSocket as a session, until it is over; that of somebody who is sent away is closed."""
     try:
-        principal = None if authenticate is None else await authenticate(request)
+        principal = await authenticated(authenticate, request)
     except Unauthenticated:
         duplex.close_code = POLICY_VIOLATION
         await duplex.aclose()

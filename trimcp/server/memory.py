@@ -29,5 +29,7 @@ def memory_bound(limits: Limits, http: HttpLimits | None, *, batches: bool) -> i
         bound += limits.sessions * limits.batches * limits.result_bytes
     if http is not None:
         bound += http.connections * (http.head_bytes + READ_CHUNK + limits.message_bytes)
+        # The place of a request is free when it is answered, though the answer may wait for a peer that reads slowly.
+        bound += http.connections * (limits.result_bytes + limits.out_bytes)
         bound += places * limits.out_bytes + limits.stored_bytes
     return bound

@@ -185,6 +185,7 @@ class Runs(Declarations):
 
         Args:
             http: the limits of a direct listener that it is served by, if it is: adds what its connections read,
-                what is kept for clients that lose one, and what waits on the streams of requests.
+                the answer that may wait on each of them, what is kept for clients that lose one, and what waits on
+                the streams of requests.
         """
         return memory_bound(self.limits, http, batches=any(r.batches for r in self.revisions))
