@@ -294,3 +294,14 @@ async def test_notifications_may_come_before_the_session_is_ready(door: str) -> 
         client = Legacy(http, "2025-11-25", answer.fields["mcp-session-id"])
         posted = await client.post(notification("notifications/cancelled", {"requestId": 0}))
         assert (await posted.begun()).status == 202
+
+
+async def test_a_session_of_which_nothing_more_is_heard_ends_after_a_minute(
+    door: str, autojump_clock: MockClock
+) -> None:
+    async with serving(door, Workshop().server) as http:
+        answer = await initialize(http)
+        await answer.ended()
+        assert http.sessions == 1
+        await trio.sleep(80)
+        assert http.sessions == 0

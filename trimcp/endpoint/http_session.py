@@ -34,6 +34,11 @@ STANDING: Final = 8
 """Streams opened by GET that one session may have at once."""
 
 
+UNCONFIRMED: Final = 60.0
+"""Seconds that a session may be idle whose client has said nothing since it opened it: opening costs a client next
+to nothing, and sessions are counted."""
+
+
 class HttpSession(Session):
     """One live peer that is known by the id in its `Mcp-Session-Id`."""
 
@@ -281,6 +286,11 @@ class HttpSession(Session):
 
     # --- what passes with time --------------------------------------------------------
 
+    @property
+    def _may_be_idle(self) -> float:
+        idle = self.limits.session_idle
+        return idle if self._posted > 1 else min(idle, UNCONFIRMED)
+
     def tend(self, now: float) -> None:
         """Keep connections alive, and end what nobody has come back to."""
         for stream in list(self._streams.values()):
@@ -299,8 +309,8 @@ class HttpSession(Session):
             self.standing.keep_alive(track)
         if self.standing.tracks or self._streams or len(self.router.inbound):
             self.touched_at = now
-        elif now - self.touched_at >= self.limits.session_idle:
-            log.info(events.SESSION_IDLE, session=self.number, seconds=self.limits.session_idle)
+        elif now - self.touched_at >= self._may_be_idle:
+            log.info(events.SESSION_IDLE, session=self.number, seconds=self._may_be_idle)
             self.close()
 
     def _abandon(self, outlet: Outlet) -> None:
