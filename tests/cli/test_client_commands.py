@@ -302,3 +302,11 @@ def test_where_nothing_is_reached_the_exit_code_says_why(run: Run, arguments: li
     assert done.code == code
     assert said in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("command", ["ping", "listen"])
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+def test_a_count_is_a_number_from_1_on(run: Run, shop: str, command: str, count: str) -> None:
+    done = run(command, shop, f"--count={count}")
+    assert done.code == 2
+    assert "no number from 1 on" in done.err

@@ -242,3 +242,10 @@ async def test_a_group_connects_what_the_configuration_names(tmp_path: Path) -> 
             assert list(group.members) == ["my-adder", "gone"]
             assert [tool.name for tool in await group.list_tools()] == ["my-adder__add"]
             assert (await group.call_tool("my-adder__add", {"a": 1, "b": 2}, returns=int)) == 3
+
+
+@pytest.mark.parametrize("text", ["${A:-${B}}", "${A", "x${B}${A:-{}"])
+def test_a_variable_within_another_or_without_an_end_is_a_mistake(text: str) -> None:
+    servers = {"mcpServers": {"one": {"command": "c", "args": [text]}}}
+    with pytest.raises(trimcp.UsageError, match=r"one\.args\[0\]: there is a \$\{ that is not closed"):
+        load_configuration(servers, environment={"B": "b"})

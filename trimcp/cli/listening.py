@@ -9,7 +9,7 @@ import trio
 
 from trimcp.cli import exits
 from trimcp.cli.printing import print_json, show
-from trimcp.cli.visiting import Visit, log_line, visit
+from trimcp.cli.visiting import Visit, log_line, times, visit
 from trimcp.cli.visiting import configure as configure_visit
 from trimcp.errors import UsageError
 
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tools", action="store_true", help="changes of the list of tools")
     parser.add_argument("--prompts", action="store_true", help="changes of the list of prompts")
     parser.add_argument("--resources", action="store_true", help="changes of the list of resources")
-    parser.add_argument("-n", "--count", type=int, metavar="N", help="end after so many notices")
+    parser.add_argument("-n", "--count", type=times, metavar="N", help="end after so many notices")
 
 
 def command(options: argparse.Namespace) -> int:

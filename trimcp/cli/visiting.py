@@ -94,6 +94,13 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def times(text: str) -> int:
+    """How often, as an option says it."""
+    if not text.isdecimal() or int(text[:10]) < 1:
+        raise argparse.ArgumentTypeError(f"{text[:40]} is no number from 1 on")
+    return int(text[:10])
+
+
 def visit(options: argparse.Namespace, work: Work, *, shows_logs: bool = True) -> int:
     """Connect, do the work, and leave; return the exit code.
 

@@ -132,7 +132,7 @@ async def connect(
         timeout=waits.request or 60.0,
         extensions=_extensions(extensions),
     )
-    if isinstance(target, str) and target.startswith(("http://", "https://")):
+    if isinstance(target, str) and target[:8].lower().startswith(("http://", "https://")):
         from trimcp.client.http.connecting import connect_http
 
         remote = functools.partial(remote_at, target, headers or {}, http_client)
@@ -214,20 +214,22 @@ class Attempt:
         service = ClientService(self._limits, self._offer.revisions, self._handlers, on_notice, on_end, extensions)
         session = make(service)
         failure: BaseException | None = None
-        async with trio.open_nursery() as nursery:
-            await nursery.start(session.run)
-            try:
-                agreement = await self._negotiate(session)
-                if agreement is not None:
-                    client = Client(session, agreement, self._timeouts, self._handlers, self._cache, extensions)
-                yield client
-            except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
-                # The session's tasks raise nothing, so what is raised here is the user's own or ours,
-                # and leaves as itself below, not in a group.
-                failure = exc
-            session.close()
-        if failure is not None:
-            raise failure
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(session.run)
+                try:
+                    agreement = await self._negotiate(session)
+                    if agreement is not None:
+                        client = Client(session, agreement, self._timeouts, self._handlers, self._cache, extensions)
+                    yield client
+                except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
+                    # The session's tasks raise nothing, so what is raised here is the user's own or ours,
+                    # and leaves as itself below, not in a group.
+                    failure = exc
+                session.close()
+        finally:
+            if failure is not None:  # not lost either where the scope around it is cancelled
+                raise failure
 
     async def _negotiate(self, session: Session) -> Agreement | None:
         try:

@@ -43,4 +43,6 @@ class Variables:
                 problems.append(f"there is no environment variable {name}")
             return found or ""
 
+        if "${" in _PLACE.sub("", text):  # it would reach the server to the letter
+            problems.append("there is a ${ that is not closed, or that has another one in it")
         return _PLACE.sub(value, text), problems

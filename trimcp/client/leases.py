@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trimcp.client.notices import Topics
 from trimcp.errors import RequestFailed, TrimcpError
 
 if TYPE_CHECKING:
     from trimcp.session.calls import Calls
+    from trimcp.types.capabilities import ServerCapabilities
 
 
 class UriLeases:
@@ -73,3 +75,19 @@ class UriLeases:
             else:
                 del self._holders[uri]
                 self._calls.post("resources/unsubscribe", {"uri": uri})
+
+
+def tells_of_resources(capabilities: ServerCapabilities) -> bool:
+    """Whether a server declared that resources can be subscribed to."""
+    return capabilities.resources is not None and bool(capabilities.resources.subscribe)
+
+
+def told_anyway(capabilities: ServerCapabilities, asked: Topics, held: Iterable[str]) -> Topics:
+    """What of it a legacy server tells: the lists that it declared to, and what was subscribed to."""
+    tools, prompts, resources = capabilities.tools, capabilities.prompts, capabilities.resources
+    return Topics(
+        asked.tools and tools is not None and bool(tools.list_changed),
+        asked.prompts and prompts is not None and bool(prompts.list_changed),
+        asked.resources and resources is not None and bool(resources.list_changed),
+        tuple(held),
+    )

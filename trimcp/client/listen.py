@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trimcp.client.leases import UriLeases
+from trimcp.client.leases import UriLeases, tells_of_resources, told_anyway
 from trimcp.client.notice_board import NoticeBoard
 from trimcp.client.notices import Interrupted, ListenEnd, Notices, SubscriptionsEnded, Topics
 from trimcp.codec.revisions import codec_for
@@ -37,7 +37,6 @@ from trimcp.types.revisions import Era
 if TYPE_CHECKING:
     from trimcp.client.negotiation import Agreement
     from trimcp.session.calls import Calls, OpenCall
-    from trimcp.types.capabilities import ServerCapabilities
     from trimcp.types.subscriptions import SubscriptionFilter
 
 OnEnd = Callable[[ListenEnd, TrimcpError | None], None]
@@ -81,6 +80,8 @@ class Listen:
             ConnectionEnded: the connection is gone.
         """
         self._asked = asked
+        # Where a scope around client and caller was cancelled, that is what the caller gets to know.
+        await trio.lowlevel.checkpoint()
         call = self._call = self._calls.begin("subscriptions/listen", self._params(asked), self._settled)
         self._board.tag(call.id, self._notices, self._acknowledged)
         try:
@@ -204,6 +205,7 @@ class Subscriptions:
     @asynccontextmanager
     async def notices(self) -> AsyncIterator[Notices]:
         """See `Client.notices`."""
+        await self._check()
         notices = self._board.open(None)
         try:
             yield notices
@@ -213,7 +215,7 @@ class Subscriptions:
     @asynccontextmanager
     async def listen(self, asked: Topics) -> AsyncIterator[Notices]:
         """See `Client.listen`."""
-        self._board.check()
+        await self._check()
         opened = Opened(self._board.open_tagged(asked))
         self._opened[opened] = None
         try:
@@ -224,6 +226,15 @@ class Subscriptions:
             del self._opened[opened]
             opened.leave()
             self._board.close(opened.notices)
+
+    async def _check(self) -> None:
+        """
+        Raises:
+            ConnectionEnded: the connection is gone.
+        """
+        if self._board.is_over:
+            await trio.lowlevel.checkpoint()  # see `Listen.open`
+            self._board.check()
 
     async def _begin(self, opened: Opened, asked: Topics) -> None:
         """Ask for it, on the connection that there is, and wait until the server has agreed."""
@@ -236,10 +247,10 @@ class Subscriptions:
             notices.acknowledged = await opened.listen.open(asked, self._timeout)
             return
         opened.listen, opened.leases = None, self._leases
-        if asked.uris and _tells_of_resources(self._agreement.capabilities):
+        if asked.uris and tells_of_resources(self._agreement.capabilities):
             refused = await self._leases.take(asked.uris)
             opened.held = [uri for uri in asked.uris if uri not in refused]
-        notices.acknowledged = _told_anyway(self._agreement.capabilities, asked, opened.held)
+        notices.acknowledged = told_anyway(self._agreement.capabilities, asked, opened.held)
 
     def _ended(self, notices: Notices, end: ListenEnd, error: TrimcpError | None) -> None:
         """The server ended a listen, or the connection did."""
@@ -255,7 +266,7 @@ class Subscriptions:
 
     async def subscribe(self, uri: str) -> None:
         """See `Client.subscribe`."""
-        if not _tells_of_resources(self._agreement.capabilities):
+        if not tells_of_resources(self._agreement.capabilities):
             raise UsageError("the server does not tell of resources: it did not declare resources.subscribe")
         async with self._changing:
             self._board.check()
@@ -372,18 +383,3 @@ class Subscriptions:
             self._subscribed, refused = {}, uris
         if refused:
             self._board.put(SubscriptionsEnded(tuple(refused)))
-
-
-def _tells_of_resources(capabilities: ServerCapabilities) -> bool:
-    return capabilities.resources is not None and bool(capabilities.resources.subscribe)
-
-
-def _told_anyway(capabilities: ServerCapabilities, asked: Topics, held: Iterable[str]) -> Topics:
-    """What of it a legacy server tells: the lists that it declared to, and what was subscribed to."""
-    tools, prompts, resources = capabilities.tools, capabilities.prompts, capabilities.resources
-    return Topics(
-        asked.tools and tools is not None and bool(tools.list_changed),
-        asked.prompts and prompts is not None and bool(prompts.list_changed),
-        asked.resources and resources is not None and bool(resources.list_changed),
-        tuple(held),
-    )

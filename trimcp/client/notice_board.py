@@ -68,6 +68,11 @@ class NoticeBoard:
         elif notices.end is None:
             self._open[notices] = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection is gone."""
+        return self._over is not None
+
     def check(self) -> None:
         """
         Raises:

@@ -10,7 +10,7 @@ from trimcp.observability import events, log
 from trimcp.types.tools import Tool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from trimcp.client.results import ToolResult
 
@@ -41,6 +41,12 @@ class OutputSchemas:
             # A schema that cannot be checked is the server's mistake; its results are still of use.
             log.warning(events.MESSAGE_IGNORED, tool=tool.name, why=f"its output schema is refused: {exc}")
             return None
+
+    def retain(self, names: Collection[str]) -> None:
+        """Forget all tools but these, which are the whole list."""
+        for kept in (self._validators, self._unknown):
+            for name in kept.keys() - names:
+                del kept[name]
 
     def forget(self) -> None:
         """The list of tools has changed."""

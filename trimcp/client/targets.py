@@ -113,16 +113,18 @@ async def _in_memory(server: Serves, limit: int) -> AsyncIterator[Duplex]:
 
     ours, theirs = memory_pair(limit=limit)
     failure: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        await nursery.start(server.serve, theirs)
-        try:
-            yield ours
-        except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
-            failure = exc  # leaves below as itself, rather than in a group
-        await ours.aclose()
-        nursery.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.serve, theirs)
+            try:
+                yield ours
+            except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
+                failure = exc  # leaves below as itself, rather than in a group
+            await ours.aclose()
+            nursery.cancel_scope.cancel()
+    finally:
+        if failure is not None:  # not lost either where the scope around it is cancelled
+            raise failure
 
 
 def _websocket(url: str, headers: Mapping[str, str] | None, limit: int) -> AbstractAsyncContextManager[Duplex]:

@@ -42,6 +42,10 @@ class ToolCalls(Requester):
             InvalidResult: the list does not end.
         """
         tools = await self.iter_tools(fresh=fresh).all()
+        names = {tool.name for tool in tools}
+        self._outputs.retain(names)
+        if self._mirror is not None:
+            self._mirror.retain(names)
         self._outputs.known = True
         return tools
 

@@ -250,6 +250,8 @@ class Calls:
 
     def post(self, method: str, params: dict[str, Any] | None) -> None:
         """Make a request whose answer nobody wants to know. Never waits, and never fails."""
+        if self._over is not None:
+            return
         request_id = self._outbound.new_id()
         self._outbound.add(request_id, OpenCall(request_id, method, _unheard))
         self._outbound.give_up(request_id)

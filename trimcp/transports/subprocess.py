@@ -102,17 +102,19 @@ async def server_process(
     """
     server = await _start(command, server_environment(env, inherit_all=inherit_env), cwd, on_stderr, stop, limit)
     failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(server._attend, name=f"trimcp {server.description}")
-        try:
-            yield server
-        except Exception as exc:  # noqa: BLE001
-            # It leaves below, as itself: that a nursery is used here is nobody's business.
-            failure = exc
-        finally:
-            await server._stop_all()
-    if failure is not None:
-        raise failure
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server._attend, name=f"trimcp {server.description}")
+            try:
+                yield server
+            except Exception as exc:  # noqa: BLE001
+                # It leaves below, as itself: that a nursery is used here is nobody's business.
+                failure = exc
+            finally:
+                await server._stop_all()
+    finally:
+        if failure is not None:  # not lost either where the scope around it is cancelled
+            raise failure
 
 
 class ServerProcess(Duplex):

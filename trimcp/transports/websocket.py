@@ -186,33 +186,41 @@ async def open_websocket_duplex(
         UsageError: the URL is none of a WebSocket.
         ConnectionLost: nobody answers there, or not so.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise UsageError(f"{url} is no address of a WebSocket: write ws://HOST:PORT/PATH, or wss://…")
+    # The URL is not in it, since it may hold secrets.
+    none = UsageError("that is no address of a WebSocket: write ws://HOST:PORT/PATH, or wss://…")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise none from None
+    if parts.scheme not in ("ws", "wss") or not host:
+        raise none
     secure = parts.scheme == "wss"
-    host, port = parts.hostname, parts.port or (443 if secure else 80)
+    port = port or (443 if secure else 80)
     description = f"websocket {parts.scheme}://{host_and_port(host, port)}{parts.path}"
     wire = Wire(await _connect(host, port, description))
     failure: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        context = ssl_context or ssl.create_default_context() if secure else None
-        resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        extra = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
-        upgrade = functools.partial(_upgrade, wire, context, host, port, resource, extra, message_bytes)
-        opened = await nursery.start(functools.partial(attend, wire, upgrade))
-        if isinstance(opened, Exception):
-            failure = ConnectionLost(f"cannot open {description}: {_why(opened)}")
-            failure.__cause__ = opened
-        else:
-            duplex = WebSocketDuplex(opened, wire, nursery, description, message_bytes=message_bytes)
-            nursery.start_soon(duplex.keep_alive, ping_interval)
-            try:
-                async with closing(duplex, failed=GOING_AWAY):
-                    yield duplex
-            except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
-                failure = exc  # leaves below as itself, rather than in a group
-    if failure is not None:
-        raise failure
+    try:
+        async with trio.open_nursery() as nursery:
+            context = ssl_context or ssl.create_default_context() if secure else None
+            resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            extra = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
+            upgrade = functools.partial(_upgrade, wire, context, host, port, resource, extra, message_bytes)
+            opened = await nursery.start(functools.partial(attend, wire, upgrade))
+            if isinstance(opened, Exception):
+                failure = ConnectionLost(f"cannot open {description}: {_why(opened)}")
+                failure.__cause__ = opened
+            else:
+                duplex = WebSocketDuplex(opened, wire, nursery, description, message_bytes=message_bytes)
+                nursery.start_soon(duplex.keep_alive, ping_interval)
+                try:
+                    async with closing(duplex, failed=GOING_AWAY):
+                        yield duplex
+                except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
+                    failure = exc  # leaves below as itself, rather than in a group
+    finally:
+        if failure is not None:  # not lost either where the scope around it is cancelled
+            raise failure
 
 
 async def _connect(host: str, port: int, description: str) -> ByteStream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trimcp.client.http.backoff import BUDGET, LONGEST, Backoff, may_pass
+from trimcp.client.http.backoff import BUDGET, LEAST, LONGEST, Backoff, may_pass
 
 
 def test_pauses_grow_with_jitter_up_to_a_limit_and_then_it_is_over() -> None:
@@ -32,7 +32,7 @@ def test_what_was_worth_it_begins_from_the_first_pause() -> None:
 
 def test_the_server_is_never_asked_earlier_than_it_wants() -> None:
     backoff = Backoff()
-    assert backoff.next_pause(0.01) == 0.01
+    assert backoff.next_pause(0.11) == 0.11
     assert all((backoff.next_pause(7) or 0) >= 7 for _ in range(5))
 
 
@@ -46,3 +46,11 @@ def test_without_a_budget_it_is_never_over() -> None:
 )
 def test_some_refusals_pass(status: int, passes: bool) -> None:
     assert may_pass(status) is passes
+
+
+def test_a_server_that_asks_for_no_pause_is_given_one() -> None:
+    backoff = Backoff()
+    for _ in range(100):
+        pause = backoff.next_pause(0.0)
+        assert pause is not None and pause >= LEAST
+        backoff.succeeded()

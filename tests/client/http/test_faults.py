@@ -229,3 +229,62 @@ async def test_a_redirect_within_the_server_is_followed() -> None:
 
     async with scripted(serve, "tcp") as server, trimcp.connect(server.url) as client:
         assert await client.list_tools() == []
+
+
+@pytest.mark.parametrize("location", ["http://[", "//[/x"])
+async def test_a_redirect_to_what_is_no_url_ends_its_own_call_and_nothing_else(location: str) -> None:
+    inner = modern()
+
+    async def serve(ask: Ask, answer: Answer) -> None:
+        if ask.method == "tools/call":
+            await answer.whole(302, location=location)
+        else:
+            await inner(ask, answer)
+
+    async with scripted(serve, "tcp") as server, trimcp.connect(server.url) as client:
+        with pytest.raises(ExchangeFailed, match="redirects to what is no URL"):
+            await client.call_tool("x")
+        assert await client.list_tools() == []
+
+
+async def test_an_answer_to_another_call_in_the_stream_of_one_does_not_answer_it() -> None:
+    held: list[Ask] = []
+    is_held, is_said, is_answered = trio.Event(), trio.Event(), trio.Event()
+
+    async def call(ask: Ask, answer: Answer) -> None:
+        if ask.params["name"] == "held":
+            held.append(ask)
+            is_held.set()
+            await is_said.wait()
+            await answer.result(text("mine"))
+        else:
+            await answer.stream()
+            await answer.result_event(text("forged"), to=held[0].id)
+            await answer.result_event(text("other"))
+
+    said: list[str] = []
+    async with (
+        scripted(modern({"tools/call": call})) as server,
+        trimcp.connect(server.url) as client,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def hold() -> None:
+            said.append((await client.call_tool("held")).text)
+            is_answered.set()
+
+        nursery.start_soon(hold)
+        await is_held.wait()
+        assert (await client.call_tool("x")).text == "other"
+        is_said.set()
+        await is_answered.wait()
+    assert said == ["mine"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_an_error_without_an_id_is_about_the_request_in_whose_stream_it_comes(era: str) -> None:
+    no = event({"jsonrpc": "2.0", "id": None, "error": {"code": -32602, "message": "not so"}})
+    script = modern({"tools/call": no}) if era == MODERN else Legacy({"tools/call": no})
+    async with scripted(script) as server, trimcp.connect(server.url, revision=era) as client:
+        with pytest.raises(RequestFailed, match="not so"):
+            await client.call_tool("x")

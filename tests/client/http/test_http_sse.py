@@ -137,3 +137,34 @@ async def test_closing_it_lets_go_of_the_stream(carrier: str) -> None:
             with pytest.raises(ConnectionClosed):
                 await client.list_tools()
         await server.asked("GET")[0].gone.wait()
+
+
+async def test_a_server_that_does_not_answer_is_not_waited_for_for_ever(autojump_clock: Clock) -> None:
+    async def serve(ask: Ask, answer: Answer) -> None:
+        await ask.gone.wait()
+
+    async with scripted(serve) as server:
+        with trio.fail_after(60):
+            with pytest.raises(ExchangeFailed, match="did not open a stream within"):
+                async with trimcp.connect(server.url, transport="sse"):
+                    raise AssertionError
+
+
+async def test_the_same_server_by_another_spelling_is_no_other_server() -> None:
+    older = Older(endpoint="http://SCRIPTED.test:80/messages")
+    async with scripted(older) as server:
+
+        async def serve(ask: Ask, answer: Answer) -> None:
+            older.endpoint = ask.path if ask.path.endswith("/messages") else older.endpoint
+            await older(ask, answer)
+
+        server.script = serve
+        async with trimcp.connect(server.url) as client:
+            await client.list_tools()
+
+
+async def test_where_to_post_must_be_a_url() -> None:
+    async with scripted(Older(endpoint="http://[/")) as server:
+        with pytest.raises(SessionFailed, match="what is no URL"):
+            async with trimcp.connect(server.url):
+                raise AssertionError

@@ -297,3 +297,19 @@ async def test_a_result_is_kept_as_long_as_the_server_says(autojump_clock: trio.
         await trio.sleep(6)
         await client.list_tools()
         assert server.methods.count("tools/list") == 3
+
+
+async def test_tools_that_are_gone_are_not_kept_in_mind() -> None:
+    count = 0
+
+    async def listing(ask: Ask, answer: Answer) -> None:
+        nonlocal count
+        count += 1
+        schema = {"type": "object", "properties": {"r": {"type": "string", "x-mcp-header": "Region"}}}
+        await answer.result({**HINTS, "tools": [{"name": f"t{count}", "inputSchema": schema}]})
+
+    async with scripted(modern({"tools/list": listing})) as server, trimcp.connect(server.url) as client:
+        for _ in range(20):
+            await client.list_tools(fresh=True)
+        session: Any = client.session
+        assert list(session.header_params) == ["t20"]

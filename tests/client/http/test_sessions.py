@@ -386,3 +386,14 @@ async def test_a_wanted_log_level_is_said_to_the_session_that_replaces_the_forgo
         legacy.forget()
         assert (await client.call_tool("x")).text == "done"
     assert [ask.fields["mcp-session-id"] for ask in server.asked("logging/setLevel")] == ["s-1", "s-2"]
+
+
+async def test_what_is_taken_back_when_the_session_is_over_is_no_error() -> None:
+    legacy = Legacy()
+    async with scripted(legacy) as server, trimcp.connect(server.url) as client:
+        await client.subscribe("mem://a")
+        async with client.listen(uris=["mem://b"]):
+            client.close()
+            await client.session.wait_over()
+        await client.unsubscribe("mem://a")
+    assert not server.asked("resources/unsubscribe")

@@ -250,23 +250,25 @@ async def open_group(
         sampling=sampling, elicitation=elicitation, visit=visit, roots=roots, consent=consent, on_stderr=on_stderr
     )
     failure: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        group = Group(
-            nursery,
-            restarts=restarts or Restarts(),
-            members=members,
-            events=events,
-            functions=functions,
-            options=options,
-        )
-        try:
-            for entry in () if configuration is None else configuration.servers.values():
-                await group.add(entry.name, entry.target, **entry.options)
-            yield group
-        except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
-            # Members raise nothing, so this is the user's own, and leaves below as itself, not in a group.
-            failure = exc
-        finally:
-            group.close()
-    if failure is not None:
-        raise failure
+    try:
+        async with trio.open_nursery() as nursery:
+            group = Group(
+                nursery,
+                restarts=restarts or Restarts(),
+                members=members,
+                events=events,
+                functions=functions,
+                options=options,
+            )
+            try:
+                for entry in () if configuration is None else configuration.servers.values():
+                    await group.add(entry.name, entry.target, **entry.options)
+                yield group
+            except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
+                # Members raise nothing, so this is the user's own, and leaves below as itself, not in a group.
+                failure = exc
+            finally:
+                group.close()
+    finally:
+        if failure is not None:  # not lost either where the scope around it is cancelled
+            raise failure

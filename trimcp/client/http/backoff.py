@@ -7,6 +7,8 @@ from typing import Final
 
 FIRST: Final = 0.5
 """Seconds before the second try."""
+LEAST: Final = 0.1
+"""Seconds between tries, also where the server asks for no pause: one that is at fault is not asked in a tight loop."""
 LONGEST: Final = 30.0
 """Seconds between tries, at most."""
 BUDGET: Final = 10
@@ -32,7 +34,7 @@ class Backoff:
         self.tries = 0
 
     def next_pause(self, asked: float | None = None) -> float | None:
-        """Seconds to wait before the next try, at least what was asked for; None: give up."""
+        """Seconds to wait before the next try, at least what was asked for and `LEAST`; None: give up."""
         self.tries += 1
         if self._budget is not None and self.tries > self._budget:
             return None
@@ -41,4 +43,4 @@ class Backoff:
         if asked is None:
             return pause
         # The first time the server knows best; one that is asked in vain again and again is given more time.
-        return asked if self.tries == 1 else max(asked, pause)
+        return max(asked, LEAST if self.tries == 1 else pause)

@@ -27,6 +27,7 @@ from trimcp.errors import ExchangeFailed, RequestFailed, SessionFailed, TrimcpEr
 from trimcp.observability import events, log
 from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.session import CLOSE_TIMEOUT
+from trimcp.transports.http.remote import check_url, shown
 from trimcp.types.jsonrpc import Request
 from trimcp.types.revisions import BY_VERSION, Era
 
@@ -95,9 +96,11 @@ async def connect_http(
         is_shared: whether the URL leads every client of this process to the same server.
 
     Raises:
+        UsageError: that is no URL.
         SessionFailed: nothing that is spoken here is spoken there.
         ExchangeFailed: the server cannot be reached, or sends this client away.
     """
+    check_url(url)
     ways = _Ways(url=url, remote=remote, offer=offer, attempt=attempt, reopen=reopen, limit=limit)
     async with AsyncExitStack() as stack:
         if transport is None:
@@ -189,7 +192,6 @@ async def _streamable(
 @asynccontextmanager
 async def _older(ways: _Ways, refusal: TrimcpError | None) -> AsyncIterator[Client]:
     """A server of 2024-11-05, by HTTP+SSE. `refusal`: how it refused what came later."""
-    from trimcp.transports.http.remote import shown
     from trimcp.transports.http.sse_client import open_sse_duplex
 
     remote = ways.remote()
@@ -233,22 +235,24 @@ async def _tended(client: Client, offer: Offer) -> AsyncIterator[None]:
     resumer = session.resumer = Resumer(client)
     client.stay()
     failure: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(resumer.run, name="trimcp resumer")
-        if session.is_modern:
-            client.use_mirror(Mirror(session))
-        else:
-            agreed = BY_VERSION[client.protocol_version]
-            again = attrs.evolve(offer, revisions=[agreed])
-            session.reopening.initialize = functools.partial(_again, session, again, resumer)
-            await session.stand()
-        try:
-            yield
-        except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
-            failure = exc  # leaves below as itself, rather than in a group
-        nursery.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(resumer.run, name="trimcp resumer")
+            if session.is_modern:
+                client.use_mirror(Mirror(session))
+            else:
+                agreed = BY_VERSION[client.protocol_version]
+                again = attrs.evolve(offer, revisions=[agreed])
+                session.reopening.initialize = functools.partial(_again, session, again, resumer)
+                await session.stand()
+            try:
+                yield
+            except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
+                failure = exc  # leaves below as itself, rather than in a group
+            nursery.cancel_scope.cancel()
+    finally:
+        if failure is not None:  # not lost either where the scope around it is cancelled
+            raise failure
 
 
 async def _again(session: RemoteSession, offer: Offer, resumer: Resumer) -> None:

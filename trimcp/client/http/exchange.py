@@ -198,7 +198,7 @@ class Exchange:
                 log.warning(events.MESSAGE_REFUSED, why=f"an event is longer than {event.limit} bytes")
             elif event.data and event.event == b"message":
                 self._heard = True
-                self._session.take_text(event.data)
+                self._session.take_text(event.data, to=self.id)
 
     # --- a stream that was lost -------------------------------------------------------
 

@@ -12,6 +12,8 @@ from trimcp.framing.header_params import header_params, invalid_annotations
 from trimcp.observability import events, log
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from trimcp.client.http.session import RemoteSession
     from trimcp.types.tools import Tool
 
@@ -38,3 +40,9 @@ class Mirror:
                 known[tool.name] = params
             usable.append(tool)
         return usable
+
+    def retain(self, names: Collection[str]) -> None:
+        """Forget all tools but these, which are the whole list."""
+        known = self._session.header_params
+        for name in known.keys() - names:
+            del known[name]

@@ -23,7 +23,7 @@ from trimcp.observability import events, log, tracing
 from trimcp.session.outlet import SessionOutlet
 from trimcp.session.session import Session
 from trimcp.transports.http.remote import shown
-from trimcp.types.jsonrpc import Request
+from trimcp.types.jsonrpc import ErrorResponse, Request, Response
 from trimcp.types.metadata import PROTOCOL_VERSION
 from trimcp.types.revisions import Era
 
@@ -119,12 +119,21 @@ class RemoteSession(Session):
 
     # --- what comes -------------------------------------------------------------------
 
-    def take_text(self, text: bytes) -> None:
-        """Take what came as one event: a message, or, in 2025-03-26, several."""
+    def take_text(self, text: bytes, *, to: RequestId | None = None) -> None:
+        """Take what came as one event: a message, or, in 2025-03-26, several.
+
+        `to`: the request whose response it came in; None where it came by the standing stream.
+        """
         try:
             value = loads(text, max_depth=self.limits.json_depth)
             for one in value if type(value) is list else [value]:
-                self.take(read_message(one), len(text))
+                message = read_message(one)
+                if to is not None and type(message) is ErrorResponse and message.id is None:
+                    message = ErrorResponse(to, message.error)  # whose id the server could not read
+                if to is not None and self.is_modern and _answers_another(message, to):
+                    log.debug(events.RESPONSE_IGNORED, id=to, why="nobody asked for it here")
+                    continue
+                self.take(message, len(text))
         except InvalidJson as exc:
             log.warning(events.MESSAGE_REFUSED, peer=self.description, why=exc.reason)
         except InvalidMessage as exc:
@@ -298,3 +307,7 @@ class RemoteSession(Session):
         """There will be no such stream any more."""
         if self.resumer is not None:
             self.resumer.gave_up(why)
+
+
+def _answers_another(message: Message, id: RequestId) -> bool:
+    return isinstance(message, Response | ErrorResponse) and message.id != id

@@ -13,7 +13,7 @@ from typing import Final
 import httpx2
 import trio
 
-from trimcp.errors import ExchangeFailed
+from trimcp.errors import ExchangeFailed, TrimcpError, UsageError
 from trimcp.transports.http.remote import (
     CONNECT_TIMEOUT,
     KEPT,
@@ -36,6 +36,7 @@ class HttpxReply(RemoteReply):
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
+        response.headers.encoding = "latin-1"  # as they are sent back, and as the direct way reads them
         self._pieces = response.aiter_bytes()
         self.status = response.status_code
 
@@ -61,7 +62,11 @@ class HttpxRemote(Remote):
     """See `Remote`."""
 
     def __init__(self, url: str, headers: Mapping[str, str], client: httpx2.AsyncClient | None) -> None:
-        """`client`: one of the user's, which is not closed here."""
+        """`client`: one of the user's, which is not closed here.
+
+        Its timeouts hold, but for that of reading: how long an answer may take is said by those of MCP's client,
+        and a stream may be quiet for as long as nothing happens.
+        """
         self.url = url
         self._headers = headers
         self._is_own = client is None
@@ -69,6 +74,8 @@ class HttpxRemote(Remote):
             timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT, write=WRITE_TIMEOUT),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=KEPT),
         )
+        waits = self._client.timeout
+        self._timeout = httpx2.Timeout(connect=waits.connect, read=None, write=waits.write, pool=waits.pool)
 
     @asynccontextmanager
     async def request(
@@ -90,11 +97,17 @@ class HttpxRemote(Remote):
 
     async def _send(self, verb: str, headers: Mapping[str, str], body: bytes | None, url: str) -> httpx2.Response:
         client = self._client
+        if client.is_closed:
+            raise ExchangeFailed(f"the httpx2 client for {shown(url)} is closed")
         is_endpoint = verb == "POST" and url == self.url
-        fields = {**self._headers, **{name.lower(): value for name, value in headers.items()}}
+        named = {**self._headers, **{name.lower(): value for name, value in headers.items()}}
+        try:
+            fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in named.items()]
+        except UnicodeEncodeError:
+            raise UsageError("the value of a header would not stay one line of Latin-1") from None
         try:
             for _ in range(2):
-                request = client.build_request(verb, url, content=body, headers=fields)
+                request = client.build_request(verb, url, content=body, headers=fields, timeout=self._timeout)
                 response = await client.send(request, stream=True, follow_redirects=False)
                 if response.status_code not in REDIRECTS:
                     return response
@@ -109,6 +122,10 @@ class HttpxRemote(Remote):
             raise ExchangeFailed(f"{shown(url)} did not take the request in time") from exc
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as exc:
             raise ExchangeFailed(f"the connection to {shown(url)} broke: {_reason(exc)}") from exc
+        except TrimcpError:
+            raise
+        except Exception as exc:  # whatever authentication and hooks of the user's raise
+            raise ExchangeFailed(f"the httpx2 client failed: {type(exc).__name__}: {exc}") from exc
         raise ExchangeFailed(f"{shown(url)} redirects again and again")
 
     async def aclose(self) -> None:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import trio
 
-from trimcp.errors import ConnectionClosed, ExchangeFailed
+from trimcp.errors import ConnectionClosed, ExchangeFailed, UsageError
 from trimcp.framing.lines import Frame, Oversized
 from trimcp.framing.sse import EventParser
 from trimcp.transports.duplex import Duplex
-from trimcp.transports.http.remote import Remote, RemoteReply, shown
+from trimcp.transports.http.remote import Remote, RemoteReply, check_url, origin_of, shown
 
 ENDPOINT_TIMEOUT: Final = 10.0
 """Seconds that the server has to open its stream, and to say where to post."""
@@ -33,17 +33,17 @@ async def open_sse_duplex(remote: Remote, *, limit: int) -> AsyncIterator[SseCli
         ExchangeFailed: there is none at that URL.
     """
     async with AsyncExitStack() as stack:
-        reply: RemoteReply | None = None
+        duplex: SseClientDuplex | None = None
         with trio.move_on_after(ENDPOINT_TIMEOUT):
             reply = await stack.enter_async_context(remote.request("GET", {"Accept": "text/event-stream"}))
             if reply.status != 200 or reply.media_type != "text/event-stream":
                 raise ExchangeFailed(f"the server speaks no HTTP+SSE here (status {reply.status})", reply.status)
             duplex = SseClientDuplex(remote, reply, limit)
             await duplex.find_endpoint()
-        if reply is None:
+        if duplex is None:
             raise ExchangeFailed(f"{shown(remote.url)} did not open a stream within {ENDPOINT_TIMEOUT:g} s")
         if not duplex.endpoint:
-            raise ExchangeFailed("the server opened a stream, and does not say where to post", reply.status)
+            raise ExchangeFailed("the server opened a stream, and does not say where to post", 200)
         try:
             yield duplex
         finally:
@@ -97,8 +97,12 @@ class SseClientDuplex(Duplex):
         return frames
 
     def _learn_endpoint(self, said: str) -> None:
-        endpoint = urljoin(self._remote.url, said)
-        if urlsplit(endpoint)[:2] != urlsplit(self._remote.url)[:2]:
+        try:
+            endpoint = urljoin(self._remote.url, said)
+            check_url(endpoint)
+        except (UsageError, ValueError):
+            raise ExchangeFailed("the server says to post to what is no URL") from None
+        if origin_of(endpoint) != origin_of(self._remote.url):
             raise ExchangeFailed("the server says to post to another server, which is not done")
         self.endpoint = endpoint
 
