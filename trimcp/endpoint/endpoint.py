@@ -8,7 +8,7 @@ with the whole of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -219,7 +219,3 @@ class Endpoint:
         if session is not None:
             session.close()
             response.respond(204, ())
-
-    def snapshot(self) -> Mapping[str, Any]:
-        """What it does now: modern requests in flight."""
-        return {"exchanges": 0 if self._exchanges is None else self._exchanges.in_flight}

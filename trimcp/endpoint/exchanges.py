@@ -21,7 +21,7 @@ from trimcp.session.lane import Lane
 from trimcp.session.outlet import SessionOutlet
 from trimcp.session.service import Service
 from trimcp.session.session import Session
-from trimcp.transports.http.door import Connection, Fields, HttpResponse
+from trimcp.transports.http.door import Connection, HttpResponse
 from trimcp.types.jsonrpc import Request
 
 if TYPE_CHECKING:
@@ -99,10 +99,6 @@ class Caller(Session):
 
     async def _close_medium(self) -> None:
         """There is none."""
-
-    @property
-    def _cut_short(self) -> bool:
-        return False
 
     def _cut(self) -> None:
         """What it shares with others goes on; its requests were cancelled, and end by themselves."""
@@ -205,21 +201,14 @@ class Exchanges:
                 del self._by_principal[caller.principal]
             caller._lose(ConnectionClosed("the connection was closed"))
 
-    def open(
-        self, caller: Caller, response: HttpResponse, *, json: bool, sse: bool, peer: str, fields: Fields = ()
-    ) -> Reply:
+    def open(self, caller: Caller, response: HttpResponse, *, json: bool, sse: bool, peer: str) -> Reply:
         """The outlet of one request of a caller's."""
         limits = self._service.limits
         discard = self._open.discard
-        reply = Reply(response, limits, self._crew.cork, discard, json=json, sse=sse, peer=peer, fields=fields)
+        reply = Reply(response, limits, self._crew.cork, discard, json=json, sse=sse, peer=peer)
         self._open.add(reply)
         response.on_gone = lambda: caller.reply_lost(reply)
         return reply
-
-    @property
-    def in_flight(self) -> int:
-        """Requests that are not answered yet."""
-        return len(self._open)
 
     def tend(self) -> None:
         """Keep the connections of those alive that wait for long."""

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 STANDING: Final = 8
 """Streams opened by GET that one session may have at once."""
-
-
 UNCONFIRMED: Final = 60.0
 """Seconds that a session may be idle whose client has said nothing since it opened it: opening costs a client next
 to nothing, and sessions are counted."""
@@ -125,10 +123,6 @@ class HttpSession(Session):
             self.standing.end()
         self._orphans.clear()
         self._unread.clear()
-
-    @property
-    def _cut_short(self) -> bool:
-        return False
 
     @property
     def messages_read(self) -> int:

@@ -16,7 +16,7 @@ import trio
 from trimcp.endpoint.posting import refuse
 from trimcp.endpoint.reply import EVENTS
 from trimcp.session.duplex_session import DuplexSession
-from trimcp.session.router import RETRY_AFTER_MS
+from trimcp.session.refusals import another_time
 from trimcp.transports.http.door import HttpRequest, HttpResponse
 from trimcp.transports.http.sse_duplex import SseDuplex
 from trimcp.types.jsonrpc import BUSY, INVALID_REQUEST, TOO_MANY_SESSIONS
@@ -48,7 +48,7 @@ class LegacySse:
         duplex = SseDuplex(response, f"sse {request.connection.peer}", limit=host.service.limits.message_bytes)
         session = DuplexSession(duplex, host.service, host.admission, principal=principal)
         if not host.admits(session):
-            data = {"reason": "too many sessions", "retryAfterMs": RETRY_AFTER_MS}
+            data = another_time("too many sessions")
             refuse(response, 503, TOO_MANY_SESSIONS, "The server takes no more sessions now", data)
             return
         host.service.opened(session)  # now, and not when it runs: others may want to be let in before
@@ -82,7 +82,7 @@ class LegacySse:
         if duplex.feed(message):
             response.respond(202, ())
         else:
-            data = {"reason": "busy", "retryAfterMs": RETRY_AFTER_MS}
+            data = another_time("busy")
             refuse(response, 503, BUSY, "Busy: earlier messages of this session have not been read yet", data)
 
     def tend(self) -> None:

@@ -21,7 +21,7 @@ from trimcp.framing import headers
 from trimcp.observability import events, log
 from trimcp.protocol.lifecycle import Phase
 from trimcp.session.batches import IN_A_BATCH, batch_refusal, is_initialize, is_owed
-from trimcp.session.router import RETRY_AFTER_MS
+from trimcp.session.refusals import another_time
 from trimcp.transports.http.door import HttpRequest, HttpResponse
 from trimcp.types.fields import ABSENT
 from trimcp.types.jsonrpc import (
@@ -244,7 +244,7 @@ class Posting:
         return session
 
     def _refuse_draining(self, response: HttpResponse, id: RequestId) -> None:
-        data = {"reason": "draining", "retryAfterMs": RETRY_AFTER_MS}
+        data = another_time("draining")
         refuse(response, 503, DRAINING, "The server is stopping and takes no new work", data, id)
 
     async def _open(
@@ -256,7 +256,7 @@ class Posting:
             self._refuse_draining(response, message.id)
             return
         if session is None:
-            data = {"reason": "too many sessions", "retryAfterMs": RETRY_AFTER_MS}
+            data = another_time("too many sessions")
             refuse(response, 503, TOO_MANY_SESSIONS, "The server has as many sessions as it may", data, message.id)
             return
         reply = self._reply(session, response, takes, request, session.id)
@@ -290,7 +290,7 @@ class Posting:
             refuse(response, 406, INVALID_REQUEST, "The answers to a batch come as text/event-stream")
             return
         if owed and session.batches >= self._limits.batches:
-            data = {"reason": "busy", "retryAfterMs": RETRY_AFTER_MS}
+            data = another_time("busy")
             refuse(response, 503, BUSY, f"Busy: {session.batches} batches of this session are under way", data)
             return
         session.heard(len(values))

@@ -14,7 +14,7 @@ from trimcp.endpoint.cork import Cork
 from trimcp.framing.sse import COMMENT, encode_event
 from trimcp.session.lane import Lane
 from trimcp.session.limits import Limits
-from trimcp.session.router import RETRY_AFTER_MS
+from trimcp.session.refusals import RETRY_AFTER_MS
 from trimcp.transports.http.door import Fields, HttpResponse
 from trimcp.types.jsonrpc import (
     BUSY,
@@ -114,11 +114,6 @@ class Reply:
     def takes_posts(self) -> bool:
         """Whether anything may precede the answer."""
         return self.sse
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will leave."""
-        return self._over
 
     # --- the answer -------------------------------------------------------------------
 

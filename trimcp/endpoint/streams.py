@@ -340,4 +340,5 @@ class StandingStream(EventLane):
         self.close()
 
     def _has_left(self) -> bool:
-        return not self.tracks or not (self._lane or self.tracks[-1].response.is_clogged)  # type: ignore[union-attr]
+        response = self.tracks[-1].response if self.tracks else None
+        return response is None or not (self._lane or response.is_clogged)

@@ -53,7 +53,6 @@ SERVER_OUTLIVED: Final = "server.outlived"
 APPLICATION_NOT_RUNNING: Final = "application.not_running"
 LIFESPAN_FAILED: Final = "lifespan.failed"
 WEBSOCKET_REFUSED: Final = "websocket.refused"
-WORKER_ENDED: Final = "worker.ended"
 
 MEMBER_LOST: Final = "member.lost"
 MEMBER_FAILED: Final = "member.failed"

@@ -20,8 +20,8 @@ from trimcp.codec.jsontext import dumps
 from trimcp.codec.revisions import codec_for
 from trimcp.errors import InvalidParams, RequestFailed
 from trimcp.protocol.lifecycle import Phase
+from trimcp.session.refusals import another_time
 from trimcp.session.request import InboundRequest
-from trimcp.session.router import RETRY_AFTER_MS
 from trimcp.types.jsonrpc import BUSY
 from trimcp.types.metadata import SUBSCRIPTION_ID
 from trimcp.types.payload import EmptyResult
@@ -358,7 +358,7 @@ def _less(counts: dict[Session, int], session: Session, fewer: int) -> None:
 
 
 def _busy(what: str) -> RequestFailed:
-    return RequestFailed(BUSY, f"Busy: {what}", {"reason": "busy", "retryAfterMs": RETRY_AFTER_MS})
+    return RequestFailed(BUSY, f"Busy: {what}", another_time("busy"))
 
 
 @functools.cache

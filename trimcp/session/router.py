@@ -21,6 +21,7 @@ from trimcp.protocol.lifecycle import Phase
 from trimcp.protocol.profile import ClientProfile, Stateless
 from trimcp.session.admission import Admission
 from trimcp.session.outlet import Outlet
+from trimcp.session.refusals import another_time
 from trimcp.session.request import InboundRequest
 from trimcp.session.service import Held, Route
 from trimcp.types.fields import ABSENT
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
     from trimcp.session.session import Session
 
 _serials: Final = itertools.count(1)
-
-RETRY_AFTER_MS: Final = 1000
-"""What a refused peer is told to wait; a hint, not a promise."""
 
 BEFORE_HANDSHAKE: Final = ("initialize", "ping")
 """What a legacy session answers before it is opened."""
@@ -229,7 +227,7 @@ class Router:
     # --- places -----------------------------------------------------------------------
 
     def _refuse_draining(self, request: InboundRequest) -> None:
-        data = {"reason": "draining", "retryAfterMs": RETRY_AFTER_MS}
+        data = another_time("draining")
         request.refuse(DRAINING, "The server is stopping and takes no new work", data)
 
     def _now_idle(self) -> None:
@@ -263,7 +261,7 @@ class Router:
         self.refused += 1
         if log.is_worth_saying(self.refused):
             log.warning(events.REQUEST_REFUSED, method=request.method, id=request.id, reason="busy", count=self.refused)
-        data = {"reason": "busy", "retryAfterMs": RETRY_AFTER_MS}
+        data = another_time("busy")
         request.refuse(BUSY, f"Busy: {what} of this session are under way", data)
 
     @property

@@ -156,9 +156,9 @@ class Session(abc.ABC):
         """Close it. Idempotent; waits for nobody."""
 
     @property
-    @abc.abstractmethod
     def _cut_short(self) -> bool:
-        """Whether the medium failed while something was being written, which did not arrive."""
+        """Whether the medium failed while something was being written by the session's own stream."""
+        return False
 
     async def _unwound(self) -> None:  # noqa: B027 - there is something to do in some sessions only
         """Wait until no handler of the peer's requests runs any more."""

@@ -104,10 +104,6 @@ class RemoteSession(Session):
             await self.remote.aclose()
 
     @property
-    def _cut_short(self) -> bool:
-        return False
-
-    @property
     def messages_read(self) -> int:
         """Messages that came so far."""
         return self._read

@@ -171,7 +171,7 @@ def _configured(
     secure, insecure = (bound, []) if config.ssl_enabled else ([], bound)
     # It would bind by itself, and forget the port that the system chose; a descriptor by its number
     # would have two owners.
-    config.create_sockets = lambda: Sockets(secure, insecure, [])  # type: ignore[method-assign]
+    config.create_sockets = lambda: Sockets(secure, insecure, [])  # type: ignore[method-assign]  # on a copy
     return config
 
 
