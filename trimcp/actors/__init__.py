@@ -1,6 +1,5 @@
 """The actor kernel on Trio. It knows nothing of MCP.
 
-An actor owns its state, runs in its supervisor's nursery and is spoken to through functions
-that never wait. `Doorbell` wakes one actor, `Crew` runs work for many. `trio.lowlevel` is
-used here, and in transports, and nowhere else.
+An actor owns its state and lives in the nursery of its supervisor. It is spoken to by messages, which go
+through its mailbox, a bounded memory channel. `docs/design/actors.md` explains the parts and their costs.
 """

@@ -1,0 +1,154 @@
+"""The actor: one mailbox, one task, and a state that no other object touches.
+
+A subclass declares its messages as small frozen classes in its own file, puts plain functions in front
+of them (`router.request(…)`), and handles them in `handle`, which never waits. An actor that must wait
+has a `run` of its own. The task starts with the first message, so an idle actor costs none.
+"""
+
+from __future__ import annotations
+
+import abc
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
+
+import attrs
+import trio
+
+from trimcp.actors.mailbox import Mailbox, MailboxStatistics
+
+M = TypeVar("M")
+
+State = Literal["idle", "running", "in turn", "ended"]
+"""`idle`: told nothing yet, so it has no task. `in turn`: it has no task, by its declaration."""
+
+
+@attrs.frozen
+class ActorSnapshot:
+    """An actor at one moment."""
+
+    name: str
+    state: State
+    mailbox: MailboxStatistics
+
+
+class Owner(Protocol):
+    """The supervisor, as its actors see it."""
+
+    def start(self, actor: Actor[M]) -> bool:
+        """Start the task of an actor. Returns False where the supervisor is ending, and starts none."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """End the supervisor with this exception: an actor without a task of its own has failed."""
+        ...
+
+
+class Actor(abc.ABC, Generic[M]):
+    """Takes messages of type `M`, one at a time, in the order in which they were told."""
+
+    name: ClassVar[str]
+    """Of its task, and in snapshots."""
+
+    tell: Callable[[M], None]
+    """Puts a message into the mailbox, without waiting, or handles it: which of the two depends on the state. For
+    the functions of the actor's own file. Raises `MailboxFull`."""
+
+    def __init__(self, owner: Owner, mailbox: Mailbox[M], *, in_turn: bool = False) -> None:
+        """
+        Args:
+            owner: the supervisor, which starts the task and ends it.
+            mailbox: its bounds and its policy.
+            in_turn: handle messages in the turn of their sender, without a task: saves a hop, and gives up that many
+                messages are handled at one wake. For actors whose `handle` never waits, where a measurement says so.
+        """
+        self.mailbox = mailbox
+        self._owner = owner
+        self._state: State = "idle"
+        self._turn: deque[M] | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._thread = 0
+        if in_turn:
+            self._state = "in turn"
+            self.tell = self._tell_in_turn
+        else:
+            self.tell = self._tell_first
+
+    @abc.abstractmethod
+    def handle(self, message: M) -> None:
+        """Handle one message. Never waits; raises nothing, or the supervisor ends with what it raises."""
+
+    async def run(self) -> None:
+        """Handle messages until cancelled."""
+        mailbox, handle = self.mailbox, self.handle
+        receive, receive_nowait = mailbox.receive, mailbox.receive_nowait
+        while True:
+            handle(await receive())
+            while mailbox.waiting:
+                handle(receive_nowait())
+
+    # --- telling ----------------------------------------------------------------------
+
+    def _tell_first(self, message: M) -> None:
+        if self._owner.start(self):
+            self._state = "running"
+            self.tell = self.mailbox.tell
+            self.mailbox.tell(message)
+        else:
+            self.end()
+            self.tell(message)
+
+    def _tell_in_turn(self, message: M) -> None:
+        if self._turn is not None:  # told while a message is handled: it is the next one
+            self._turn.append(message)
+            return
+        turn = self._turn = deque((message,))
+        try:
+            while turn:
+                self.handle(turn.popleft())
+        except Exception as exc:  # noqa: BLE001 - a failure of the actor, and not of the sender
+            self._owner.fail(exc)
+        finally:
+            self._turn = None
+
+    def accept_threads(self) -> None:
+        """Let `tell_from_thread` in, from this run of Trio. Called in the run's own thread."""
+        self._token = trio.lowlevel.current_trio_token()
+        self._thread = threading.get_ident()
+
+    def tell_from_thread(self, message: M, *, coalesce: bool = False) -> None:
+        """Tell a message from any thread: at once in the run's own thread, else soon.
+
+        Args:
+            message: the message. A message that comes after the end of the run is dropped.
+            coalesce: whether equal messages that have not been told yet become one. They must be hashable.
+        """
+        if self._token is None or threading.get_ident() == self._thread:
+            self.tell(message)
+            return
+        try:
+            self._token.run_sync_soon(self._told_from_thread, message, idempotent=coalesce)
+        except trio.RunFinishedError:
+            return
+
+    def _told_from_thread(self, message: M) -> None:
+        self.tell(message)
+
+    # --- the end ----------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Handle what waits, and from now on each message in the turn of its sender. For the supervisor. Idempotent.
+
+        A message that gives something back must not be lost with the task.
+        """
+        if self._state == "ended":
+            return
+        self._state = "ended"
+        self.tell = self._tell_in_turn
+        while self.mailbox.waiting:
+            self._tell_in_turn(self.mailbox.receive_nowait())
+
+    def snapshot(self) -> ActorSnapshot:
+        """Take a snapshot of the actor."""
+        return ActorSnapshot(self.name, self._state, self.mailbox.statistics())

@@ -1,0 +1,264 @@
+"""The mailbox: a bounded memory channel with one receiver, and what happens when it is full.
+
+Any task of the run may `tell`, which never waits, or `send`, which waits for room. The receiver takes
+all that has arrived at each wake: `receive` once, then `receive_nowait` while `waiting` is not 0. The
+channel is made with the first message, so an actor that is never told anything costs no channel.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Hashable
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+import trio
+
+M = TypeVar("M")
+
+
+class Overflow(enum.Enum):
+    """What happens to a message that finds its mailbox full."""
+
+    REFUSE = "refuse"
+    """`tell` raises `MailboxFull`."""
+    WAIT = "wait"
+    """Senders use `send`, which waits for room; `tell` raises `MailboxFull`."""
+    REPLACE = "replace"
+    """A message replaces the waiting one that has the same key, in its place; a full mailbox refuses other keys."""
+    DROP_OLDEST = "drop_oldest"
+    """The oldest message is dropped and counted."""
+
+
+class MailboxFull(Exception):
+    """A mailbox holds as many messages as it may, and its policy is not to drop any."""
+
+
+@attrs.frozen
+class MailboxStatistics:
+    """The state of a mailbox at one moment. Sizes are bytes."""
+
+    capacity: int
+    waiting: int
+    """Messages that wait for the receiver."""
+    waiting_bytes: int
+    told: int
+    """Messages that were put in so far."""
+    peak: int
+    """The most that ever waited."""
+    refused: int
+    dropped: int
+    replaced: int
+
+
+class Mailbox(Generic[M]):
+    """A bounded channel of messages for one receiver."""
+
+    __slots__ = (
+        "_get",
+        "_key",
+        "_keyed",
+        "_max_bytes",
+        "_overflow",
+        "_put",
+        "_receive",
+        "_room",
+        "_send",
+        "capacity",
+        "dropped",
+        "refused",
+        "replaced",
+        "told",
+        "waiting",
+        "waiting_bytes",
+    )
+
+    def __init__(
+        self,
+        capacity: int,
+        overflow: Overflow = Overflow.REFUSE,
+        *,
+        key: Callable[[M], Hashable] | None = None,
+        max_bytes: int | None = None,
+    ) -> None:
+        """
+        Args:
+            capacity: messages that may wait, 1 or more.
+            overflow: what happens to one more.
+            key: the key of a message, for `Overflow.REPLACE`; a message with the key None replaces no other.
+            max_bytes: bytes of waiting messages above which `is_over` is true, so that senders wait; no bound if None.
+        """
+        if (key is not None) != (overflow is Overflow.REPLACE):
+            raise ValueError("a mailbox has a key function if, and only if, its policy is to replace")
+        self.capacity: Final = capacity
+        self._overflow = overflow
+        self._key = key
+        self._max_bytes = max_bytes
+        self._keyed: dict[Hashable, list[Any]] = {}
+        self._room: trio.Event | None = None
+        self._send: trio.MemorySendChannel[Any] | None = None
+        self._receive: trio.MemoryReceiveChannel[Any] | None = None
+        self._put: Callable[[Any], None] = self._put_first
+        self._get: Callable[[], Any] = self._get_first
+        self.waiting = 0
+        """Messages in the channel's buffer, and those handed to the receiver that it has not taken yet."""
+        self.waiting_bytes = 0
+        self.told = 0
+        self.refused = 0
+        self.dropped = 0
+        self.replaced = 0
+
+    # --- putting in -------------------------------------------------------------------
+
+    def tell(self, message: M, size: int = 0) -> None:
+        """Put a message in, without waiting. `size`: its bytes, where the mailbox bounds them.
+
+        Raises:
+            MailboxFull: the mailbox is full, and its policy is to refuse or to wait.
+            trio.BrokenResourceError, trio.ClosedResourceError: the mailbox is closed.
+        """
+        if self._key is not None:
+            self._tell_keyed(message, size)
+            return
+        try:
+            self._put(message)
+        except trio.WouldBlock:
+            self._make_room_for(message)
+        self.told += 1
+        self.waiting += 1
+        self.waiting_bytes += size
+
+    async def send(self, message: M, size: int = 0) -> None:
+        """Put a message in, and wait for room where there is none. A cancelled `send` has put nothing in.
+
+        Raises:
+            trio.BrokenResourceError, trio.ClosedResourceError: the mailbox is closed.
+        """
+        send, _ = self._opened()
+        if self._key is not None:
+            raise TypeError("a mailbox that replaces messages is told, and never sent to")
+        self.waiting += 1  # before the wait: the receiver may take the message before this task runs again
+        try:
+            await send.send(message)
+        except BaseException:
+            self.waiting -= 1
+            raise
+        self.told += 1
+        self.waiting_bytes += size if self.waiting else 0
+
+    def _make_room_for(self, message: M) -> None:
+        if self._overflow is not Overflow.DROP_OLDEST:
+            self.refused += 1
+            raise MailboxFull(f"{self.capacity} messages wait already, and no more may")
+        self._get()
+        self.waiting -= 1
+        self.dropped += 1
+        self._put(message)
+
+    def _tell_keyed(self, message: M, size: int) -> None:
+        assert self._key is not None
+        key = self._key(message)
+        slot = None if key is None else self._keyed.get(key)
+        if slot is not None:
+            self.waiting_bytes += size - slot[2]
+            slot[1:] = [message, size]
+            self.replaced += 1
+            return
+        slot = [key, message, size]
+        try:
+            self._put(slot)
+        except trio.WouldBlock:
+            self._make_room_for(message)
+        if key is not None:
+            self._keyed[key] = slot
+        self.told += 1
+        self.waiting += 1
+        self.waiting_bytes += size
+
+    # --- taking out -------------------------------------------------------------------
+
+    async def receive(self) -> M:
+        """Wait for a message and take it. A cancelled `receive` has taken none.
+
+        Raises:
+            trio.EndOfChannel: the mailbox is closed and empty.
+        """
+        _, receive = self._opened()
+        return self._taken(await receive.receive())
+
+    def receive_nowait(self) -> M:
+        """Take a message that waits.
+
+        Raises:
+            trio.WouldBlock: none waits.
+            trio.EndOfChannel: the mailbox is closed and empty.
+        """
+        return self._taken(self._get())
+
+    def _taken(self, item: Any) -> M:
+        self.waiting -= 1
+        if not self.waiting:  # the receiver takes all at each wake, so this is when bytes are handed on
+            self.waiting_bytes = 0
+            if self._room is not None:
+                self._room.set()
+                self._room = None
+        if self._key is None:
+            message: M = item
+        else:
+            key, message, _ = item
+            if key is not None:
+                self._keyed.pop(key, None)
+        return message
+
+    # --- bounds and the end -----------------------------------------------------------
+
+    @property
+    def is_over(self) -> bool:
+        """Whether more bytes wait than should; one message more is what a sender may still put in."""
+        return self._max_bytes is not None and self.waiting_bytes > self._max_bytes
+
+    async def wait_room(self) -> None:
+        """Wait while more bytes wait than should."""
+        while self.is_over:
+            if self._room is None:
+                self._room = trio.Event()
+            await self._room.wait()
+
+    def close(self) -> None:
+        """End the mailbox: the receiver takes what waits, and then learns that no more will come. Idempotent."""
+        send, _ = self._opened()
+        send.close()
+        if self._room is not None:
+            self.waiting_bytes = 0
+            self._room.set()
+            self._room = None
+
+    def statistics(self) -> MailboxStatistics:
+        """Take a snapshot of the mailbox."""
+        peak = 0 if self._receive is None else self._receive.statistics().peak_buffer_used
+        return MailboxStatistics(
+            self.capacity,
+            self.waiting,
+            self.waiting_bytes,
+            self.told,
+            peak,
+            self.refused,
+            self.dropped,
+            self.replaced,
+        )
+
+    # --- the channel ------------------------------------------------------------------
+
+    def _opened(self) -> tuple[trio.MemorySendChannel[Any], trio.MemoryReceiveChannel[Any]]:
+        if self._send is None or self._receive is None:
+            self._send, self._receive = trio.open_memory_channel[Any](self.capacity)
+            self._put, self._get = self._send.send_nowait, self._receive.receive_nowait
+        return self._send, self._receive
+
+    def _put_first(self, item: Any) -> None:
+        self._opened()
+        self._put(item)
+
+    def _get_first(self) -> Any:
+        self._opened()
+        return self._get()

@@ -1,0 +1,68 @@
+"""A reply: the one answer to a question that was put to an actor, or to the peer."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+class Reply(Generic[T]):
+    """A cell that is set once, by a value or an exception, and waited for by one task."""
+
+    __slots__ = ("_error", "_is_set", "_value", "_waiter")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._waiter: trio.lowlevel.Task | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the answer is there."""
+        return self._is_set
+
+    def set(self, value: T) -> bool:
+        """Give the answer, without waiting. Returns False where there was one already."""
+        return self._settle(value, None)
+
+    def fail(self, error: BaseException) -> bool:
+        """Give an exception, which `wait` raises. Returns False where there was an answer already."""
+        return self._settle(None, error)
+
+    def _settle(self, value: T | None, error: BaseException | None) -> bool:
+        if self._is_set:
+            return False
+        self._is_set = True
+        self._value, self._error = value, error
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            trio.lowlevel.reschedule(waiter)
+        return True
+
+    async def wait(self) -> T:
+        """Wait for the answer and return it. May be called again, also after a cancelled wait.
+
+        Raises:
+            BaseException: the exception that `fail` was given.
+            RuntimeError: another task waits already.
+        """
+        if self._is_set:
+            await trio.lowlevel.checkpoint()
+        else:
+            if self._waiter is not None:
+                raise RuntimeError("a reply is waited for by one task, and another one waits already")
+            await trio.lowlevel.checkpoint_if_cancelled()
+            self._waiter = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]  # set, and not by `fail`
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._waiter = None
+        return trio.lowlevel.Abort.SUCCEEDED

@@ -1,0 +1,132 @@
+"""The supervisor: the one nursery of its actors, which starts them, ends them, and empties their mailboxes.
+
+No task of an actor outlives the `async with` of its supervisor. An actor that fails ends its supervisor,
+and with it all the others: their states belong together and could not be rebuilt one by one.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import attrs
+import trio
+
+from trimcp.actors.actor import Actor, ActorSnapshot
+from trimcp.actors.worker_pool import PoolSnapshot, WorkerPool, without_leaks
+
+M = TypeVar("M")
+A = TypeVar("A", bound=Actor[Any])
+
+
+@attrs.frozen
+class SupervisorSnapshot:
+    """A supervisor at one moment: its actors, its pools, and all tasks in its nursery."""
+
+    name: str
+    actors: tuple[ActorSnapshot, ...]
+    pools: tuple[PoolSnapshot, ...]
+    tasks: tuple[str, ...]
+    """The names of the tasks, sorted."""
+
+
+class Supervisor:
+    """Owns a nursery and the actors in it. Made by `open_supervisor`."""
+
+    def __init__(self, name: str, nursery: trio.Nursery) -> None:
+        self.name = name
+        self.nursery = nursery
+        self._context = contextvars.copy_context()  # of the supervisor: an actor does not run in its sender's context
+        self._actors: list[Actor[Any]] = []
+        self._pools: list[WorkerPool] = []
+        self._is_ending = False
+
+    def add(self, actor: A) -> A:
+        """Take charge of an actor: its task starts here, and its mailbox is emptied here. Returns the actor."""
+        self._actors.append(actor)
+        return actor
+
+    def add_pool(self, pool: WorkerPool) -> WorkerPool:
+        """Take charge of a pool, whose workers live in this nursery. Returns the pool."""
+        self._pools.append(pool)
+        return pool
+
+    # --- Owner ------------------------------------------------------------------------
+
+    def start(self, actor: Actor[M]) -> bool:
+        """See `Owner`."""
+        if self._is_ending:
+            return False
+        try:
+            self._context.copy().run(self._start, actor)
+        except RuntimeError:  # the nursery has closed: its last task has ended, and this one comes a moment later
+            return False
+        return True
+
+    def _start(self, actor: Actor[M]) -> None:
+        self.nursery.start_soon(self._run, actor, name=f"{self.name}: {actor.name}")
+
+    async def _run(self, actor: Actor[M]) -> None:
+        try:
+            await actor.run()
+        finally:
+            actor.end()
+
+    def fail(self, error: BaseException) -> None:
+        """See `Owner`."""
+        try:
+            self.nursery.start_soon(_raise, error, name=f"{self.name}: failure")
+        except RuntimeError:
+            raise error from None
+
+    # --- the end ----------------------------------------------------------------------
+
+    def stop(self, *order: Actor[Any]) -> None:
+        """End the actors, these first and in this order, then the pools, then every task that is left.
+
+        Each actor handles the messages that wait for it; messages that come later are handled in the turn of their
+        sender. Never waits. Idempotent.
+        """
+        self._is_ending = True
+        for actor in (*order, *self._actors):
+            actor.end()
+        for pool in self._pools:
+            pool.close()
+        self.nursery.cancel_scope.cancel()
+
+    def snapshot(self) -> SupervisorSnapshot:
+        """Take a snapshot of the supervisor."""
+        return SupervisorSnapshot(
+            self.name,
+            tuple(actor.snapshot() for actor in self._actors),
+            tuple(pool.snapshot() for pool in self._pools),
+            tuple(sorted(task.name for task in self.nursery.child_tasks)),
+        )
+
+
+async def _raise(error: BaseException) -> None:
+    raise error
+
+
+@asynccontextmanager
+async def open_supervisor(name: str) -> AsyncIterator[Supervisor]:
+    """Open a supervisor with a nursery of its own.
+
+    When the block ends, however it does, the supervisor stops, and every message that was told has been handled.
+
+    Raises:
+        BaseExceptionGroup: what actors raised, as a nursery raises it.
+    """
+    try:
+        async with trio.open_nursery() as nursery:
+            supervisor = Supervisor(name, nursery)
+            try:
+                yield supervisor
+            finally:
+                supervisor.stop()
+    except BaseExceptionGroup as group:
+        rest = without_leaks(group)
+        if rest is not None:
+            raise rest from None
