@@ -86,7 +86,7 @@ class Mailbox(Generic[M]):
             capacity: messages that may wait, 1 or more.
             overflow: what happens to one more.
             key: the key of a message, for `Overflow.REPLACE`; a message with the key None replaces no other.
-            max_bytes: bytes of waiting messages above which `is_over` is true, so that senders wait; no bound if None.
+            max_bytes: bytes of waiting messages above which `is_over` is true; no bound if None.
         """
         if (key is not None) != (overflow is Overflow.REPLACE):
             raise ValueError("a mailbox has a key function if, and only if, its policy is to replace")
@@ -214,11 +214,13 @@ class Mailbox(Generic[M]):
 
     @property
     def is_over(self) -> bool:
-        """Whether more bytes wait than should; one message more is what a sender may still put in."""
-        return self._max_bytes is not None and self.waiting_bytes > self._max_bytes
+        """Whether the mailbox is more than half full, or holds more bytes than it should: senders that can, wait."""
+        return self.waiting * 2 > self.capacity or (
+            self._max_bytes is not None and self.waiting_bytes > self._max_bytes
+        )
 
     async def wait_room(self) -> None:
-        """Wait while more bytes wait than should."""
+        """Wait while `is_over`, until the receiver has taken all that waits."""
         while self.is_over:
             if self._room is None:
                 self._room = trio.Event()

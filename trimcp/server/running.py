@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from trimcp.actors.home_thread import HomeThread
+from trimcp.actors.supervisor import Supervisor, open_supervisor
 from trimcp.framing.headers import NAMED_PARAMS
 from trimcp.observability import events, log
 from trimcp.server.context import Context
@@ -78,14 +79,15 @@ class RunSnapshot:
 class Running:
     """A server while it runs. Made by `Server.running`."""
 
-    def __init__(self, server: Server, state: Any, nursery: trio.Nursery) -> None:
+    def __init__(self, server: Server, state: Any, supervisor: Supervisor) -> None:
         self.server = server
-        self.nursery = nursery
+        self.supervisor = supervisor
+        self.nursery = supervisor.nursery
         """Where what belongs to the run lives: its jobs, and the endpoints of applications that it is mounted in."""
         self.state = state
         """What the lifespan yielded."""
         self.admission = Admission(server.limits.server_requests)
-        self.jobs = Jobs(nursery, server.limits.server_requests)
+        self.jobs = Jobs(supervisor, server.limits.server_requests)
         self.sessions: set[Session] = set()
         self.callers: set[Session] = set()
         """Those of 2026-07-28 over HTTP, who have no session: each is a connection, or a principal."""
@@ -200,11 +202,10 @@ async def run_of(server: Server) -> AsyncIterator[Running]:
         for extension in server.extensions or ():
             if extension.lifespan is not None:
                 states[extension.identifier] = await stack.enter_async_context(extension.lifespan(server))
-        async with trio.open_nursery() as nursery:
-            running = Running(server, state, nursery)
+        async with open_supervisor(f"server {server.name}") as supervisor:
+            running = Running(server, state, supervisor)
             running.extension_states = states
             try:
                 yield running
             finally:
                 running.jobs.cancel_all()
-                nursery.cancel_scope.cancel()

@@ -74,12 +74,12 @@ class ServerService(Service):
         if self._server.has("resources"):
             handlers["resources/subscribe"] = bus.subscribe
             handlers["resources/unsubscribe"] = bus.unsubscribe
-        hold = {"subscriptions/listen": bus.listen}
+        keepers = {"subscriptions/listen": bus}
         codec = codec_for(revision)
         stamp = self._stamp() if revision.result_type else None
         routes: dict[str, Route] = {}
         for name, method in methods_of(revision, "client").items():
-            if method.kind != "request" or not (name in handlers or name in at_once or name in hold):
+            if method.kind != "request" or not (name in handlers or name in at_once or name in keepers):
                 continue
             encode = codec.result_encoder(name)
             if name == "initialize":
@@ -96,7 +96,7 @@ class ServerService(Service):
                 handle=handle,
                 encode=encode if stamp is None else _stamped(encode, stamp),
                 at_once=at_once.get(name),
-                hold=hold.get(name),
+                keeper=keepers.get(name),
             )
         if self._server.extensions is not None:
             routes |= self._server.extensions.routes(

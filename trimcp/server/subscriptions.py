@@ -11,18 +11,22 @@ basic/patterns/subscriptions of 2026-07-28.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
+
+import trio
 
 from trimcp.actors.home_thread import HomeThread
 from trimcp.codec.envelope import encode_notification
 from trimcp.codec.jsontext import dumps
 from trimcp.codec.revisions import codec_for
 from trimcp.errors import InvalidParams, RequestFailed
+from trimcp.observability import events, log
 from trimcp.protocol.lifecycle import Phase
 from trimcp.session.refusals import another_time
 from trimcp.session.request import InboundRequest
-from trimcp.types.jsonrpc import BUSY
+from trimcp.types.fields import ABSENT
+from trimcp.types.jsonrpc import BUSY, INTERNAL_ERROR
 from trimcp.types.metadata import SUBSCRIPTION_ID
 from trimcp.types.payload import EmptyResult
 
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 LISTS: Final[tuple[Kind, ...]] = ("tools", "prompts", "resources")
 """The features with a list that may change, by the names of their capabilities."""
 
+APART: Final = 0.1
+"""Seconds between the result of a listen and the notice that it is over."""
 LONGEST_ID: Final = 128
 """Bytes of the id of a listen, as JSON: every notice carries it."""
 NOTICE: Final = 256 + LONGEST_ID
@@ -87,17 +93,21 @@ class Listener:
         head, tail = frame
         self._request.outlet.post_latest((self._request.serial, about), head + self._tag + tail)
 
-    def finish(self) -> Callable[[], None] | None:
+    def conclude(self) -> None:
         """End it in good order: the result and, where that does not end its stream, the cancel after it."""
         from trimcp.types.subscriptions import SubscriptionsListenResult
 
         request = self._request
         request.conclude(SubscriptionsListenResult(meta={SUBSCRIPTION_ID: request.id}))
-        return self._tear_down if request.outlet.is_shared else None
 
-    def _tear_down(self) -> None:
-        params = {"requestId": self._request.id, "reason": "the server is stopping"}
-        self._request.outlet.post(encode_notification("notifications/cancelled", params))
+    async def tear_down(self) -> None:
+        """Post the cancel a moment later."""
+        try:
+            await trio.sleep(APART)
+        finally:
+            params = {"requestId": self._request.id, "reason": "the server is stopping"}
+            self._request.outlet.post(encode_notification("notifications/cancelled", params))
+            self._request.let_go()
 
     def released(self) -> None:
         """See `Held`: nothing more of it leaves, unless it was answered."""
@@ -120,6 +130,7 @@ class SubscriptionBus:
         self._home = HomeThread()
         self._listeners: dict[Kind, dict[Listener, None]] = {kind: {} for kind in LISTS}
         self._watchers: dict[Watched, dict[Listener | Session, None]] = {}
+        self._open: dict[InboundRequest, Listener] = {}
         self._legacy: dict[Session, set[str]] = {}
         self._listens: dict[Session, int] = {}
         self._watched: dict[Session, int] = {}
@@ -270,6 +281,33 @@ class SubscriptionBus:
         self.listens += 1
         listener.acknowledge(granted)
         return listener
+
+    # --- LongLived --------------------------------------------------------------------
+
+    def open(self, request: InboundRequest, params: SubscriptionsListenRequestParams) -> None:
+        """See `LongLived`."""
+        try:
+            self._open[request] = self.listen(request, params)
+        except RequestFailed as exc:
+            request.refuse(exc.code, exc.message, ABSENT if exc.data is None else exc.data)
+        except Exception as exc:  # noqa: BLE001 - a user's hook
+            request.refuse(INTERNAL_ERROR, "Internal error")
+            log.error(events.HANDLER_FAILED, exc_info=exc, method=request.method)
+
+    def finish(self, request: InboundRequest) -> None:
+        """See `LongLived`."""
+        listener = self._open.get(request)
+        if listener is not None:
+            if request.outlet.is_shared:
+                request.keep()
+                self._running.nursery.start_soon(listener.tear_down)
+            listener.conclude()
+
+    def released(self, request: InboundRequest) -> None:
+        """See `LongLived`."""
+        listener = self._open.pop(request, None)
+        if listener is not None:
+            listener.released()
 
     def forget(self, listener: Listener) -> None:
         """A listen is over."""
