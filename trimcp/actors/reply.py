@@ -60,7 +60,10 @@ class Reply(Generic[T]):
             self._waiter = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._abort)
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                del self  # the exception knows this frame: no cycle, so it goes as soon as it has been handled
         return self._value  # type: ignore[return-value]  # set, and not by `fail`
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
