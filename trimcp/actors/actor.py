@@ -16,7 +16,7 @@ from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 import attrs
 import trio
 
-from trimcp.actors.mailbox import Mailbox, MailboxStatistics
+from trimcp.actors.mailbox import Mailbox, MailboxFull, MailboxStatistics
 
 M = TypeVar("M")
 
@@ -67,8 +67,10 @@ class Actor(abc.ABC, Generic[M]):
         self._owner = owner
         self._state: State = "idle"
         self._turn: deque[M] | None = None
+        self.task: trio.lowlevel.Task | None = None
+        """The task of this actor while it runs. Set by the supervisor."""
         self._token: trio.lowlevel.TrioToken | None = None
-        self._thread = 0
+        self._thread = threading.get_ident()
         if in_turn:
             self._state = "in turn"
             self.tell = self._tell_in_turn
@@ -84,9 +86,9 @@ class Actor(abc.ABC, Generic[M]):
         mailbox, handle = self.mailbox, self.handle
         receive, receive_nowait = mailbox.receive, mailbox.receive_nowait
         while True:
-            handle(await receive())
             while mailbox.waiting:
                 handle(receive_nowait())
+            handle(await receive())
 
     # --- telling ----------------------------------------------------------------------
 
@@ -106,9 +108,10 @@ class Actor(abc.ABC, Generic[M]):
         turn = self._turn = deque((message,))
         try:
             while turn:
-                self.handle(turn.popleft())
-        except Exception as exc:  # noqa: BLE001 - a failure of the actor, and not of the sender
-            self._owner.fail(exc)
+                try:
+                    self.handle(turn.popleft())
+                except Exception as exc:  # noqa: BLE001 - a failure of the actor, and not of the sender
+                    self._owner.fail(exc)
         finally:
             self._turn = None
 
@@ -123,31 +126,46 @@ class Actor(abc.ABC, Generic[M]):
         Args:
             message: the message. A message that comes after the end of the run is dropped.
             coalesce: whether equal messages that have not been told yet become one. They must be hashable.
+
+        Raises:
+            RuntimeError: `accept_threads` was not called, and this is not the thread that made the actor.
         """
-        if self._token is None or threading.get_ident() == self._thread:
+        if threading.get_ident() == self._thread:
             self.tell(message)
             return
+        if self._token is None:
+            raise RuntimeError(f"{self.name} is told from another thread: call `accept_threads` in its own one first")
         try:
             self._token.run_sync_soon(self._told_from_thread, message, idempotent=coalesce)
         except trio.RunFinishedError:
             return
 
     def _told_from_thread(self, message: M) -> None:
-        self.tell(message)
+        try:
+            self.tell(message)
+        except (MailboxFull, trio.ClosedResourceError):
+            return  # counted by the mailbox; what is raised here would end the run, and the thread has gone on
 
     # --- the end ----------------------------------------------------------------------
 
     def end(self) -> None:
         """Handle what waits, and from now on each message in the turn of its sender. For the supervisor. Idempotent.
 
-        A message that gives something back must not be lost with the task.
+        A message that gives something back must not be lost with the task. An actor that is at work on a message goes
+        on with the others itself, and ends when its task does.
         """
-        if self._state == "ended":
+        if self._state == "ended" or self._is_at_work():
             return
         self._state = "ended"
         self.tell = self._tell_in_turn
         while self.mailbox.waiting:
             self._tell_in_turn(self.mailbox.receive_nowait())
+
+    def _is_at_work(self) -> bool:
+        """Whether it handles a message, or was given one: the others that wait come after that one."""
+        if self.task is None:
+            return False
+        return self.mailbox.is_handed or self.task is trio.lowlevel.current_task()
 
     def snapshot(self) -> ActorSnapshot:
         """Take a snapshot of the actor."""

@@ -76,7 +76,10 @@ class Reply(Generic[T]):
             BaseException: the exception that `fail` was given.
         """
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                del self  # the exception knows this frame: no cycle, so it goes as soon as it has been handled
         return self._value  # type: ignore[return-value]  # set, and not by `fail`
 
     @property

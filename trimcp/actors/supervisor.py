@@ -72,9 +72,11 @@ class Supervisor:
         self.nursery.start_soon(self._run, actor, name=f"{self.name}: {actor.name}")
 
     async def _run(self, actor: Actor[M]) -> None:
+        actor.task = trio.lowlevel.current_task()
         try:
             await actor.run()
         finally:
+            actor.task = None
             actor.end()
 
     def fail(self, error: BaseException) -> None:
@@ -90,7 +92,7 @@ class Supervisor:
         """End the actors, these first and in this order, then the pools, then every task that is left.
 
         Each actor handles the messages that wait for it; messages that come later are handled in the turn of their
-        sender. Never waits. Idempotent.
+        sender. An actor that has just been given a message does so when it wakes. Never waits. Idempotent.
         """
         self._is_ending = True
         for actor in (*order, *self._actors):
