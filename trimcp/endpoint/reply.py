@@ -177,6 +177,10 @@ class Reply:
         if self.sse and not self._over:
             (self._stream or self._open()).post_latest(key, frame)
 
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        if self.sse and not self._over:
+            (self._stream or self._open()).post_report(key, frame)
+
     def drop(self, key: Hashable) -> None:
         if self._stream is not None:
             self._stream.drop(key)
@@ -251,3 +255,6 @@ class _ReplyStream(EventStream):
 
     def _has_left(self) -> bool:
         return not self.outbox.waiting and not self._response.is_clogged
+
+    def _is_behind(self) -> bool:
+        return self._response.is_clogged

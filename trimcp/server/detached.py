@@ -57,6 +57,9 @@ class Silence:
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         """Nobody is told."""
 
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """Nobody is told."""
+
     def drop(self, key: Hashable) -> None:
         """There is nothing to drop."""
 

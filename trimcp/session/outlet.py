@@ -43,6 +43,10 @@ class Outlet(Protocol):
         """Post a notification that replaces an older one with the same key which has not left."""
         ...
 
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """Post a report, which replaces the one with the same key only while the peer does not read."""
+        ...
+
     def drop(self, key: Hashable) -> None:
         """Take back what was posted with that key, if it has not left."""
         ...
@@ -90,6 +94,10 @@ class Stream(Protocol):
         """Post a message that replaces the one with the same key which has not left."""
         ...
 
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """Post a report, which replaces the one with the same key only while the peer does not read."""
+        ...
+
     def drop(self, key: Hashable) -> None:
         """Take back the message that was posted with that key, if it has not left."""
         ...
@@ -120,7 +128,7 @@ class InFlight(Protocol):
 class SessionOutlet:
     """The way out of a duplex session: everything shares one stream."""
 
-    __slots__ = ("_requests", "_stream", "drop", "post", "post_latest", "post_log", "room", "wait_room")
+    __slots__ = ("_requests", "_stream", "drop", "post", "post_latest", "post_log", "post_report", "room", "wait_room")
 
     is_shared: ClassVar[bool] = True
 
@@ -130,6 +138,7 @@ class SessionOutlet:
         self._requests = requests
         self.post = stream.post
         self.post_latest = stream.post_latest
+        self.post_report = stream.post_report
         self.drop = stream.drop
         self.post_log = stream.post_log
         self.wait_room = stream.wait_room
@@ -205,6 +214,9 @@ class Batch:
 
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         self._stream.post_latest(key, frame)
+
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        self._stream.post_report(key, frame)
 
     def drop(self, key: Hashable) -> None:
         self._stream.drop(key)

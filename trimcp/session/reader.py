@@ -54,6 +54,7 @@ class Reader:
                     self._take(frame, now)
                 continue
             for start in range(0, len(frames), STRETCH):
+                await self._session.router.mailbox.wait_taken()
                 await self._wait_for_room()
                 for frame in frames[start : start + STRETCH]:
                     self._take(frame, now)

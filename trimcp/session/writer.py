@@ -64,6 +64,12 @@ class Writer(Actor[Item]):
         if not self.outbox.is_closed and not self.outbox.replace(key, frame):
             self._post(self.outbox.keyed(key, frame))
 
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """Post a report, which replaces the one with the same key only while the peer does not read."""
+        outbox = self.outbox
+        if not outbox.is_closed and not (outbox.is_behind and outbox.replace(key, frame)):
+            self._post(outbox.keyed(key, frame))
+
     def post_log(self, frame: bytes) -> None:
         """Post a log message; when too many wait, the oldest is dropped and counted."""
         if not self.outbox.is_closed:
@@ -140,6 +146,7 @@ class Writer(Actor[Item]):
         if not self._rest:
             return
         timeout = self._limits.write_timeout
+        self.outbox.is_behind = True
         with trio.move_on_after(timeout) as scope:
             while self._rest:
                 if await duplex.wait_writable():
@@ -151,6 +158,7 @@ class Writer(Actor[Item]):
                 if sent:
                     scope.deadline = trio.current_time() + timeout
                     self._rest = self._rest[sent:]
+        self.outbox.is_behind = False
         if scope.cancelled_caught:
             log.warning(events.WRITER_BLOCKED, peer=duplex.description, seconds=timeout)
             raise ConnectionLost(f"the peer ({duplex.description}) read nothing for {timeout:g} s")
