@@ -33,6 +33,7 @@ class InboundRequest(Job):
 
     __slots__ = (
         "_has_deadline",
+        "_is_kept",
         "_prepared",
         "_settled",
         "_when_ended",
@@ -85,6 +86,7 @@ class InboundRequest(Job):
         self.rounds: Any = None
         """What was asked of the client before, and is; kept here by whoever asks."""
         self._has_deadline = False
+        self._is_kept = False
         self._prepared: bytes | None = None
         self._settled = False
         self._when_ended = when_ended
@@ -111,7 +113,7 @@ class InboundRequest(Job):
         """Where it stands, for people."""
         if self.cancel_reason is not None:
             return f"cancelled: {self.cancel_reason.value}"
-        if self.route.hold is not None:
+        if self.route.keeper is not None:
             return "held"
         return "running" if self.scope is not None else "waiting"
 
@@ -190,6 +192,7 @@ class InboundRequest(Job):
             # A handler's error whose data JSON has no form for: the error still arrives, without them.
             frame = encode_error(self.id, code, message, null_id=False)
         self._settle(frame, code)
+        self._over_unless_kept()
 
     def dismiss(self, reason: CancelReason) -> None:
         """End a request that never ran."""
@@ -197,9 +200,22 @@ class InboundRequest(Job):
             self._answer_cancel(reason)
 
     def conclude(self, result: Any) -> None:
-        """Answer a request that is held, and end it."""
+        """Answer a long-lived request with a result, and end it unless it is kept."""
         self._settle(encode_result(self.id, self.route.encode(result)))
-        self._when_ended(self)
+        self._over_unless_kept()
+
+    def keep(self) -> None:
+        """Keep a long-lived request in flight after its answer, until `let_go`."""
+        self._is_kept = True
+
+    def let_go(self) -> None:
+        """End a long-lived request that was kept after its answer."""
+        self._is_kept = False
+        self._over_unless_kept()
+
+    def _over_unless_kept(self) -> None:
+        if self.route.keeper is not None and not self._is_kept:
+            self._when_ended(self)
 
     def _answer_cancel(self, reason: CancelReason) -> None:
         self._settled = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from trimcp.actors.crew import Crew
@@ -23,7 +23,7 @@ from trimcp.session.admission import Admission
 from trimcp.session.outlet import Outlet
 from trimcp.session.refusals import another_time
 from trimcp.session.request import InboundRequest
-from trimcp.session.service import Held, Route
+from trimcp.session.service import LongLived, Route
 from trimcp.types.fields import ABSENT
 from trimcp.types.jsonrpc import (
     BUSY,
@@ -60,7 +60,7 @@ class Router:
         self._stateless = Stateless(session.service.revisions)
         self._openable = _openable(session.service.revisions)
         self._waiting: deque[InboundRequest] = deque()
-        self._held: dict[int, Held] = {}
+        self._long_lived: dict[int, LongLived] = {}
         self._bytes = 0
         self.inbound: Inbound[InboundRequest] = Inbound()
         self.running = 0
@@ -110,12 +110,12 @@ class Router:
             token,
             size,
             now,
-            self._ended if route.hold is None else self._let_go,
+            self._ended if route.keeper is None else self._let_go,
         )
         if route.at_once is not None:
             self._answer_at_once(request, route)
-        elif route.hold is not None:
-            self._hold(request, route, route.hold)
+        elif route.keeper is not None:
+            self._keep(request, route, route.keeper)
         else:
             self._admit(request)
 
@@ -188,41 +188,41 @@ class Router:
         else:
             request.outlet.answer(frame)
 
-    # --- requests that are held, without a task ---------------------------------------
+    # --- long-lived requests, which have no task ---------------------------------------
 
-    def _hold(self, request: InboundRequest, route: Route, hold: Callable[[InboundRequest, Any], Held]) -> None:
+    def _keep(self, request: InboundRequest, route: Route, keeper: LongLived) -> None:
         if self.draining:
             self._refuse_draining(request)
             return
         try:
-            held = hold(request, route.decode(request.params))
+            params = route.decode(request.params)
         except InvalidPayload as exc:
             request.refuse(INVALID_PARAMS, f"Invalid params: {exc}", {"problems": exc.problems})
-        except RequestFailed as exc:
-            request.refuse(exc.code, exc.message, ABSENT if exc.data is None else exc.data)
-        except Exception as exc:  # noqa: BLE001 - ours; the session goes on
-            request.refuse(INTERNAL_ERROR, "Internal error")
-            log.error(events.HANDLER_FAILED, exc_info=exc, method=request.method)
-        else:
-            request.params = None  # whoever holds it has kept what it needs
-            self.inbound.add(request)
-            self._held[request.serial] = held
+            return
+        request.params = None  # the keeper keeps what it needs
+        self.inbound.add(request)
+        self._long_lived[request.serial] = keeper
+        keeper.open(request, params)
 
     def _let_go(self, request: InboundRequest) -> None:
-        """A request that was held is over."""
-        held = self._held.pop(request.serial, None)
-        if held is not None:
+        """A long-lived request is over."""
+        keeper = self._long_lived.pop(request.serial, None)
+        if keeper is not None:
             self.inbound.remove(request)
-            held.released()
+            keeper.released(request)
             self._now_idle()
 
-    def finish_held(self) -> list[Callable[[], None]]:
-        """Have every request that is held answered: they would be in flight for ever.
+    def finish_long_lived(self) -> None:
+        """Have every long-lived request answered: they would be in flight for ever."""
+        for request in self.inbound:
+            keeper = self._long_lived.get(request.serial)
+            if keeper is not None:
+                keeper.finish(request)
 
-        Returns what is to be done a moment later.
-        """
-        finished = [held.finish() for held in list(self._held.values())]
-        return [later for later in finished if later is not None]
+    @property
+    def working(self) -> int:
+        """Requests in flight that run, or wait to run."""
+        return len(self.inbound) - len(self._long_lived)
 
     # --- places -----------------------------------------------------------------------
 
@@ -293,7 +293,7 @@ class Router:
         """Cancel a request, whether it runs or waits."""
         if not request.cancel(reason):
             return
-        if request.serial in self._held:
+        if request.serial in self._long_lived:
             request.dismiss(reason)
             self._let_go(request)
             return
@@ -306,8 +306,13 @@ class Router:
             self._now_idle()
 
     def cancel_all(self, reason: CancelReason) -> int:
-        """Cancel all that is in flight; return how many that were."""
+        """Cancel all that is in flight; return how many that were.
+
+        A shutdown leaves the long-lived ones, which their keeper was told to finish.
+        """
         requests = list(self.inbound)
+        if reason is CancelReason.SHUTDOWN:
+            requests = [request for request in requests if request.serial not in self._long_lived]
         for request in requests:
             self.cancel(request, reason)
         return len(requests)

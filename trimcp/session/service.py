@@ -36,23 +36,24 @@ class Route:
     at_once: Callable[[InboundRequest, Any], Any] | None = None
     """Answers without a wait and without a task, for what must never queue behind work:
     `initialize`, `ping`, `server/discover`."""
-    hold: Callable[[InboundRequest, Any], Held] | None = None
-    """Takes the request and keeps it in flight without a task, for what is answered by an event:
-    `subscriptions/listen`. It takes no place; whoever holds it has a bound for it."""
+    keeper: LongLived | None = None
+    """Keeps the request in flight without a task, for what is answered by an event: `subscriptions/listen`.
+    It takes no place; the keeper has a bound for it."""
 
 
-class Held(Protocol):
-    """A request that is in flight without a task, as whoever holds it sees it."""
+class LongLived(Protocol):
+    """The actor that keeps requests which stay in flight without a task."""
 
-    def finish(self) -> Callable[[], None] | None:
-        """The session drains: answer, by `InboundRequest.conclude`. Must not wait, nor raise.
-
-        Returns what is to be done a moment later, if anything.
-        """
+    def open(self, request: InboundRequest, params: Any) -> None:
+        """Take a request that the Router has registered, and answer it later. Never waits."""
         ...
 
-    def released(self) -> None:
-        """The request is over, answered or cancelled: hold on to nothing of it. Must not wait, nor raise."""
+    def finish(self, request: InboundRequest) -> None:
+        """Answer a request in good order: its session drains. Never waits."""
+        ...
+
+    def released(self, request: InboundRequest) -> None:
+        """Forget a request: it was answered, refused or cancelled. Never waits."""
         ...
 
 

@@ -46,10 +46,6 @@ CLOSE_TIMEOUT: Final = 1.0
 FAILED: Final = "the session failed; the log has the traceback"
 CANCELLED: Final = "the scope that the session ran in was cancelled"
 
-APART: Final = 0.1
-"""Seconds between the result of a request that was held and the notice that it is over. Released clients take
-the two in that order only where they do not come at once: a result waits for its task, a notice for nobody."""
-
 
 @attrs.frozen
 class DrainReport:
@@ -268,7 +264,7 @@ class Session(abc.ABC):
         log.debug(events.CONNECTION_LOST, session=self.number, why=str(end))
         self.calls.fail_all(end)
         self._abandoned = sum(
-            r.cancel_reason is not CancelReason.CANCELLED and r.route.hold is None for r in self.router.inbound
+            r.cancel_reason is not CancelReason.CANCELLED and r.route.keeper is None for r in self.router.inbound
         )
         self.lost = max(self.lost, self._abandoned + self._cut_short)
         self.router.cancel_all(CancelReason.SESSION_LOST)
@@ -325,26 +321,20 @@ class Session(abc.ABC):
         router = self.router
         router.draining = True
         self._ending.set()
-        afterwards = router.finish_held()
-        at_start = len(router.inbound)
+        router.finish_long_lived()
+        at_start = router.working
         log.debug(events.DRAIN_STARTED, session=self.number, in_flight=at_start)
         with trio.move_on_after(deadline):
-            if afterwards:
-                await trio.sleep(APART)
-            while afterwards:
-                afterwards.pop(0)()
             await self._wait_idle()
-        for act in afterwards:
-            act()
         cancelled = 0
         if self._end is None:
             cancelled = self.cancellation.cancel_all(CancelReason.SHUTDOWN)
-        if cancelled:
+        if len(router.inbound):
             with trio.move_on_after(self.limits.cleanup):
                 await self._wait_idle()
         await self._flushed()  # bounded by the Writer: the peer must take some of it in each write timeout
         # Where the connection was lost meanwhile, what was in flight then has got no answer either.
-        unanswered = len(router.inbound) if self._end is None else self._abandoned
+        unanswered = router.working if self._end is None else self._abandoned
         lost = unanswered
         if self._cut_short:
             lost += 1  # at least the answer that the peer would not take

@@ -36,7 +36,7 @@ class _Ear:
         self.dropped = 0
 
 
-class Hearing:
+class NotificationHandlers:
     """All that is heard in one run of a server. Its doors are synchronous."""
 
     def __init__(self, jobs: Jobs) -> None:
@@ -77,7 +77,7 @@ class Hearing:
         finally:
             ear.job = None
 
-    def forget(self, session: Session) -> None:
+    def session_ended(self, session: Session) -> None:
         """A session is over."""
         for ear in self._ears.pop(session, {}).values():
             ear.waiting.clear()
