@@ -147,7 +147,11 @@ class Actor(abc.ABC, Generic[M]):
         self._state = "ended"
         self.tell = self._tell_in_turn
         while self.mailbox.waiting:
-            self._tell_in_turn(self.mailbox.receive_nowait())
+            try:
+                message = self.mailbox.receive_nowait()
+            except trio.WouldBlock:  # the last one was handed to the task, which handles it when it runs next
+                return
+            self._tell_in_turn(message)
 
     def snapshot(self) -> ActorSnapshot:
         """Take a snapshot of the actor."""
