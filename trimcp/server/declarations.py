@@ -185,7 +185,9 @@ class Declarations(ResourceDeclarations, PromptDeclarations):
             UsageError: it is async; there is one; the server runs already.
         """
         if inspect.iscoroutinefunction(function):
-            raise UsageError("what says who may subscribe must not be async: it is asked for each URI, and must not wait")
+            raise UsageError(
+                "what says who may subscribe must not be async: it is asked for each URI, and must not wait"
+            )
         if self._runs or self.subscribing is not None:
             raise UsageError("declare who may subscribe once, before the server runs")
         self.subscribing = function

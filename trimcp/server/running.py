@@ -102,7 +102,7 @@ class Running:
         )
         self.subscription_requests = SubscriptionRequests(self.subscriptions, grants)
         self.log_messages = supervisor.add(LogMessages(supervisor))
-        self.notification_handlers = NotificationHandlers(self.jobs)
+        self.notification_handlers = supervisor.add(NotificationHandlers(supervisor, server.limits))
         self.extension_states: dict[str, Any] = {}
         """What the lifespans of extensions yielded, by identifier."""
         self.url_elicitations = PendingUrlElicitations()

@@ -207,7 +207,7 @@ class ServerService(Service):
         if told is None or client is None or client.capabilities.roots is None:
             return
         running = self._running
-        running.notification_handlers.hear(
+        running.notification_handlers.notified(
             session, ROOTS_CHANGED, lambda: told(SessionContext(session, running)), latest=True
         )
 

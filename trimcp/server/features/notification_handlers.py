@@ -1,85 +1,214 @@
-"""Hearing: the functions of a program that are told what clients let the server know, one job for each at most.
+"""Runs the functions of a program that handle notifications of clients: one at a time per session and kind.
 
-The reader of a session hands over and goes on. What comes while a function runs waits, one notice
-after the other; of notices that say no more than that something changed, the newest stands for
-all. It has no task while nothing is heard.
+The session hands a notification over and goes on. Notifications that come while the function runs wait, in
+their order; of those that say no more than that something changed, the newest replaces the others.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from trimcp.errors import UsageError
+import attrs
+
+from trimcp.actors.actor import Actor
+from trimcp.actors.mailbox import Mailbox, Overflow
+from trimcp.actors.worker_pool import WorkerPool
 from trimcp.observability import events, log
-from trimcp.protocol.cancelling import CancelReason
 
 if TYPE_CHECKING:
-    from trimcp.session.job import HandedJob, Jobs
+    import trio
+
+    from trimcp.actors.supervisor import Supervisor
+    from trimcp.session.limits import Limits
     from trimcp.session.session import Session
 
 WAITING: Final = 64
-"""Notices of one kind and session that wait for the function; beyond, the oldest are dropped, and the log says so."""
+"""Notifications of one kind and session that wait for the function; the oldest of more is dropped, and logged."""
+INCOMING: Final = 4096
+"""Notifications that wait for this actor, of all sessions, before it has had its turn; more are dropped, and logged."""
 
-Work = Callable[[], Awaitable[None]]
-
-
-class _Ear:
-    """One function, for one session."""
-
-    __slots__ = ("dropped", "job", "waiting")
-
-    def __init__(self) -> None:
-        self.waiting: deque[Work] = deque()
-        self.job: HandedJob | None = None
-        self.dropped = 0
+Handle = Callable[[], Awaitable[None]]
+"""Calls the function of the program for one notification."""
 
 
-class NotificationHandlers:
-    """All that is heard in one run of a server. Its doors are synchronous."""
+@attrs.frozen
+class _Notified:
+    session: Session
+    kind: Hashable
+    handle: Handle
+    latest: bool
 
-    def __init__(self, jobs: Jobs) -> None:
-        self._jobs = jobs
-        self._ears: dict[Session, dict[Hashable, _Ear]] = {}
 
-    def hear(self, session: Session, key: Hashable, work: Work, *, latest: bool = False) -> None:
-        """Run work for a session after what runs by that key already. Never waits, nor raises.
+@attrs.frozen
+class _Handled:
+    """A function has ended, and its worker is free."""
+
+    session: Session
+    kind: Hashable
+
+
+@attrs.frozen
+class _SessionEnded:
+    session: Session
+
+
+_Message = _Notified | _Handled | _SessionEnded
+
+
+class NotificationHandlers(Actor[_Message]):
+    """All notifications of clients that a program handles, in one run of a server."""
+
+    name: ClassVar[str] = "notification handlers"
+
+    def __init__(self, supervisor: Supervisor, limits: Limits) -> None:
+        """`limits`: of the server; as many functions run at once as it runs requests."""
+        room = limits.server_requests + limits.sessions  # one `_Handled` for each that runs, one end for each session
+        super().__init__(supervisor, Mailbox(INCOMING + room, Overflow.REPLACE, key=_key))
+        self._most = limits.server_requests
+        self._pool = supervisor.add_pool(
+            WorkerPool(f"{supervisor.name}: {self.name}", supervisor.nursery, limits.server_requests)
+        )
+        self._queues: dict[Session, dict[Hashable, _Queue]] = {}
+        self._turns: deque[_Queue] = deque()  # those that wait since as many as may run already
+        self._running = 0
+        self._dropped = 0
+
+    def notified(self, session: Session, kind: Hashable, handle: Handle, *, latest: bool = False) -> None:
+        """Handle a notification, after those of the same session and kind. Never waits, nor raises.
 
         Args:
-            session: whose notice it is; what it started is cancelled when it ends.
-            key: what works one at a time.
-            work: calls the function; what it raises goes to the log.
-            latest: whether it stands for all that wait by that key.
+            session: of the client that sent it. Its end cancels the handling.
+            kind: of notification.
+            handle: calls the function of the program. The log gets its exception.
+            latest: whether it replaces those of its kind that wait.
         """
-        ear = self._ears.setdefault(session, {}).setdefault(key, _Ear())
-        if latest:
-            ear.waiting.clear()
-        elif len(ear.waiting) >= WAITING:
-            ear.waiting.popleft()
-            ear.dropped += 1
-            if log.is_worth_saying(ear.dropped):
-                log.warning(events.MESSAGE_IGNORED, method=str(key), why="too many wait", count=ear.dropped)
-        ear.waiting.append(work)
-        if ear.job is None:
-            try:
-                ear.job = self._jobs.start(lambda: self._run(ear, key), name=f"hearing {key}")
-            except UsageError as exc:  # as many jobs run as may: the next notice finds a place, or this one is lost
-                log.warning(events.MESSAGE_IGNORED, method=str(key), why=str(exc))
-
-    async def _run(self, ear: _Ear, key: Hashable) -> None:
-        try:
-            while ear.waiting:
-                try:
-                    await ear.waiting.popleft()()
-                except Exception as exc:  # noqa: BLE001 - the program's own; what is heard next is not to blame
-                    log.error(events.HANDLER_FAILED, exc_info=exc, method=str(key))
-        finally:
-            ear.job = None
+        if self.mailbox.waiting < INCOMING:
+            self.tell(_Notified(session, kind, handle, latest))
+        else:
+            self._drop(kind)
 
     def session_ended(self, session: Session) -> None:
-        """A session is over."""
-        for ear in self._ears.pop(session, {}).values():
-            ear.waiting.clear()
-            if ear.job is not None:
-                ear.job.cancel(CancelReason.SESSION_LOST)
+        """Cancel what runs for a session, and forget what waits."""
+        if self.mailbox.told:
+            self.tell(_SessionEnded(session))
+
+    # --- the actor's own task ---------------------------------------------------------
+
+    def handle(self, message: _Message) -> None:
+        """See `Actor`."""
+        match message:
+            case _Notified(session, kind):
+                if session.end is None:  # nothing of it would be cancelled any more
+                    self._notified(self._queues.setdefault(session, {}).setdefault(kind, _Queue(kind)), message)
+            case _Handled(session, kind):
+                self._handled(session, kind)
+            case _SessionEnded(session):
+                self._forget(session)
+
+    def _notified(self, queue: _Queue, message: _Notified) -> None:
+        if message.latest:
+            queue.waiting.clear()
+        elif len(queue.waiting) >= WAITING:
+            queue.waiting.popleft()
+            self._drop(message.kind)
+        queue.waiting.append(message)
+        if queue.running is None and not queue.has_turn:
+            self._start(queue)
+
+    def _start(self, queue: _Queue) -> None:
+        if self._running >= self._most:
+            queue.has_turn = True
+            self._turns.append(queue)
+            return
+        self._running += 1
+        queue.running = _Handling(queue.waiting.popleft(), self._tell_handled)
+        self._pool.post(queue.running)
+
+    def _tell_handled(self, message: _Notified) -> None:
+        self.tell(_Handled(message.session, message.kind))
+
+    def _handled(self, session: Session, kind: Hashable) -> None:
+        self._running -= 1
+        queues = self._queues.get(session, {})
+        queue = queues.get(kind)
+        if queue is not None:
+            queue.running = None
+            if queue.waiting:
+                queue.has_turn = True
+                self._turns.append(queue)
+            else:
+                del queues[kind]
+                if not queues:
+                    del self._queues[session]
+        while self._turns and self._running < self._most:
+            queue = self._turns.popleft()
+            queue.has_turn = False
+            if queue.waiting:  # none, where its session has ended
+                self._start(queue)
+
+    def _forget(self, session: Session) -> None:
+        for queue in self._queues.pop(session, {}).values():
+            queue.waiting.clear()
+            if queue.running is not None:
+                queue.running.cancel()
+
+    def _drop(self, kind: Hashable) -> None:
+        self._dropped += 1
+        if log.is_worth_saying(self._dropped):
+            log.warning(events.MESSAGE_IGNORED, method=str(kind), why="too many wait", count=self._dropped)
+
+
+class _Queue:
+    """The notifications of one kind that a session has sent."""
+
+    __slots__ = ("has_turn", "kind", "running", "waiting")
+
+    def __init__(self, kind: Hashable) -> None:
+        self.kind = kind
+        self.waiting: deque[_Notified] = deque()
+        self.running: _Handling | None = None
+        self.has_turn = False
+        """Whether it is among those that wait for others to end."""
+
+
+class _Handling:
+    """`Work` of the pool: one notification."""
+
+    def __init__(self, message: _Notified, left: Callable[[_Notified], None]) -> None:
+        self.scope: trio.CancelScope | None = None
+        self._message = message
+        self._left = left
+        self._is_cancelled = False
+
+    def cancel(self) -> None:
+        """End it: its session is over."""
+        self._is_cancelled = True
+        if self.scope is not None:
+            self.scope.cancel()
+
+    async def run(self) -> None:
+        """Call the function."""
+        if not self._is_cancelled:
+            await self._message.handle()
+
+    def failed(self, error: BaseException) -> None:
+        """See `Work`: the next notification is not to blame."""
+        log.error(events.HANDLER_FAILED, exc_info=error, method=str(self._message.kind))
+
+    def finished(self) -> bool:
+        """See `Work`."""
+        return self._is_cancelled
+
+    def left(self) -> None:
+        """See `Work`."""
+        self._left(self._message)
+
+    def handed_back(self) -> None:
+        """See `Work`: the run is over."""
+
+
+def _key(message: _Message) -> Hashable | None:
+    """Those that say no more than that something changed replace each other."""
+    return (message.session, message.kind) if isinstance(message, _Notified) and message.latest else None
