@@ -159,7 +159,11 @@ class Actor(abc.ABC, Generic[M]):
         self._state = "ended"
         self.tell = self._tell_in_turn
         while self.mailbox.waiting:
-            self._tell_in_turn(self.mailbox.receive_nowait())
+            try:
+                message = self.mailbox.receive_nowait()
+            except trio.WouldBlock:  # the last one was handed to the task, which handles it when it runs next
+                return
+            self._tell_in_turn(message)
 
     def _is_at_work(self) -> bool:
         """Whether it handles a message, or was given one: the others that wait come after that one."""

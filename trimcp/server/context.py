@@ -10,7 +10,6 @@ import trio
 from trimcp.errors import UsageError
 from trimcp.protocol.cancelling import CancelReason
 from trimcp.server.client_view import ClientView
-from trimcp.server.logging import emit
 from trimcp.session.request import InboundRequest
 from trimcp.types.jsonrpc import RequestId
 from trimcp.types.logging import LoggingLevel
@@ -191,7 +190,7 @@ class Context(ClientView):
         """
         if not self._running.server.logging:
             raise UsageError("this server was made with logging=False, so it must not send log messages")
-        emit(self._request, level, data, logger, self._running.home)
+        self._running.log_messages.send(self._request, level, data, logger)
 
     # --- asking the client ------------------------------------------------------------
 
@@ -238,7 +237,7 @@ class Context(ClientView):
         from trimcp.server.asking import ask
         from trimcp.server.questions import ElicitUrl
 
-        self._running.visits.note(id, self._request.session)
+        self._running.url_elicitations.add(id, self._request.session)
         (answer,) = await ask(self, {key: ElicitUrl(message, url, id=id)})
         elicited: Elicited[None] = answer
         return elicited

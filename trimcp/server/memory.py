@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trimcp.server.subscriptions import LISTS, NOTICE
+from trimcp.server.features.subscriptions.listener import LISTS, NOTICE
 from trimcp.session.limits import Limits
 from trimcp.transports.lines import READ_CHUNK
 

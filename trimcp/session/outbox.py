@@ -46,7 +46,18 @@ Item = bytes | Slot
 class Outbox(Mailbox[Item]):
     """Frames that wait to leave by one stream. Sizes are bytes."""
 
-    __slots__ = ("_empty", "_is_closed", "_latest", "_limits", "_logs", "_logs_dropped", "_peer", "_vacant", "is_behind", "posted")
+    __slots__ = (
+        "_empty",
+        "_is_closed",
+        "_latest",
+        "_limits",
+        "_logs",
+        "_logs_dropped",
+        "_peer",
+        "_vacant",
+        "is_behind",
+        "posted",
+    )
 
     def __init__(self, limits: Limits, peer: str) -> None:
         """`peer`: the other end, for logs."""

@@ -487,6 +487,8 @@ class Router(Actor[_Message]):
             self._cancel(register, request, reason)
             return
         requests = [each for each in register.in_flight if outlet is None or each.outlet is outlet]
+        if reason is CancelReason.SHUTDOWN:  # their keepers were told to finish the long-lived ones
+            requests = [each for each in requests if each.serial not in register.long_lived]
         for each in requests:
             self._cancel(register, each, reason)
         if reply is not None:
@@ -520,7 +522,7 @@ class Router(Actor[_Message]):
                 assert request.route.keeper is not None
                 request.route.keeper.finish(request)
         if message.reply is not None:
-            message.reply.set(len(register.in_flight))
+            message.reply.set(len(register.in_flight) - len(register.long_lived))
 
     def _on_await(self, message: _Await) -> None:
         message.register.idle.append(message.reply)
