@@ -173,6 +173,9 @@ class Reply:
         if self.sse and not self._over:
             (self._stream or self._open()).post(frame)
 
+    def write(self, frame: bytes) -> None:
+        self.post(frame)
+
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         if self.sse and not self._over:
             (self._stream or self._open()).post_latest(key, frame)

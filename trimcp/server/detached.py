@@ -51,6 +51,9 @@ class Silence:
     def post(self, frame: bytes) -> None:
         """Nobody is told."""
 
+    def write(self, frame: bytes) -> None:
+        """Nobody is told."""
+
     def withdraw(self) -> None:
         """It has been answered."""
 

@@ -33,8 +33,8 @@ CAPACITY: Final = 1024
 class Posting(Protocol):
     """A stream that a notice leaves by."""
 
-    def post(self, frame: bytes) -> None:
-        """Post a frame that is never dropped."""
+    def write(self, frame: bytes) -> None:
+        """Post a frame that is never dropped, and write it at once where nothing waits before it."""
         ...
 
 
@@ -84,7 +84,7 @@ class CancellationManager(Actor[_Message]):
         In the turn of the caller, since the order on the stream counts: a handler that gives a question up, and then
         answers, has its notice before its answer.
         """
-        stream.post(encode_notification("notifications/cancelled", {"requestId": id, "reason": why}))
+        stream.write(encode_notification("notifications/cancelled", {"requestId": id, "reason": why}))
 
     # --- the actor --------------------------------------------------------------------
 

@@ -35,6 +35,10 @@ class Outlet(Protocol):
         """Post a notification that is never dropped."""
         ...
 
+    def write(self, frame: bytes) -> None:
+        """Post a message that is never dropped, and write it at once where nothing waits before it."""
+        ...
+
     def withdraw(self) -> None:
         """Say that a request will not be answered, since it was cancelled."""
         ...
@@ -128,7 +132,18 @@ class InFlight(Protocol):
 class SessionOutlet:
     """The way out of a duplex session: everything shares one stream."""
 
-    __slots__ = ("_requests", "_stream", "drop", "post", "post_latest", "post_log", "post_report", "room", "wait_room")
+    __slots__ = (
+        "_requests",
+        "_stream",
+        "drop",
+        "post",
+        "post_latest",
+        "post_log",
+        "post_report",
+        "room",
+        "wait_room",
+        "write",
+    )
 
     is_shared: ClassVar[bool] = True
 
@@ -137,6 +152,7 @@ class SessionOutlet:
         self._stream = stream
         self._requests = requests
         self.post = stream.post
+        self.write = stream.write
         self.post_latest = stream.post_latest
         self.post_report = stream.post_report
         self.drop = stream.drop
@@ -211,6 +227,9 @@ class Batch:
 
     def post(self, frame: bytes) -> None:
         self._stream.post(frame)
+
+    def write(self, frame: bytes) -> None:
+        self._stream.write(frame)
 
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         self._stream.post_latest(key, frame)

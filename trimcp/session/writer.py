@@ -9,6 +9,7 @@ than `Limits.out_bytes`, a server stops reading and callers wait; where the peer
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable
 from typing import ClassVar, Final, Protocol
 
@@ -114,6 +115,8 @@ class Writer(Actor[Item]):
         try:
             while True:
                 first: Item | None = await outbox.receive()
+                if outbox.is_closed:
+                    continue
                 self._is_writing = True
                 while self._rest or first is not None or outbox.waiting:
                     if not self._rest:
@@ -166,7 +169,7 @@ class Writer(Actor[Item]):
     def _fail(self, exc: ConnectionEnded) -> None:
         if not self.outbox.is_closed:
             self.is_cut_short = True
-            self.close()
+            self._drop()
             self._session.lose(exc)
 
     # --- bounds and the end -----------------------------------------------------------
@@ -196,6 +199,16 @@ class Writer(Actor[Item]):
             await self.outbox.wait_empty()
 
     def close(self) -> None:
-        """Drop what waits, and take nothing more. Idempotent."""
+        """Write what leaves without waiting, drop the rest, and take nothing more. Idempotent."""
+        outbox = self.outbox
+        if not self._is_writing and not outbox.is_closed:
+            with contextlib.suppress(ConnectionEnded):
+                while outbox.waiting and not outbox.is_handed:
+                    piece = self._piece(None)
+                    if self._duplex.try_send(bytes(piece)) < len(piece):
+                        break
+        self._drop()
+
+    def _drop(self) -> None:
         self.outbox.close()
         self._rest = memoryview(b"")
