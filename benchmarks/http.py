@@ -19,12 +19,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 
-from benchmarks.contestants import FLOOR, PYTHON_SDK, TRIMCP, add_options, with_bytecode
+from benchmarks.contestants import FLOOR, PYTHON_SDK, TRIMCP, Contestant, add_options, versions_line, with_bytecode
 from benchmarks.http_driver import Connection, Session, calls, load
 from benchmarks.http_servers import (
     HYPERCORN_FLOOR,
     THROUGH_HYPERCORN,
-    HttpContestant,
     Served,
     http_contestants,
     served,
@@ -95,11 +94,12 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": facts, "era": options.era, "rounds": found}))
         return
+    print(f"{versions_line(usable)}")
     print(f"{about}; {options.era}, {options.rounds} × {options.bursts} bursts, {options.connections} connections\n")
     _print(found)
 
 
-def _answers(contestant: HttpContestant, era: Era, env: Mapping[str, str]) -> bool:
+def _answers(contestant: Contestant, era: Era, env: Mapping[str, str]) -> bool:
     try:
         with served(contestant, env) as server, ExitStack() as running:
             Loaded(server, era, 1, running).burst(4 * WARM, 1)
@@ -109,7 +109,7 @@ def _answers(contestant: HttpContestant, era: Era, env: Mapping[str, str]) -> bo
     return True
 
 
-def _round(found: Found, usable: Sequence[HttpContestant], options: argparse.Namespace, env: Mapping[str, str]) -> None:
+def _round(found: Found, usable: Sequence[Contestant], options: argparse.Namespace, env: Mapping[str, str]) -> None:
     with ExitStack() as running:
         programs = {
             one.name: Loaded(running.enter_context(served(one, env)), options.era, options.connections, running)

@@ -20,9 +20,9 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 
-from benchmarks.contestants import TRIMCP, add_options, with_bytecode
+from benchmarks.contestants import PARENT, TRIMCP, Contestant, add_options, with_bytecode
 from benchmarks.http_driver import Connection, Session, calls, load, modern_call
-from benchmarks.http_servers import THROUGH_HYPERCORN, HttpContestant, Served, http_contestants, served
+from benchmarks.http_servers import THROUGH_HYPERCORN, Served, http_contestants, is_floor, served
 from benchmarks.process import Unusable
 from benchmarks.report import Found, machine, machine_line, progress, ratio, table
 
@@ -47,7 +47,7 @@ def main() -> None:
     about = machine_line()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the servers inherit it
-    wanted = [one for one in http_contestants(options) if not one.is_floor]
+    wanted = [one for one in http_contestants(options) if not is_floor(one)]
     found: Found = {}
     gc.disable()
     with with_bytecode() as env:
@@ -61,7 +61,7 @@ def main() -> None:
                     print(f"{one.name}: left out, {exc}", file=sys.stderr)
         stuck: Found = {}
         for one in wanted:
-            if one.name in (TRIMCP, THROUGH_HYPERCORN):
+            if one.name in (TRIMCP, PARENT, THROUGH_HYPERCORN):
                 stuck[one.name] = _stopped(one, options, env)
         progress("")
     if options.json:
@@ -71,7 +71,7 @@ def main() -> None:
     _print(found, stuck, options.sessions)
 
 
-def _sessions(one: HttpContestant, options: argparse.Namespace, env: Mapping[str, str]) -> dict[str, list[float]]:
+def _sessions(one: Contestant, options: argparse.Namespace, env: Mapping[str, str]) -> dict[str, list[float]]:
     with served(one, env) as server, ExitStack() as running:
         connections = [running.enter_context(closing(Connection(server.port))) for _ in range(options.connections)]
         first = running.enter_context(closing(Session(server.port, connections[0])))
@@ -96,7 +96,7 @@ def _sessions(one: HttpContestant, options: argparse.Namespace, env: Mapping[str
         return figures
 
 
-def _stopped(one: HttpContestant, options: argparse.Namespace, env: Mapping[str, str]) -> dict[str, list[float]]:
+def _stopped(one: Contestant, options: argparse.Namespace, env: Mapping[str, str]) -> dict[str, list[float]]:
     """Milliseconds of the 99th percentile, and the rate, with one of the clients stuck and with all well."""
     figures: dict[str, list[float]] = {}
     with served(one, env) as server, ExitStack() as running:

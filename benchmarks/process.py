@@ -26,9 +26,8 @@ class Unusable(Exception):
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of all threads of a process so far, to the nanosecond where the system tells it."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+    """Processor time of all threads of a process so far, ended ones too, to the nanosecond."""
+    return time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid(3) makes of a process id on Linux
 
 
 def rss(pid: int) -> float:

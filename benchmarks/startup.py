@@ -81,7 +81,7 @@ def _imported(statement: str, env: Mapping[str, str]) -> float | None:
 
 def _started(contestant: Contestant, era: Era, env: Mapping[str, str]) -> dict[str, float]:
     """Seconds from its start to its first answer, and to that of the first call; nothing if it does not work."""
-    program = Program(contestant.command, era, tool=contestant.tool, env=env)
+    program = Program(contestant.command, era, tool=contestant.tool, env={**env, **contestant.env})
     try:
         answer = program.open()
         program.call()
