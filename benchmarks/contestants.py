@@ -97,13 +97,30 @@ def contestants(options: argparse.Namespace) -> list[Contestant]:
     if peers.fastmcp:
         version = package_version(peers.fastmcp, "fastmcp")
         found.append(Contestant(FASTMCP, (peers.fastmcp, str(PEERS / "fast_mcp.py")), version))
-    if typescript := typescript_sdk(peers, "add"):
+    if typescript := typescript_sdk(peers, "add", "stdio"):
         found.append(typescript)
     if everything := server_everything(peers, "stdio"):
         found.append(everything)
     for more in options.also:
         name, _, command = more.partition("=")
         found.append(Contestant(name, tuple(shlex.split(command)), ""))
+    return wanted(found, options)
+
+
+def work_contestants(options: argparse.Namespace, transport: str) -> list[Contestant]:
+    """The servers with all the tools of `benchmarks.work`; on HTTP, `{port}` in a command stands for the port."""
+    arguments = ("stdio",) if transport == "stdio" else ("http", "{port}")
+    found = checkouts(options, (str(PEERS / "work_trimcp.py"), *arguments))
+    peers = find_peers(options)
+    for name, package, python, file in (
+        (PYTHON_SDK, "mcp", peers.mcp, "work_python_sdk.py"),
+        (FASTMCP, "fastmcp", peers.fastmcp, "work_fast_mcp.py"),
+    ):
+        if python:
+            command = (python, str(PEERS / file), *arguments)
+            found.append(Contestant(name, command, package_version(python, package)))
+    if typescript := typescript_sdk(peers, "work", *arguments):
+        found.append(typescript)
     return wanted(found, options)
 
 

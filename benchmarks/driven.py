@@ -22,6 +22,7 @@ import attrs
 import orjson
 
 from benchmarks.messages import INITIALIZED, Era, failure_of, opening
+from benchmarks.pinning import Processors, add_pin_option, processors
 from benchmarks.process import PATIENCE, Unusable, cpu_seconds, rss
 
 FOLDER: Final = Path(__file__).parent / "driver"
@@ -31,20 +32,11 @@ FOREVER: Final = 10_000.0
 
 @attrs.frozen
 class Driver:
-    """How the driver is started, and on which processor driver and server run."""
+    """How the driver is started, and where driver and servers run."""
 
     command: tuple[str, ...]
     name: str
-    server_cpu: int | None = None
-    driver_cpu: int | None = None
-
-    def server(self, command: Sequence[str]) -> list[str]:
-        """The command of a server, held to its processor."""
-        return [*_on(self.server_cpu), *command]
-
-    def driver(self, *arguments: str) -> list[str]:
-        """The command of the driver, held to another processor."""
-        return [*_on(self.driver_cpu), *self.command, *arguments]
+    where: Processors
 
     @property
     def answering(self) -> tuple[str, ...]:
@@ -52,35 +44,27 @@ class Driver:
         return (*self.command, "answer")
 
     def __str__(self) -> str:
-        if self.server_cpu is None:
-            return f"driver in {self.name}, processes not pinned"
-        return f"driver in {self.name} on CPU {self.driver_cpu}, servers on CPU {self.server_cpu}"
+        return f"driver in {self.name}, {self.where}, one message a write"
 
 
 def add_driver_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of whatever is measured by a driver."""
-    parser.add_argument(
-        "--pin", choices=["apart", "together", "no"], default="apart", help="driver and servers on which processors"
-    )
+    add_pin_option(parser)
     parser.add_argument("--python-driver", action="store_true", help="do not compile the driver")
     parser.add_argument("--json", action="store_true")
 
 
 @contextmanager
-def driver_as_wanted(options: argparse.Namespace) -> Iterator[Driver]:
-    """Compile the driver, if that can be done here and is wanted, and choose a processor for each side."""
-    cpus = sorted(os.sched_getaffinity(0))
-    server = driver = None
-    if options.pin != "no" and shutil.which("taskset"):
-        server, driver = cpus[0], cpus[-1 if options.pin == "apart" else 0]
+def built_driver(options: argparse.Namespace) -> Iterator[Driver]:
+    """Compile the driver, if that can be done here and is wanted."""
     compiler = None if options.python_driver else shutil.which(os.environ.get("CC", "cc"))
     with tempfile.TemporaryDirectory(prefix="driver-") as folder:
         program = Path(folder) / "stdio_driver"
         if compiler:
             subprocess.run([compiler, "-O2", "-o", str(program), str(FOLDER / "stdio_driver.c")], check=True)
-            yield Driver((str(program),), "C", server, driver)
+            yield Driver((str(program),), "C", processors(options))
         else:
-            yield Driver((sys.executable, str(FOLDER / "stdio_driver.py")), "Python", server, driver)
+            yield Driver((sys.executable, str(FOLDER / "stdio_driver.py")), "Python", processors(options))
 
 
 class Driven:
@@ -90,7 +74,7 @@ class Driven:
         to_server, from_driver = os.pipe()[::-1]
         from_server, to_driver = os.pipe()
         self._driver = subprocess.Popen(
-            driver.driver(str(from_server), str(to_server)),
+            driver.where.for_driver((*driver.command, str(from_server), str(to_server))),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=(from_server, to_server),
@@ -98,7 +82,7 @@ class Driven:
         self._ask(b"template 1\n-")  # it has started
         self.began = time.monotonic()
         self._server = subprocess.Popen(
-            driver.server(command), stdin=from_driver, stdout=to_driver, stderr=subprocess.DEVNULL, env=env
+            driver.where.for_server(command), stdin=from_driver, stdout=to_driver, stderr=subprocess.DEVNULL, env=env
         )
         for descriptor in (to_server, from_driver, from_server, to_driver):
             os.close(descriptor)
@@ -182,7 +166,3 @@ class Driven:
         if "failed" in answer:
             raise Unusable(answer["failed"])
         return answer
-
-
-def _on(cpu: int | None) -> tuple[str, ...]:
-    return () if cpu is None else ("taskset", "-c", str(cpu))

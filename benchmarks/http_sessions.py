@@ -144,14 +144,14 @@ def _print(found: Found, stuck: Found, sessions: int) -> None:
     ]
     if rows:
         print(table(head, rows), end="\n\n")
-    head = (f"{CLIENTS - 1} clients beside", "p50 ms", "p99 ms", "calls/s")
+    beside_head = (f"{CLIENTS - 1} clients beside", "p50 ms", "p99 ms", "calls/s")
     rows = [
         [f"{name}: {beside}", *(f"{median(figures, f'{key} {figure}'):,.2f}" for figure in ("p50", "p99", "rate"))]
         for name, figures in stuck.items()
         for key, beside in (("well", "none"), ("stopped", "one that stopped reading"))
     ]
     if rows:
-        print(table(head, rows))
+        print(table(beside_head, rows))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from benchmarks.contestants import Contestant, add_options, contestants, versions_line, with_bytecode
-from benchmarks.driven import Driven, Driver, add_driver_options, driver_as_wanted
-from benchmarks.messages import ADD, Era, request_template
+from benchmarks.driven import Driven, Driver, add_driver_options, built_driver
+from benchmarks.messages import Era, call_params, request_template
 from benchmarks.process import Unusable
 from benchmarks.report import Found, comparison, machine, machine_line, note, progress
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=8.0, help="seconds after which a slow program counts as warm")
     options = parser.parse_args()
     facts, about = machine(), machine_line()
-    with with_bytecode() as env, driver_as_wanted(options) as driver:
+    with with_bytecode() as env, built_driver(options) as driver:
         usable = [one for one in contestants(options) if _works(driver, one, options.era, env)]
         usable.append(Contestant(CEILING, driver.answering, ""))
         found: Found = {one.name: {} for one in usable}
@@ -56,13 +56,13 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": facts, "programs": versions_line(usable), "driver": str(driver), "found": found}))
         return
-    print(f"{about}\n{versions_line(usable)}\n{driver}, one message a write; {options.era}\n")
+    print(f"{about}\n{versions_line(usable)}\n{driver}; {options.era}\n")
     _print(found, options)
 
 
 def _started(driver: Driver, one: Contestant, era: Era, env: Mapping[str, str]) -> Driven:
     program = Driven(driver, one.command, {**env, **one.env})
-    program.prepare(request_template(era, "tools/call", {"name": one.tool, "arguments": ADD}))
+    program.prepare(request_template(era, "tools/call", call_params(era, one.tool)))
     return program
 
 
