@@ -45,12 +45,16 @@ class Case:
     progress: bool = False
     many: int = 32
 
+    @property
+    def request(self) -> tuple[str, dict[str, Any]]:
+        """Its method and params."""
+        if self.tool == "blob":
+            return "resources/read", {"uri": "data://blob"}
+        return "tools/call", {"name": self.tool, "arguments": self.arguments}
+
     def template(self, era: Era) -> bytes:
         """The request, for a driver of `driven`."""
-        params: dict[str, Any] = {"name": self.tool, "arguments": self.arguments}
-        method = "tools/call"
-        if self.tool == "blob":
-            method, params = "resources/read", {"uri": "data://blob"}
+        method, params = self.request
         return request_template(era, method, params, progress=self.progress)
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 
 from benchmarks.contestants import FLOOR, PYTHON_SDK, TRIMCP, Contestant, add_options, versions_line, with_bytecode
-from benchmarks.http_driver import Connection, Session, calls, load
+from benchmarks.http_driver import Session, calls, connected, load
 from benchmarks.http_servers import (
     HYPERCORN_FLOOR,
     THROUGH_HYPERCORN,
@@ -29,6 +29,7 @@ from benchmarks.http_servers import (
     served,
 )
 from benchmarks.messages import Era
+from benchmarks.pinning import Processors, add_pin_option, processors
 from benchmarks.process import Unusable
 from benchmarks.report import Found, machine, machine_line, progress, ratio, table
 
@@ -37,14 +38,14 @@ WARM = 0.5
 
 
 class Loaded:
-    """A server with the connections that load it."""
+    """A server, with its session in the legacy era, and the requests that load it."""
 
-    def __init__(self, server: Served, era: Era, connections: int, running: ExitStack) -> None:
+    def __init__(self, server: Served, era: Era, running: ExitStack) -> None:
         self.server = server
-        self._connections = [running.enter_context(closing(Connection(server.port))) for _ in range(connections)]
         sessions = []
         if era == "legacy" and "floor" not in server.name:
-            sessions = [running.enter_context(closing(Session(server.port, self._connections[0])))]
+            with connected(server.port, 1) as (connection,):
+                sessions = [running.enter_context(closing(Session(server.port, connection)))]
         self._requests: Iterator[bytes] = calls(server.port, era if sessions else "modern", server.tool, sessions)
 
     def burst(self, seconds: float, connections: int) -> dict[str, float]:
@@ -55,15 +56,16 @@ class Loaded:
             part of the time that this process was busy.
         """
         latencies: list[float] = []
-        cpu, own = self.server.cpu_seconds(), time.process_time()
-        count, elapsed = load(self._connections[:connections], self._requests, seconds, latencies)
-        own = time.process_time() - own
+        with connected(self.server.port, connections) as opened:
+            cpu, own = self.server.cpu_seconds(), time.process_time()
+            count, elapsed = load(opened, self._requests, seconds, latencies)
+            cpu, own = self.server.cpu_seconds() - cpu, time.process_time() - own
         if not count:
             raise Unusable(f"not one answer within {seconds} s")
         latencies.sort()
         return {
             "rate": count / elapsed,
-            "cpu": (self.server.cpu_seconds() - cpu) / count * 1e6,
+            "cpu": cpu / count * 1e6,
             "p50": latencies[count // 2] * 1e3,
             "p99": latencies[count * 99 // 100] * 1e3,
             "driver": own / elapsed,
@@ -74,6 +76,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.http", description=(__doc__ or "").splitlines()[0])
     add_options(parser)
+    add_pin_option(parser)
     parser.add_argument("--era", choices=["legacy", "modern"], default="modern")
     parser.add_argument("--rounds", type=int, default=3, help="times that the programs are started")
     parser.add_argument("--bursts", type=int, default=5, help="of each load and program in a round")
@@ -81,39 +84,43 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    where = processors(options)
+    where.hold_this_process()
     facts, about = machine(), machine_line()
     with with_bytecode() as env:
-        usable = [one for one in http_contestants(options) if _answers(one, options.era, env)]
+        usable = [one for one in http_contestants(options) if _answers(one, options.era, env, where)]
         found: Found = {one.name: {} for one in usable}
         gc.disable()
         for number in range(options.rounds):
             progress(f"round {number + 1} of {options.rounds}")
-            _round(found, usable, options, env)
+            _round(found, usable, options, env, where)
             gc.collect()
         progress("")
     if options.json:
         print(json.dumps({"machine": facts, "era": options.era, "rounds": found}))
         return
     print(f"{versions_line(usable)}")
+    print(f"{where}")
     print(f"{about}; {options.era}, {options.rounds} × {options.bursts} bursts, {options.connections} connections\n")
     _print(found)
 
 
-def _answers(contestant: Contestant, era: Era, env: Mapping[str, str]) -> bool:
+def _answers(contestant: Contestant, era: Era, env: Mapping[str, str], where: Processors) -> bool:
     try:
-        with served(contestant, env) as server, ExitStack() as running:
-            Loaded(server, era, 1, running).burst(4 * WARM, 1)
+        with served(contestant, env, where) as server, ExitStack() as running:
+            Loaded(server, era, running).burst(4 * WARM, 1)
     except (Unusable, OSError) as exc:
         print(f"{contestant.name}: left out, {exc}", file=sys.stderr)
         return False
     return True
 
 
-def _round(found: Found, usable: Sequence[Contestant], options: argparse.Namespace, env: Mapping[str, str]) -> None:
+def _round(
+    found: Found, usable: Sequence[Contestant], options: argparse.Namespace, env: Mapping[str, str], where: Processors
+) -> None:
     with ExitStack() as running:
         programs = {
-            one.name: Loaded(running.enter_context(served(one, env)), options.era, options.connections, running)
-            for one in usable
+            one.name: Loaded(running.enter_context(served(one, env, where)), options.era, running) for one in usable
         }
         for program in programs.values():
             program.burst(WARM, options.connections)

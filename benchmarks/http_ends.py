@@ -21,7 +21,7 @@ import attrs
 import orjson
 
 from benchmarks.contestants import Contestant, checkouts, with_bytecode
-from benchmarks.http_driver import CHUNK, PATIENCE, Connection, is_complete, modern_call
+from benchmarks.http_driver import CHUNK, PATIENCE, Connection, Response, modern_call
 from benchmarks.http_servers import OURS, THROUGH_HYPERCORN, Served, served
 from benchmarks.report import machine_line, progress, table
 
@@ -137,10 +137,9 @@ def _take(waiting: dict[int, Connection], descriptor: int, request: bytes, count
         more = connection.sock.recv(CHUNK)
         if not more:
             raise ConnectionResetError
-        connection.buffer += more
-        if not is_complete(connection.buffer):
+        if not connection.response.feed(more):
             return
-        answer, connection.buffer = connection.buffer, b""
+        answer, connection.response = connection.response.whole(), Response()
         served = answer.startswith(b"HTTP/1.1 200") and b'"result":' in answer
         counts["answered" if served else "refused"] += 1
         if not served or b"connection: close" in answer.lower():

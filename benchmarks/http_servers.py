@@ -29,13 +29,16 @@ from benchmarks.contestants import (
     find_peers,
     package_version,
     server_everything,
+    typescript_sdk,
     wanted,
 )
 from benchmarks.http_driver import HOST, PATIENCE
+from benchmarks.pinning import Processors
 from benchmarks.process import Unusable, cpu_seconds, rss
 
 THROUGH_HYPERCORN: Final = "trimcp, hypercorn"
 HYPERCORN_FLOOR: Final = "floor, hypercorn"
+ANYWHERE: Final = Processors()
 OURS: Final = (str(PEERS / "http_trimcp.py"), "--port", "{port}")
 
 
@@ -64,6 +67,8 @@ def http_contestants(options: argparse.Namespace) -> list[Contestant]:
         if python:
             command = (python, str(PEERS / file), "{port}")
             found.append(Contestant(name, command, package_version(python, package)))
+    if typescript := typescript_sdk(peers, "add", "http", "{port}"):
+        found.append(typescript)
     if everything := server_everything(peers, "streamableHttp"):
         found.append(everything)
     return wanted(found, options)
@@ -98,7 +103,9 @@ class Served:
 
 
 @contextmanager
-def served(contestant: Contestant, env: Mapping[str, str] = os.environ) -> Iterator[Served]:
+def served(
+    contestant: Contestant, env: Mapping[str, str] = os.environ, where: Processors = ANYWHERE
+) -> Iterator[Served]:
     """Start a program, and end it afterwards; it accepts connections.
 
     Raises:
@@ -107,7 +114,7 @@ def served(contestant: Contestant, env: Mapping[str, str] = os.environ) -> Itera
     port = _free_port()
     command = [part.replace("{port}", str(port)) for part in contestant.command]
     with subprocess.Popen(
-        command,
+        where.for_server(command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if "trimcp" in contestant.name else subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -23,6 +23,7 @@ from contextlib import ExitStack, closing, suppress
 from benchmarks.contestants import PARENT, TRIMCP, Contestant, add_options, with_bytecode
 from benchmarks.http_driver import Connection, Session, calls, load, modern_call
 from benchmarks.http_servers import THROUGH_HYPERCORN, Served, http_contestants, is_floor, served
+from benchmarks.pinning import Processors, add_pin_option, processors
 from benchmarks.process import Unusable
 from benchmarks.report import Found, machine, machine_line, progress, ratio, table
 
@@ -37,6 +38,7 @@ def main() -> None:
     summary = (__doc__ or "").splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.http_sessions", description=summary)
     add_options(parser)
+    add_pin_option(parser)
     parser.add_argument("--sessions", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bursts", type=int, default=5)
@@ -45,6 +47,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     about = machine_line()
+    where = processors(options)
+    where.hold_this_process()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the servers inherit it
     wanted = [one for one in http_contestants(options) if not is_floor(one)]
@@ -55,14 +59,14 @@ def main() -> None:
             for one in wanted:
                 progress(f"round {number + 1} of {options.rounds}: {one.name}")
                 try:
-                    for figure, value in _sessions(one, options, env).items():
+                    for figure, value in _sessions(one, options, env, where).items():
                         found.setdefault(one.name, {}).setdefault(figure, []).extend(value)
                 except (Unusable, OSError) as exc:
                     print(f"{one.name}: left out, {exc}", file=sys.stderr)
         stuck: Found = {}
         for one in wanted:
             if one.name in (TRIMCP, PARENT, THROUGH_HYPERCORN):
-                stuck[one.name] = _stopped(one, options, env)
+                stuck[one.name] = _stopped(one, options, env, where)
         progress("")
     if options.json:
         print(json.dumps({"machine": machine(), "sessions": found, "stopped": stuck}))
@@ -71,8 +75,10 @@ def main() -> None:
     _print(found, stuck, options.sessions)
 
 
-def _sessions(one: Contestant, options: argparse.Namespace, env: Mapping[str, str]) -> dict[str, list[float]]:
-    with served(one, env) as server, ExitStack() as running:
+def _sessions(
+    one: Contestant, options: argparse.Namespace, env: Mapping[str, str], where: Processors
+) -> dict[str, list[float]]:
+    with served(one, env, where) as server, ExitStack() as running:
         connections = [running.enter_context(closing(Connection(server.port))) for _ in range(options.connections)]
         first = running.enter_context(closing(Session(server.port, connections[0])))
         alone = calls(server.port, "legacy", server.tool, [first])
@@ -96,10 +102,12 @@ def _sessions(one: Contestant, options: argparse.Namespace, env: Mapping[str, st
         return figures
 
 
-def _stopped(one: Contestant, options: argparse.Namespace, env: Mapping[str, str]) -> dict[str, list[float]]:
+def _stopped(
+    one: Contestant, options: argparse.Namespace, env: Mapping[str, str], where: Processors
+) -> dict[str, list[float]]:
     """Milliseconds of the 99th percentile, and the rate, with one of the clients stuck and with all well."""
     figures: dict[str, list[float]] = {}
-    with served(one, env) as server, ExitStack() as running:
+    with served(one, env, where) as server, ExitStack() as running:
         connections = [running.enter_context(closing(Connection(server.port))) for _ in range(CLIENTS - 1)]
         requests = calls(server.port, "modern", server.tool)
         load(connections, requests, 2 * options.seconds, [])

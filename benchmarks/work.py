@@ -111,7 +111,7 @@ def print_results(results: Results, programs: Sequence[str]) -> None:
 
     others = [name for name in programs if name != TRIMCP]
     first = [name for name in programs if name == TRIMCP]
-    head = ["calls/s", "in flight", *first]
+    head = ["calls/s", "at once", *first]
     for name in others:
         head += [name, "trimcp ÷ it"] if first else [name]
     rows = []
@@ -128,7 +128,7 @@ def print_results(results: Results, programs: Sequence[str]) -> None:
             [case, str(window), *(median(found, name, figure, form) for name in programs)]
             for (case, window), found in results.items()
         ]
-        print(f"\n{table((title, 'in flight', *programs), rows)}")
+        print(f"\n{table((title, 'at once', *programs), rows)}")
     rows = [
         [
             case,
