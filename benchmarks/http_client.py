@@ -1,8 +1,8 @@
 """Clients over HTTP: calls a second of trimcp's beside the Python SDK's, at the same server.
 
-    python -m benchmarks.http_client --mcp PYTHON
+    python -m benchmarks.http_client [--parent PATH] --mcp PYTHON
 
-The server is trimcp's, by its direct door; bursts of the two alternate.
+Both call trimcp's built-in server; their bursts alternate.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def _measure(
                         sessions = [running.enter_context(closing(Session(server.port, connection)))]
                 requests = calls(server.port, options.era if sessions else "modern", one.tool, sessions)
                 with connected(server.port, options.busy) as opened:
-                    load(opened, requests, 1.0, [])
+                    load(opened, requests, 2.0, [])
             except (Unusable, OSError) as exc:
                 print(f"{one.name}: left out, {str(exc)[:200]}", file=sys.stderr)
                 continue

@@ -219,7 +219,7 @@ def connected(port: int, number: int) -> Iterator[list[Connection]]:
 
 
 class Session:
-    """A session of 2025-11-25, with its standing stream where the server has one."""
+    """A session of 2025-11-25, with its GET stream."""
 
     def __init__(self, port: int, through: Connection) -> None:
         params = {"protocolVersion": VERSIONS["legacy"], "capabilities": {}, "clientInfo": CLIENT}

@@ -1,7 +1,4 @@
-"""Servers on HTTP as programs of their own: which there are, and one run of one.
-
-The interpreters of other SDKs are found as `contestants` does it for stdio.
-"""
+"""Servers on HTTP as programs of their own: which there are, and how one is started and ended."""
 
 from __future__ import annotations
 

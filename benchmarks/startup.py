@@ -1,6 +1,6 @@
 """What it costs to begin: imports against Trio's, and a program's first answers against the floor's.
 
-    python -m benchmarks.startup [--rounds 15] [--mcp PYTHON] [--everything PATH] [--json]
+    python -m benchmarks.startup [--rounds 15] [--parent PATH] [--mcp PYTHON] [--npm FOLDER] [--json]
 
 Each figure is that of a fresh process, with the bytecode of everything in place as it is after an
 installation. The programs are started in turns; medians are printed, and medians of the ratios of
