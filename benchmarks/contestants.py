@@ -219,7 +219,8 @@ def _commit(root: Path) -> str:
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--", "trimcp")
-    return (git("rev-parse", "--short", "HEAD") or "not in git") + (" with changes" if changed else "")
+    commit = git("log", "-1", "--format=%h", "--", "trimcp")  # the last one that changed the package
+    return (commit or "not in git") + (" with changes" if changed else "")
 
 
 def _npm_version(peers: Peers, package: str) -> str | None:
