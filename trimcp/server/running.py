@@ -24,7 +24,7 @@ from trimcp.session.admission import Admission
 from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.job import Jobs
 from trimcp.session.request import InboundRequest
-from trimcp.session.session import DrainReport, Session
+from trimcp.session.session import CLOSE_TIMEOUT, DrainReport, Session
 from trimcp.session.snapshot import SessionSnapshot
 from trimcp.transports.duplex import Duplex
 
@@ -158,6 +158,8 @@ class Running:
         async def drain_one(session: Session) -> None:
             reports.append(await session.drain(deadline))
             session.close()
+            with trio.move_on_after(CLOSE_TIMEOUT):  # a handler that shields itself may take longer
+                await session.wait_over()
 
         seen: set[Session] = set()
         # One that was admitted just before may begin to run only now.

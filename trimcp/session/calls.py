@@ -132,7 +132,7 @@ class Call:
 
 
 class Way(Protocol):
-    """By which stream a request of ours goes to the peer."""
+    """A stream to the peer: that of a request, or the session's own."""
 
     @property
     def takes_posts(self) -> bool:
@@ -141,6 +141,14 @@ class Way(Protocol):
 
     def write(self, frame: bytes) -> None:
         """Post a frame that is never dropped, and write it at once where nothing waits before it."""
+        ...
+
+    def post(self, frame: bytes) -> None:
+        """Post a frame that is never dropped."""
+        ...
+
+    async def wait_room(self) -> None:
+        """Wait while more waits to leave than should."""
         ...
 
 

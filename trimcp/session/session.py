@@ -271,11 +271,11 @@ class Session(abc.ABC):
         self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None
     ) -> None:
         """Send a request of ours."""
-        (via or self.writer).write(frame)
+        (self.writer if via is None else via).write(frame)
 
     def give_up_call(self, id: RequestId, why: str, via: Way | None) -> None:
         """Tell the peer that no caller waits for the answer any more."""
-        self.cancellation.give_up(id, why, via or self.writer)
+        self.cancellation.give_up(id, why, self.writer if via is None else via)
 
     async def _input_ended(self) -> None:
         """The peer has closed its side: nothing it asked for is lost, nothing we ask is answered."""

@@ -69,7 +69,7 @@ class LogMessages(Actor[_LogMessage]):
     def handle(self, message: _LogMessage) -> None:
         """See `Actor`."""
         if not _is_over(message.request):  # it may be, since a message came from another thread
-            message.request.outlet.post_log(message.frame)
+            message.request.post_log(message.frame)
 
 
 def _is_over(request: InboundRequest) -> bool:
