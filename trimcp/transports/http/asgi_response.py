@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import trio
 
-from trimcp.actors.doorbell import Doorbell
 from trimcp.transports.http.door import Fields, HttpResponse
 
 Message = MutableMapping[str, Any]
@@ -35,7 +34,7 @@ class AsgiResponse(HttpResponse):
 
     __slots__ = (
         "_begun",
-        "_bell",
+        "_changed",
         "_head",
         "_leaving",
         "_pieces",
@@ -48,7 +47,7 @@ class AsgiResponse(HttpResponse):
 
     def __init__(self) -> None:
         super().__init__()
-        self._bell = Doorbell()
+        self._changed = trio.Event()
         self._begun = False
         self._head: Message | None = None
         self._pieces: deque[bytes] = deque()
@@ -79,22 +78,22 @@ class AsgiResponse(HttpResponse):
         if body:
             self._pieces.append(body)
         self.has_ended = True
-        self._bell.ring()
+        self._changed.set()
 
     def begin(self, status: int, fields: Fields) -> None:
         if not self._begun and not self._is_over:
             self._start(status, [*fields, *self.further])
-            self._bell.ring()
+            self._changed.set()
 
     def write(self, data: bytes) -> None:
         if data and self._begun and not self.has_ended and not self._is_over:
             self._pieces.append(data)
-            self._bell.ring()
+            self._changed.set()
 
     def end(self) -> None:
         if self._begun and not self._is_over:
             self.has_ended = True
-            self._bell.ring()
+            self._changed.set()
 
     def abort(self) -> None:
         if not self.has_left and not self._is_over:
@@ -117,7 +116,7 @@ class AsgiResponse(HttpResponse):
     def _drop(self) -> None:
         self._pieces.clear()
         self._leaving = False
-        self._bell.ring()
+        self._changed.set()
         if self.cut is not None:
             self.cut()
 
@@ -142,7 +141,8 @@ class AsgiResponse(HttpResponse):
             while not self._is_over and not self.has_left:
                 event = self._next()
                 if event is None:
-                    await self._bell.wait()
+                    self._changed = trio.Event()
+                    await self._changed.wait()
                     continue
                 if patience is not None:
                     patience.deadline = trio.current_time() + seconds
