@@ -121,7 +121,7 @@ async def test_a_dialog_that_raises_fails_its_question_alone(version: str, autoj
 
     async with trimcp.connect(asking(), revision=version, elicitation=elicitation) as client:
         expected = trimcp.RequestFailed if version == "2025-11-25" else RuntimeError
-        with pytest.raises(expected, match="Internal error|SystemExit"):
+        with pytest.raises(expected, match=r"Internal error|SystemExit"):
             await client.call_tool("one", {"text": "bad"})
         assert (await client.call_tool("one", {"text": "good"})).text == "good"
 
