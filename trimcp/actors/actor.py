@@ -147,7 +147,11 @@ class Actor(abc.ABC, Generic[M]):
         self._state = "ended"
         self.tell = self._tell_in_turn
         while self.mailbox.waiting:
-            self._tell_in_turn(self.mailbox.receive_nowait())
+            try:
+                message = self.mailbox.receive_nowait()
+            except trio.WouldBlock:
+                return  # what is left was handed to the task, which handles it when it runs
+            self._tell_in_turn(message)
 
     def snapshot(self) -> ActorSnapshot:
         """Take a snapshot of the actor."""
