@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         MemberRestarting,
     )
     from trimcp.client.group.group import Group, open_group
-    from trimcp.client.group.member import Member, MemberState
+    from trimcp.client.group.member import Member
+    from trimcp.client.group.member_status import MemberState
     from trimcp.client.group.merged import MemberPrompt, MemberResource, MemberTemplate, MemberTool, MergedList
     from trimcp.client.group.restarts import Restarts
     from trimcp.client.notices import (
@@ -137,7 +138,7 @@ _PLACES = {
     "MemberReady": "client.group.events",
     "MemberResource": "client.group.merged",
     "MemberRestarting": "client.group.events",
-    "MemberState": "client.group.member",
+    "MemberState": "client.group.member_status",
     "MemberTemplate": "client.group.merged",
     "MemberTool": "client.group.merged",
     "MergedList": "client.group.merged",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import trio
 
@@ -98,7 +98,7 @@ class Dialog(Question):
 class Elicitation(Actor[_Message]):
     """Opens one dialog after the other."""
 
-    name: ClassVar[str] = "elicitation"
+    name = "elicitation"
 
     def __init__(self, supervisor: Supervisor) -> None:
         super().__init__(supervisor, Mailbox(4 * QUESTIONS))
