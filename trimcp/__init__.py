@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from trimcp.protocol.cancelling import CancelReason
+    from trimcp.protocol.principal import Principal
     from trimcp.server.app import Server
     from trimcp.server.caching import CacheHint, Caching
     from trimcp.server.context import Context
@@ -142,6 +143,7 @@ _PLACES = {
     "MemberTool": "client.group.merged",
     "MergedList": "client.group.merged",
     "Notices": "client.notices",
+    "Principal": "protocol.principal",
     "Proceed": "server.middleware",
     "PromptsChanged": "client.notices",
     "RequestFailed": "errors",
@@ -230,6 +232,7 @@ __all__ = [
     "MemberTool",
     "MergedList",
     "Notices",
+    "Principal",
     "Proceed",
     "PromptsChanged",
     "RequestFailed",

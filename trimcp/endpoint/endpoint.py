@@ -14,25 +14,26 @@ import trio
 
 from trimcp.codec.jsontext import dumps
 from trimcp.endpoint.accepts import accepted
+from trimcp.endpoint.authentication import authenticated, challenge
 from trimcp.endpoint.contained_store import ContainedStore
 from trimcp.endpoint.cork import CorkedCrew
 from trimcp.endpoint.event_store import MemoryEventStore, read_event_id
 from trimcp.endpoint.exchanges import Exchanges
-from trimcp.endpoint.options import HttpOptions, authenticated
 from trimcp.endpoint.posting import UNKNOWN_SESSION, Posting, refuse
 from trimcp.endpoint.registry import LocalSessions
+from trimcp.endpoint.request_tasks import RequestTasks, request_failed, split_request_error
 from trimcp.endpoint.sessions import HttpSessions
 from trimcp.errors import Unauthenticated
 from trimcp.framing import headers
 from trimcp.observability import events, log
-from trimcp.session.job import parted
 from trimcp.transports.http.door import HttpRequest, HttpResponse, Refusal
-from trimcp.types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
+from trimcp.types.jsonrpc import INVALID_REQUEST
 from trimcp.types.revisions import Era
 
 if TYPE_CHECKING:
     from trimcp.endpoint.host import Host
     from trimcp.endpoint.legacy_sse import LegacySse
+    from trimcp.endpoint.options import HttpOptions
     from trimcp.endpoint.security import Guard
 
 TEXT: Final = ((b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store"))
@@ -63,6 +64,8 @@ class Endpoint:
         self._sessions: HttpSessions | None = None
         self._exchanges: Exchanges | None = None
         self._legacy_sse: LegacySse | None = None
+        self._authenticate = options.get("authenticate")
+        self._tasks: RequestTasks | None = None
         self._paths = self._route()
 
     def _route(self) -> Mapping[str, str]:
@@ -88,6 +91,7 @@ class Endpoint:
             if registry is None:
                 registry = LocalSessions()
             crew = CorkedCrew(nursery)
+            self._tasks = RequestTasks(nursery)
             self._exchanges = Exchanges(host.service, host.admission, host.draining, nursery, crew)
             self._sessions = HttpSessions(host, registry, store, nursery, crew)
             self._posting = Posting(host, self._exchanges, self._sessions)
@@ -140,47 +144,50 @@ class Endpoint:
     async def handle(self, request: HttpRequest, response: HttpResponse) -> None:
         """See `Handler`."""
         response.further = self._guard.fields(request)
-        try:
-            await self._handle(request, response)
-        except BaseException as exc:  # noqa: BLE001 - parted into what is our failure and what is not
-            failure, passing = parted(exc)
-            if failure is not None:
-                log.error(events.REQUEST_FAILED, exc_info=failure, path=request.path, method=request.method)
-                refuse(response, 500, INTERNAL_ERROR, "Internal error")
-            if passing is not None:
-                raise passing from None
-
-    async def _handle(self, request: HttpRequest, response: HttpResponse) -> None:
         place = self._paths[request.path]
         if place in ("live", "ready"):
             self._tell_health(place, response)
             return
-        if self._posting is None:
+        if self._tasks is None:
             await self._ready.wait()
-        try:
-            principal = await self.principal_of(request)
-        except Unauthenticated as exc:
-            challenge = (b"www-authenticate", exc.challenge.encode("latin-1"))
-            response.respond(exc.status, (*TEXT, challenge), f"{exc}\n".encode())
+        if self._authenticate is not None:
+            assert self._tasks is not None
+            self._tasks.start(self._take_authenticated, request, response)
             return
+        try:
+            await self._take(request, response)
+        except BaseException as exc:  # noqa: BLE001 - split into what is our failure and what is not
+            failure, passing = split_request_error(exc)
+            if failure is not None:
+                request_failed(failure, request, response)
+            if passing is not None:
+                raise passing from None
+
+    async def _take_authenticated(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Find out who sends a request, then take it, unless its client has left meanwhile."""
+        try:
+            await authenticated(self._authenticate, request)
+        except Unauthenticated as exc:
+            refusal = challenge(exc)
+            response.respond(refusal.status, refusal.fields, refusal.body)
+            return
+        # From here on a client that leaves is the business of those who take the request.
+        response.on_gone = None
+        if not response.is_gone:
+            await self._take(request, response)
+
+    async def _take(self, request: HttpRequest, response: HttpResponse) -> None:
+        place = self._paths[request.path]
         assert self._posting is not None
         if place == "mcp":
             if request.method == "POST":
-                await self._posting.take(request, response, principal)
+                await self._posting.take(request, response)
             elif request.method == "GET":
-                await self._stand(request, response, principal)
+                await self._stand(request, response)
             else:
-                await self._delete(request, response, principal)
+                await self._delete(request, response)
         elif self._legacy_sse is not None:
-            await self._legacy_sse.take(place, request, response, principal)
-
-    async def principal_of(self, request: HttpRequest) -> str | None:
-        """Who sends a request.
-
-        Raises:
-            Unauthenticated: it is to be sent away.
-        """
-        return await authenticated(self._options.get("authenticate"), request)
+            await self._legacy_sse.take(place, request, response)
 
     def _tell_health(self, place: str, response: HttpResponse) -> None:
         draining = self._host.draining.is_set()
@@ -190,13 +197,13 @@ class Endpoint:
 
     # --- GET and DELETE of a legacy session -------------------------------------------
 
-    async def _stand(self, request: HttpRequest, response: HttpResponse, principal: str | None) -> None:
+    async def _stand(self, request: HttpRequest, response: HttpResponse) -> None:
         """GET: open a standing stream, or go on with one that lost its connection."""
         assert self._posting is not None
         if not accepted(request.fields.get(b"accept")).sse:
             refuse(response, 406, INVALID_REQUEST, "A stream comes as text/event-stream")
             return
-        session = await self._posting.session_of(request, response, principal)
+        session = await self._posting.session_of(request, response)
         if session is None:
             return
         session.touch()
@@ -212,10 +219,10 @@ class Endpoint:
         else:
             session.stand(response)
 
-    async def _delete(self, request: HttpRequest, response: HttpResponse, principal: str | None) -> None:
+    async def _delete(self, request: HttpRequest, response: HttpResponse) -> None:
         """DELETE: the client needs the session no more."""
         assert self._posting is not None
-        session = await self._posting.session_of(request, response, principal)
+        session = await self._posting.session_of(request, response)
         if session is not None:
             session.close()
             response.respond(204, ())

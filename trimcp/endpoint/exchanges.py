@@ -16,7 +16,9 @@ from trimcp.endpoint.cork import CorkedCrew
 from trimcp.endpoint.reply import Reply
 from trimcp.errors import ConnectionClosed
 from trimcp.protocol.cancelling import CancelReason
+from trimcp.protocol.principal import Principal, key_of
 from trimcp.session.admission import Admission
+from trimcp.session.delivery import Delivery
 from trimcp.session.lane import Lane
 from trimcp.session.outlet import SessionOutlet
 from trimcp.session.service import Service
@@ -33,7 +35,7 @@ KEPT: Final = 64
 
 
 class _Kept(dict["str | None", "Caller"]):
-    """The callers of one connection, by principal."""
+    """The callers of one connection, by the keys of their principals."""
 
     def __init__(self, exchanges: Exchanges) -> None:
         """A door may outlive a run of the server: they are good for those of one run."""
@@ -69,11 +71,11 @@ class Caller(Session):
         crew: Crew,
         *,
         peer: str,
-        principal: str | None,
+        principal: Principal | None,
         when_over: Callable[[Caller], None],
     ) -> None:
         """`nursery` and `crew` are the endpoint's."""
-        super().__init__(service, admission, principal=principal)
+        super().__init__(service, admission, delivery=Delivery(principal))
         self._peer = peer
         self._shared_crew = crew
         self._when_over = when_over
@@ -151,21 +153,22 @@ class Exchanges:
         self._by_principal: dict[str, Caller] = {}
         self._open: set[Reply] = set()
 
-    def caller(self, connection: Connection, principal: str | None) -> Caller:
+    def caller(self, connection: Connection, principal: Principal | None) -> Caller:
         """Who asks, by that connection."""
         kept: _Kept | None = connection.kept
         if kept is None or kept.exchanges is not self:
             kept = connection.kept = _Kept(self)
             connection.on_closed = lambda: self._closed(kept)
-        caller = kept.get(principal)
+        key = key_of(principal)
+        caller = kept.get(key)
         if caller is None or caller.end is not None:
             if len(kept) >= KEPT:
                 self._forget_idle(kept)
-            caller = kept[principal] = self._join(connection, principal)
+            caller = kept[key] = self._join(connection, principal, key)
         return caller
 
-    def _join(self, connection: Connection, principal: str | None) -> Caller:
-        caller = None if principal is None else self._by_principal.get(principal)
+    def _join(self, connection: Connection, principal: Principal | None, key: str | None) -> Caller:
+        caller = None if key is None else self._by_principal.get(key)
         if caller is None or caller.end is not None:
             caller = Caller(
                 self._service,
@@ -178,8 +181,8 @@ class Exchanges:
             )
             caller.router.draining = self._draining.is_set()
             self._service.opened(caller)
-            if principal is not None:
-                self._by_principal[principal] = caller
+            if key is not None:
+                self._by_principal[key] = caller
         caller.connections += 1
         return caller
 
@@ -188,24 +191,27 @@ class Exchanges:
             self._leave(caller)
 
     def _forget_idle(self, kept: _Kept) -> None:
-        for principal, caller in list(kept.items()):
+        for key, caller in list(kept.items()):
             if not len(caller.router.inbound):
-                del kept[principal]
+                del kept[key]
                 self._leave(caller)
 
     def _leave(self, caller: Caller) -> None:
         """One connection fewer that it is kept for."""
         caller.connections -= 1
         if caller.connections == 0:
-            if caller.principal is not None and self._by_principal.get(caller.principal) is caller:
-                del self._by_principal[caller.principal]
+            key = key_of(caller.principal)
+            if key is not None and self._by_principal.get(key) is caller:
+                del self._by_principal[key]
             caller._lose(ConnectionClosed("the connection was closed"))
 
-    def open(self, caller: Caller, response: HttpResponse, *, json: bool, sse: bool, peer: str) -> Reply:
-        """The outlet of one request of a caller's."""
+    def open(
+        self, caller: Caller, response: HttpResponse, delivery: Delivery, *, json: bool, sse: bool, peer: str
+    ) -> Reply:
+        """The outlet of one request of a caller's; `delivery`: who sent it."""
         limits = self._service.limits
         discard = self._open.discard
-        reply = Reply(response, limits, self._crew.cork, discard, json=json, sse=sse, peer=peer)
+        reply = Reply(response, limits, self._crew.cork, discard, json=json, sse=sse, peer=peer, delivery=delivery)
         self._open.add(reply)
         response.on_gone = lambda: caller.reply_lost(reply)
         return reply

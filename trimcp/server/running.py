@@ -12,12 +12,14 @@ import trio
 from trimcp.actors.home_thread import HomeThread
 from trimcp.framing.headers import NAMED_PARAMS
 from trimcp.observability import events, log
+from trimcp.protocol.principal import Principal, principal_of
 from trimcp.server.context import Context
 from trimcp.server.hearing import Hearing
 from trimcp.server.service import ServerService
 from trimcp.server.subscriptions import SubscriptionBus
 from trimcp.server.visits import Visits
 from trimcp.session.admission import Admission
+from trimcp.session.delivery import NO_FIELDS, Delivery
 from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.job import Jobs
 from trimcp.session.request import InboundRequest
@@ -122,9 +124,16 @@ class Running:
         """Which parameters of a tool are mirrored into header fields, if any are."""
         return self.server.tools.header_params(tool) if type(tool) is str else None
 
-    async def serve(self, duplex: Duplex, *, principal: str | None = None) -> Session:
-        """Serve one connection until it ends; return its session, which says why."""
-        session = DuplexSession(duplex, self.service, self.admission, principal=principal)
+    async def serve(
+        self, duplex: Duplex, *, principal: Principal | str | None = None, fields: Mapping[bytes, bytes] = NO_FIELDS
+    ) -> Session:
+        """Serve one connection until it ends; return its session, which says why.
+
+        `principal`: the authenticated sender, if there is one; `fields`: of the HTTP request that opened the
+        connection, by their names in lower case.
+        """
+        delivery = Delivery(principal_of(principal), fields)
+        session = DuplexSession(duplex, self.service, self.admission, delivery=delivery)
         if self.admits(session):
             await session.run()
         else:

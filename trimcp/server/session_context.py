@@ -16,6 +16,7 @@ from trimcp.types.revisions import LATEST_LEGACY
 if TYPE_CHECKING:
     from trimcp.protocol.profile import ClientProfile
     from trimcp.server.running import Running
+    from trimcp.session.delivery import Delivery
     from trimcp.session.outlet import Outlet
     from trimcp.session.session import Session
     from trimcp.types.revisions import Revision
@@ -45,6 +46,10 @@ class SessionContext(ClientView):
     @property
     def _revision(self) -> Revision:
         return self._of.revision or LATEST_LEGACY
+
+    @property
+    def _delivery(self) -> Delivery:
+        return self._of.delivery
 
     @property
     def _way(self) -> Outlet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import ClassVar, Protocol
 
+from trimcp.session.delivery import Delivery
 from trimcp.session.lane import Lane
 
 
@@ -14,6 +15,11 @@ class Outlet(Protocol):
     is_shared: ClassVar[bool]
     """Whether other requests leave by it too: its end is not that of one of them, and answers are told apart by
     their ids alone."""
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """Who sent the requests that leave by it; None where that is who opened the session."""
+        ...
 
     @property
     def room(self) -> int:
@@ -68,6 +74,7 @@ class SessionOutlet:
     __slots__ = ("answer", "drop", "post", "post_latest", "post_log", "room", "wait_room")
 
     is_shared: ClassVar[bool] = True
+    delivery: ClassVar[None] = None
 
     def __init__(self, writer: Lane, room: int) -> None:
         self.room = room
@@ -102,6 +109,7 @@ class Batch:
     __slots__ = ("_answers", "_owed", "_when_over", "_writer", "room")
 
     is_shared: ClassVar[bool] = True
+    delivery: ClassVar[None] = None
 
     def __init__(self, writer: Lane, room: int, when_over: Callable[[], None]) -> None:
         """`room`: bytes that all its answers may have; beyond, a member is answered with an error.
