@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Topics,
     )
     from trimcp.client.results import ResourceResult, ToolResult
+    from trimcp.endpoint.http_reply import HttpReply
     from trimcp.endpoint.security import Cors
     from trimcp.errors import (
         CapabilityMissing,
@@ -120,6 +121,7 @@ _PLACES = {
     "GroupEvents": "client.group.events",
     "Header": "shapes.header",
     "HttpLimits": "transports.http.limits",
+    "HttpReply": "endpoint.http_reply",
     "HttpRequest": "transports.http.door",
     "Image": "server.media",
     "Interrupted": "client.notices",
@@ -209,6 +211,7 @@ __all__ = [
     "GroupEvents",
     "Header",
     "HttpLimits",
+    "HttpReply",
     "HttpRequest",
     "Image",
     "Interrupted",

@@ -37,14 +37,8 @@ class LegacySse:
         self._open: dict[str, tuple[SseDuplex, str | None]] = {}
         """By the session's id: its stream, and the key of the principal that opened it."""
 
-    async def take(self, place: str, request: HttpRequest, response: HttpResponse) -> None:
-        """Take a GET of `/sse`, or a POST to `/messages`."""
-        if place == "sse":
-            await self._begin(request, response)
-        else:
-            self._post(request, response)
-
-    async def _begin(self, request: HttpRequest, response: HttpResponse) -> None:
+    async def begin(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Take a GET of `/sse`: open a stream."""
         host = self._host
         duplex = SseDuplex(response, f"sse {request.connection.peer}", limit=host.service.limits.message_bytes)
         session = DuplexSession(duplex, host.service, host.admission, delivery=delivery_of(request))
@@ -67,7 +61,8 @@ class LegacySse:
             self._open.pop(id, None)
             self._host.service.ended(session)
 
-    def _post(self, request: HttpRequest, response: HttpResponse) -> None:
+    def post(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Take a POST to `/messages`."""
         shown = parse_qs(request.query.decode("latin-1")).get(KEY, [""])[0]
         duplex, owner = self._open.get(shown, (None, None))
         # To anybody but its owner there is no such session.

@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING
 import trio
 
 from trimcp.endpoint.posting import refuse
+from trimcp.endpoint.reply import fields_of
 from trimcp.observability import events, log
-from trimcp.types.jsonrpc import INTERNAL_ERROR
+from trimcp.session.refusals import another_time
+from trimcp.transports.http.door import PLAIN
+from trimcp.types.fields import ABSENT
+from trimcp.types.jsonrpc import BUSY, DRAINING, INTERNAL_ERROR
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from trimcp.transports.http.door import HttpRequest, HttpResponse
 
 Work = Callable[["HttpRequest", "HttpResponse"], Awaitable[None]]
@@ -25,31 +31,79 @@ Work = Callable[["HttpRequest", "HttpResponse"], Awaitable[None]]
 class RequestTasks:
     """The tasks of one endpoint's requests, in its nursery."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, most: int) -> None:
+        """At most `most` tasks at once; a further request is refused as busy."""
         self._nursery = nursery
+        self._most = most
+        self._scopes: set[trio.CancelScope] = set()
+        self._is_over = False
+        self._none_left = trio.Event()
 
-    def start(self, work: Work, request: HttpRequest, response: HttpResponse) -> None:
-        """Run `work` in a task that is cancelled when the client leaves, until `on_gone` says something else."""
+    def start(self, work: Work, request: HttpRequest, response: HttpResponse, *, is_mcp: bool) -> None:
+        """Run `work` in a task that is cancelled when the client leaves, until `on_gone` says something else.
+
+        `is_mcp`: whether the errors of the request are those of MCP; if not, they are plain text.
+        """
+        if len(self._scopes) >= self._most:
+            data = another_time("busy")
+            _refuse(response, 503, BUSY, f"Busy: {self._most} requests wait to be taken", is_mcp=is_mcp, data=data)
+            return
         scope = trio.CancelScope()
+        if self._is_over:
+            scope.cancel()
         response.on_gone = scope.cancel
-        self._nursery.start_soon(self._run, scope, work, request, response, name=f"trimcp http {request.path}")
+        self._scopes.add(scope)
+        name = f"trimcp http {request.path}"
+        self._nursery.start_soon(self._run, scope, work, request, response, is_mcp, name=name)
 
-    async def _run(self, scope: trio.CancelScope, work: Work, request: HttpRequest, response: HttpResponse) -> None:
+    async def _run(
+        self, scope: trio.CancelScope, work: Work, request: HttpRequest, response: HttpResponse, is_mcp: bool
+    ) -> None:
         try:
             with scope:
                 await work(request, response)
+            if scope.cancelled_caught:
+                _stopped(response, is_mcp=is_mcp)
         except BaseException as exc:  # noqa: BLE001 - the boundary of one request
             failure, passing = split_request_error(exc)
             if failure is not None:
-                request_failed(failure, request, response)
+                request_failed(failure, request, response, is_mcp=is_mcp)
             if passing is not None:
+                _stopped(response, is_mcp=is_mcp)
                 raise passing from None
+        finally:
+            self._scopes.discard(scope)
+            if not self._scopes:
+                self._none_left.set()
+
+    async def finish(self, grace: float) -> None:
+        """Wait for the tasks, cancel those that still run after so many seconds, and run no others."""
+        with trio.move_on_after(grace):
+            while self._scopes:
+                self._none_left = trio.Event()
+                await self._none_left.wait()
+        self._is_over = True
+        for scope in self._scopes:
+            scope.cancel()
 
 
-def request_failed(failure: BaseException, request: HttpRequest, response: HttpResponse) -> None:
+def _stopped(response: HttpResponse, *, is_mcp: bool) -> None:
+    """Answer a request whose task was cancelled, if its client is there still."""
+    data = another_time("draining")
+    _refuse(response, 503, DRAINING, "The server is stopping and takes no new work", is_mcp=is_mcp, data=data)
+
+
+def request_failed(failure: BaseException, request: HttpRequest, response: HttpResponse, *, is_mcp: bool) -> None:
     """Answer a request whose handling failed, and log why; the answer says nothing about it."""
     log.error(events.REQUEST_FAILED, exc_info=failure, path=request.path, method=request.method)
-    refuse(response, 500, INTERNAL_ERROR, "Internal error")
+    _refuse(response, 500, INTERNAL_ERROR, "Internal error", is_mcp=is_mcp)
+
+
+def _refuse(response: HttpResponse, status: int, code: int, text: str, *, is_mcp: bool, data: Any = ABSENT) -> None:
+    if is_mcp:
+        refuse(response, status, code, text, data)
+    else:
+        response.respond(status, fields_of(status, PLAIN), f"{text}\n".encode())
 
 
 def split_request_error(exc: BaseException) -> tuple[BaseException | None, BaseException | None]:

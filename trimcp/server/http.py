@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from trimcp.endpoint.authentication import admission
-from trimcp.endpoint.endpoint import Endpoint
+from trimcp.endpoint.endpoint import Endpoint, check_routes
 from trimcp.endpoint.options import HttpOptions
 from trimcp.endpoint.security import Guard, is_loopback
 from trimcp.errors import UsageError
@@ -45,8 +45,9 @@ def endpoint_of(running: Running, options: HttpOptions, *, loopback: bool) -> En
     """An endpoint for a run of a server.
 
     Raises:
-        UsageError: an option that cannot be.
+        UsageError: an option that cannot be, or a route with a path of the endpoint's own.
     """
+    check_routes(options, running.routes)
     guard = Guard(
         loopback=loopback,
         hosts=options.get("hosts", ()),
@@ -227,6 +228,7 @@ class Mounted:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """A run of the server, drained at its end; or that which the program has entered already."""
+        check_routes(self._options, self._server.http_routes)
         if self._server.shared_run is not None:
             yield
             return
@@ -240,6 +242,7 @@ def asgi(server: Server, options: HttpOptions, *, loopback: bool) -> AsgiDoor:
     """An ASGI application that serves a server."""
     from trimcp.transports.http.asgi import AsgiDoor
 
+    check_routes(options, server.http_routes)
     mounted = Mounted(server, options, loopback=loopback)
     return AsgiDoor(
         mounted.endpoint,

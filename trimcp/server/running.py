@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from trimcp.session.snapshot import SessionSnapshot
 from trimcp.transports.duplex import Duplex
 
 if TYPE_CHECKING:
+    from trimcp.endpoint.routes import HttpRoute
     from trimcp.framing.header_params import HeaderParams
     from trimcp.server.app import Server
     from trimcp.server.registering import Kind
@@ -119,6 +120,11 @@ class Running:
     def context(self, request: InboundRequest) -> Context:
         """The context of a request."""
         return Context(request, self)
+
+    @property
+    def routes(self) -> Sequence[HttpRoute]:
+        """What is served by HTTP beside the endpoint."""
+        return self.server.http_routes
 
     def header_params(self, tool: Any) -> HeaderParams | None:
         """Which parameters of a tool are mirrored into header fields, if any are."""

@@ -191,11 +191,11 @@ class AsgiDoor:
         if refusal is None and declared_length(request) > handler.body_limit:
             refusal = _TOO_LONG
         if refusal is not None:
-            await _refuse(refusal, receive, send, unread=has_body(request))
+            await _refuse(refusal, receive, send, unread=has_body(request), is_head=request.method == "HEAD")
             return
         if has_body(request) and not await _read_body(request, receive, send, handler.body_limit):
             return
-        response = AsgiResponse()
+        response = AsgiResponse(is_head=request.method == "HEAD")
         try:
             await handler.handle(request, response)
             passes = 0
@@ -318,9 +318,9 @@ async def _read_body(request: HttpRequest, receive: Receive, send: Send, limit: 
     return False
 
 
-async def _refuse(refusal: Refusal, receive: Receive, send: Send, *, unread: bool) -> None:
-    """Answer a request; `unread`: of whose body there may be more."""
-    response = AsgiResponse()
+async def _refuse(refusal: Refusal, receive: Receive, send: Send, *, unread: bool, is_head: bool = False) -> None:
+    """Answer a request; `unread`: of whose body there may be more; `is_head`: which wants no body itself."""
+    response = AsgiResponse(is_head=is_head)
     response.respond(refusal.status, refusal.fields, refusal.body)
     if not unread or await _discard(receive):
         await response.leave(send)

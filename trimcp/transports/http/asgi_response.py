@@ -37,6 +37,7 @@ class AsgiResponse(HttpResponse):
         "_begun",
         "_bell",
         "_head",
+        "_is_head",
         "_leaving",
         "_pieces",
         "cut",
@@ -46,8 +47,10 @@ class AsgiResponse(HttpResponse):
         "is_last_leaving",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_head: bool = False) -> None:
+        """`is_head`: whether the request is a HEAD, whose response has no body."""
         super().__init__()
+        self._is_head = is_head
         self._bell = Doorbell()
         self._begun = False
         self._head: Message | None = None
@@ -76,7 +79,7 @@ class AsgiResponse(HttpResponse):
         if status not in BODILESS:
             headers.append((b"content-length", b"%d" % len(body)))
         self._start(status, headers)
-        if body:
+        if body and not self._is_head:
             self._pieces.append(body)
         self.has_ended = True
         self._bell.ring()
@@ -87,7 +90,7 @@ class AsgiResponse(HttpResponse):
             self._bell.ring()
 
     def write(self, data: bytes) -> None:
-        if data and self._begun and not self.has_ended and not self._is_over:
+        if data and not self._is_head and self._begun and not self.has_ended and not self._is_over:
             self._pieces.append(data)
             self._bell.ring()
 
