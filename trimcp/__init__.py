@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Topics,
     )
     from trimcp.client.results import ResourceResult, ToolResult
+    from trimcp.endpoint.http_reply import HttpReply
     from trimcp.endpoint.security import Cors
     from trimcp.errors import (
         CapabilityMissing,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from trimcp.protocol.cancelling import CancelReason
+    from trimcp.protocol.principal import Principal
     from trimcp.server.app import Server
     from trimcp.server.caching import CacheHint, Caching
     from trimcp.server.context import Context
@@ -120,6 +122,7 @@ _PLACES = {
     "GroupEvents": "client.group.events",
     "Header": "shapes.header",
     "HttpLimits": "transports.http.limits",
+    "HttpReply": "endpoint.http_reply",
     "HttpRequest": "transports.http.door",
     "Image": "server.media",
     "Interrupted": "client.notices",
@@ -143,6 +146,7 @@ _PLACES = {
     "MemberTool": "client.group.merged",
     "MergedList": "client.group.merged",
     "Notices": "client.notices",
+    "Principal": "protocol.principal",
     "Proceed": "server.middleware",
     "PromptsChanged": "client.notices",
     "RequestFailed": "errors",
@@ -208,6 +212,7 @@ __all__ = [
     "GroupEvents",
     "Header",
     "HttpLimits",
+    "HttpReply",
     "HttpRequest",
     "Image",
     "Interrupted",
@@ -231,6 +236,7 @@ __all__ = [
     "MemberTool",
     "MergedList",
     "Notices",
+    "Principal",
     "Proceed",
     "PromptsChanged",
     "RequestFailed",

@@ -36,6 +36,7 @@ class AsgiResponse(HttpResponse):
         "_begun",
         "_changed",
         "_head",
+        "_is_head",
         "_leaving",
         "_pieces",
         "cut",
@@ -45,9 +46,11 @@ class AsgiResponse(HttpResponse):
         "is_last_leaving",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_head: bool = False) -> None:
+        """`is_head`: whether the request is a HEAD, whose response has no body."""
         super().__init__()
         self._changed = trio.Event()
+        self._is_head = is_head
         self._begun = False
         self._head: Message | None = None
         self._pieces: deque[bytes] = deque()
@@ -75,7 +78,7 @@ class AsgiResponse(HttpResponse):
         if status not in BODILESS:
             headers.append((b"content-length", b"%d" % len(body)))
         self._start(status, headers)
-        if body:
+        if body and not self._is_head:
             self._pieces.append(body)
         self.has_ended = True
         self._changed.set()
@@ -86,7 +89,7 @@ class AsgiResponse(HttpResponse):
             self._changed.set()
 
     def write(self, data: bytes) -> None:
-        if data and self._begun and not self.has_ended and not self._is_over:
+        if data and not self._is_head and self._begun and not self.has_ended and not self._is_over:
             self._pieces.append(data)
             self._changed.set()
 
