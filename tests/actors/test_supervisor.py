@@ -10,7 +10,7 @@ from tests.actors.notebook import Notebook
 from trimcp.actors.actor import Actor, ActorSnapshot, Owner
 from trimcp.actors.mailbox import Mailbox, MailboxStatistics
 from trimcp.actors.supervisor import Supervisor, SupervisorSnapshot, open_supervisor
-from trimcp.actors.worker_pool import PoolSnapshot, WorkerPool
+from trimcp.actors.worker_pool import PoolSnapshot
 
 IN_TURN = pytest.mark.parametrize("in_turn", [False, True])
 
@@ -284,7 +284,7 @@ async def test_a_snapshot_tells_of_actors_pools_and_tasks(autojump_clock: MockCl
         awake = supervisor.add(Notebook(supervisor))
         supervisor.add(Notebook(supervisor))
         supervisor.add(Notebook(supervisor, in_turn=True))
-        pool = supervisor.add_pool(WorkerPool("tools", supervisor.nursery, 10))
+        pool = supervisor.open_pool("tools", 10)
         supervisor.nursery.start_soon(trio.sleep_forever, name="a task")
         awake.tell("a")
         await wait_all_tasks_blocked()
@@ -297,7 +297,7 @@ async def test_a_snapshot_tells_of_actors_pools_and_tasks(autojump_clock: MockCl
                 ActorSnapshot("notebook", "idle", empty),
                 ActorSnapshot("notebook", "in turn", empty),
             ),
-            (PoolSnapshot("tools", waiting=0, workers=0, idle=0, parked=0, done=0),),
+            (PoolSnapshot("session 7: tools", waiting=0, workers=0, idle=0, parked=0, done=0),),
             ("a task", "session 7: notebook"),
         )
         assert pool.snapshot() == supervisor.snapshot().pools[0]

@@ -94,7 +94,9 @@ class Mailbox(Generic[M]):
         if capacity < 1:
             raise ValueError(f"a mailbox holds 1 message or more, and {capacity} were asked for")
         if (key is None) == (overflow is Overflow.REPLACE) and overflow is not Overflow.DROP_OLDEST:
-            raise ValueError("a key function goes with the policies to replace and to drop, and must go with the first")
+            raise ValueError(
+                "a mailbox that replaces messages needs a key function, one that refuses or waits has none"
+            )
         self.capacity: Final = capacity
         self._overflow = overflow
         self._key = key

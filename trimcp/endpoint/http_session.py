@@ -184,7 +184,7 @@ class HttpSession(Session):
     async def see_off(self, stream: RequestStream) -> None:
         """Let the head of a stream leave, whose requests were taken: with the answer, where that is there at once."""
         for _ in range(2):  # the task of a handler that need not wait has its turn before this one by then
-            await trio.lowlevel.cancel_shielded_checkpoint()
+            await trio.lowlevel.checkpoint()
         if not stream.is_answered:
             stream.move()
 

@@ -173,8 +173,9 @@ class Running:
         async def drain_one(session: Session) -> None:
             reports.append(await session.drain(deadline))
             session.close()
-            with trio.move_on_after(CLOSE_TIMEOUT):  # a handler that shields itself may take longer
-                await session.wait_over()
+            if not len(session.requests.in_flight):  # else a handler shields itself, and may do so for long
+                with trio.move_on_after(CLOSE_TIMEOUT):
+                    await session.wait_over()
 
         seen: set[Session] = set()
         # One that was admitted just before may begin to run only now.
