@@ -95,7 +95,7 @@ class Mailbox(Generic[M]):
             raise ValueError(f"a mailbox holds 1 message or more, and {capacity} were asked for")
         if (key is None) == (overflow is Overflow.REPLACE) and overflow is not Overflow.DROP_OLDEST:
             raise ValueError(
-                "a mailbox that replaces messages needs a key function, one that refuses or waits has none"
+                "a mailbox that replaces needs a key function, and one that refuses or waits has none"
             )
         self.capacity: Final = capacity
         self._overflow = overflow
