@@ -10,7 +10,6 @@ import trio
 from trimcp.errors import UsageError
 from trimcp.protocol.cancelling import CancelReason
 from trimcp.server.client_view import ClientView
-from trimcp.server.logging import emit
 from trimcp.session.request import InboundRequest
 from trimcp.types.jsonrpc import RequestId
 from trimcp.types.logging import LoggingLevel
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 F = TypeVar("F")
 
+REPORTS_IN_A_TURN = 16
+"""Progress reports of one request after which other tasks get a turn, where nothing makes it wait before."""
 PING_TIMEOUT = 30.0
 """Seconds that `ctx.ping` waits for the client."""
 
@@ -134,8 +135,13 @@ class Context(ClientView):
         See basic/utilities/progress (basic/patterns/progress in 2026-07-28).
         """
         request = self._request
-        request.session.progress.report(request, progress, total, message)
-        await trio.lowlevel.checkpoint()
+        tracker = request.session.progress
+        tracker.report(request, progress, total, message)
+        if request.reports % REPORTS_IN_A_TURN:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
+        await tracker.wait_room()
         await request.outlet.wait_room()
 
     async def close_stream(self, retry: float = 1.0) -> bool:
@@ -184,7 +190,7 @@ class Context(ClientView):
         """
         if not self._running.server.logging:
             raise UsageError("this server was made with logging=False, so it must not send log messages")
-        emit(self._request, level, data, logger, self._running.home)
+        self._running.log_messages.send(self._request, level, data, logger)
 
     # --- asking the client ------------------------------------------------------------
 
@@ -231,7 +237,7 @@ class Context(ClientView):
         from trimcp.server.asking import ask
         from trimcp.server.questions import ElicitUrl
 
-        self._running.visits.note(id, self._request.session)
+        self._running.url_elicitations.add(id, self._request.session)
         (answer,) = await ask(self, {key: ElicitUrl(message, url, id=id)})
         elicited: Elicited[None] = answer
         return elicited

@@ -57,6 +57,9 @@ class Silence:
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         """Nobody is told."""
 
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """Nobody is told."""
+
     def drop(self, key: Hashable) -> None:
         """There is nothing to drop."""
 
@@ -89,7 +92,6 @@ class Detached:
             None,
             0,
             request.received_at,
-            _nobody_waits,
         )
         self._work.rounds = _Asking(self._work, ask)
 
@@ -181,7 +183,3 @@ class _Asking:
 
     def ended(self) -> None:
         """See `Rounds`."""
-
-
-def _nobody_waits(request: InboundRequest) -> None:
-    """Nothing keeps count of it."""
