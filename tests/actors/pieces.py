@@ -77,4 +77,4 @@ def quick(name: str = "quick") -> Piece:
 async def open_pool(capacity: int = 1000) -> AsyncIterator[tuple[Supervisor, WorkerPool]]:
     """A supervisor with a pool."""
     async with open_supervisor("session") as supervisor:
-        yield supervisor, supervisor.add_pool(WorkerPool("tools", supervisor.nursery, capacity))
+        yield supervisor, supervisor.open_pool("tools", capacity)

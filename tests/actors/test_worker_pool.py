@@ -30,7 +30,7 @@ async def test_work_that_waits_for_nothing_is_done_by_one_worker_in_the_order_of
         pieces = [numbered(number) for number in range(TURN)]
         for piece in pieces:
             pool.post(piece)
-        assert pool.snapshot() == PoolSnapshot("tools", waiting=TURN, workers=0, idle=0, parked=0, done=0)
+        assert pool.snapshot() == PoolSnapshot("session: tools", waiting=TURN, workers=0, idle=0, parked=0, done=0)
         await wait_all_tasks_blocked()
         assert done == list(range(TURN))
         assert len({piece.worker for piece in pieces}) == 1
@@ -43,7 +43,7 @@ async def test_a_pool_without_work_has_no_worker(autojump_clock: MockClock) -> N
         assert supervisor.snapshot().tasks == ()
         pool.post(quick())
         await wait_all_tasks_blocked()
-        assert supervisor.snapshot().tasks == ("tools",)
+        assert supervisor.snapshot().tasks == ("session: tools",)
         assert (pool.snapshot().workers, pool.snapshot().idle) == (1, 1)
 
 
@@ -56,10 +56,12 @@ async def test_work_that_waits_holds_up_no_other_work(autojump_clock: MockClock)
         pool.post(last)
         await wait_all_tasks_blocked()
         assert last.told == GOOD
-        assert pool.snapshot() == PoolSnapshot("tools", waiting=0, workers=21, idle=1, parked=0, done=1)
+        assert pool.snapshot() == PoolSnapshot("session: tools", waiting=0, workers=21, idle=1, parked=0, done=1)
         await trio.sleep(11)
         assert all(piece.told == GOOD for piece in slow)
-        assert pool.snapshot() == PoolSnapshot("tools", waiting=0, workers=MOST_IDLE, idle=MOST_IDLE, parked=0, done=21)
+        assert pool.snapshot() == PoolSnapshot(
+            "session: tools", waiting=0, workers=MOST_IDLE, idle=MOST_IDLE, parked=0, done=21
+        )
 
 
 async def test_an_idle_worker_is_used_again(autojump_clock: MockClock) -> None:

@@ -288,7 +288,7 @@ class WorkerPool:
         error = _without_cancelled(failure) if is_cancelled else failure
         interrupt = _interrupt_in(failure)
         if interrupt is None and error is not None:
-            is_of_scopes = _is_misnesting(error) or (judged.left_open and isinstance(error, trio.Cancelled))
+            is_of_scopes = _is_misnesting(error) or (judged.left_open and _without_cancelled(error) is None)
             work.failed(ScopesLeftOpen() if is_of_scopes else error)
         judged.failure = failure = error = None  # it may keep alive a generator that has a nursery open
         work.finished()
