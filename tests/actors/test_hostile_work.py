@@ -411,6 +411,33 @@ async def test_a_worker_with_an_open_nursery_is_parked_and_keeps_its_place(autoj
         assert (pool.snapshot().parked, pool.snapshot().done) == (0, 11)
 
 
+async def test_work_whose_worker_is_parked_gives_up_its_place_when_it_is_cancelled(autojump_clock: MockClock) -> None:
+    async with open_pool() as (_, pool):
+        piece = Piece(keeps(in_a_nursery(sleeps_for_ever)))
+        pool.post(piece)
+        await trio.sleep(5)
+        assert piece.told == ["run", "failed", "finished"]
+        piece.cancel()
+        await wait_all_tasks_blocked()
+        assert (piece.told, piece.scope) == (FAILED, None)
+        assert pool.snapshot().parked == 1
+
+
+async def test_work_that_was_cancelled_before_its_worker_is_parked_gives_up_its_place(
+    autojump_clock: MockClock,
+) -> None:
+    async def body(piece: Piece) -> None:
+        piece.cancel()
+        await keeps(in_a_nursery(None))(piece)
+
+    async with open_pool() as (_, pool):
+        piece = Piece(body)
+        pool.post(piece)
+        await trio.sleep(5)
+        assert piece.told == FAILED
+        assert pool.snapshot().parked == 1
+
+
 async def test_a_parked_worker_does_not_keep_its_supervisor_from_ending(autojump_clock: MockClock) -> None:
     async with open_pool() as (supervisor, pool):
         pieces = [Piece(keeps(in_a_nursery(ends_slowly))) for _ in range(3)]

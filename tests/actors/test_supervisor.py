@@ -88,6 +88,15 @@ async def test_messages_told_to_a_supervisor_that_ends_are_handled(autojump_cloc
     assert asleep.notes == ["late", "after the end"]
 
 
+async def test_an_actor_that_is_made_at_the_end_handles_messages_in_turn(autojump_clock: MockClock) -> None:
+    async with open_supervisor("session") as supervisor:
+        supervisor.stop()
+        actor = supervisor.add(Notebook(supervisor))
+        actor.tell("a")
+        assert actor.notes == ["a"]
+        assert actor.snapshot().state == "ended"
+
+
 async def test_a_message_that_was_handed_over_comes_before_the_others_at_the_end(autojump_clock: MockClock) -> None:
     async with open_supervisor("session") as supervisor:
         actor = supervisor.add(Notebook(supervisor))

@@ -26,16 +26,17 @@ TURN: Final = 64
 MOST_IDLE: Final = 2
 """Workers that wait for work; one more that finds none ends."""
 PATIENCE: Final = 8
-"""Passes of the scheduler that an abandoned generator gets to close its nursery, before its worker parks."""
+"""Passes of the scheduler in each of which a parked worker looks whether its nurseries are gone."""
 LOOK_AGAIN: Final = 0.5
-"""Seconds after which a parked worker looks whether its nurseries are gone: Trio does not tell."""
+"""Seconds after which it looks again from then on: Trio does not tell."""
 
 
 class Work(Protocol):
     """A piece of work, as a pool sees it."""
 
     scope: trio.CancelScope | None
-    """Set by the pool while the work runs: cancelling it cancels the work."""
+    """Set by the pool while the work runs, and while its worker waits for nurseries that the work has left open.
+    Cancelling it cancels the work, or gives up its place."""
 
     async def run(self) -> None:
         """Do the work."""
@@ -293,17 +294,19 @@ class WorkerPool:
         judged.failure = failure = error = None  # it may keep alive a generator that has a nursery open
         work.finished()
         work.scope = None
-        try:
-            if task.child_nurseries and interrupt is None and can_park:
-                await self._park(task)
-        finally:
-            work.left()
-            self.done += 1
+        if interrupt is None and can_park and task.child_nurseries:
+            await self._park(work, task, keeps_place=not is_cancelled)
+            return
+        work.left()
+        self.done += 1
         if interrupt is not None:
             raise interrupt
 
-    async def _park(self, task: trio.lowlevel.Task) -> None:
-        """Wait until the nurseries that a handler left open in this task are gone: a task cannot end before them."""
+    async def _park(self, work: Work, task: trio.lowlevel.Task, *, keeps_place: bool) -> None:
+        """Wait until the nurseries that work has left open in this task are gone: a task cannot end before them.
+
+        The work keeps its place until then, or until it is cancelled.
+        """
         if not self._coming and self._waiting:
             self._start()
         nurseries = task.child_nurseries
@@ -313,14 +316,17 @@ class WorkerPool:
             # abandoned generators, then does not wait in it: Trio would wake this task in its place, and crash.
             nursery._closed = True
         self._abandoned.release(task)
-        for _ in range(PATIENCE):
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            if not _are_open(nurseries, task):
-                return
         self.parked += 1
         try:
-            while _are_open(nurseries, task):  # noqa: ASYNC110 - no event tells of it
-                await trio.sleep(LOOK_AGAIN)
+            try:
+                if keeps_place:
+                    with trio.CancelScope() as work.scope:
+                        await _wait_gone(nurseries, task)
+            finally:
+                work.scope = None
+                work.left()
+                self.done += 1
+            await _wait_gone(nurseries, task)
         finally:
             self.parked -= 1
             with trio.CancelScope(shield=True):  # without a deadline, as a nursery waits for its children
@@ -355,8 +361,12 @@ def _interrupt_in(exc: BaseException) -> BaseException | None:
     return exc if isinstance(exc, KeyboardInterrupt) else None
 
 
-def _are_open(nurseries: list[trio.Nursery], task: trio.lowlevel.Task) -> bool:
-    return bool(task.child_nurseries) or any(nursery.child_tasks for nursery in nurseries)
+async def _wait_gone(nurseries: list[trio.Nursery], task: trio.lowlevel.Task) -> None:
+    """Wait until nurseries of a task are closed and have no children."""
+    passes = 0
+    while task.child_nurseries or any(nursery.child_tasks for nursery in nurseries):  # no event tells
+        await trio.sleep(0 if passes < PATIENCE else LOOK_AGAIN)
+        passes += 1
 
 
 def _is_misnesting(exc: BaseException) -> bool:
