@@ -260,8 +260,40 @@ async def test_a_message_that_replaces_another_takes_the_place_of_its_bytes() ->
     assert (mailbox.waiting_bytes, mailbox.is_over) == (7, False)
 
 
-async def test_a_sender_that_waits_for_room_learns_of_the_end(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox[str](100, max_bytes=1)
+async def test_senders_wait_while_a_mailbox_is_more_than_half_full(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox[str](4)
+    for message in "ab":
+        mailbox.tell(message)
+        await mailbox.wait_room()
+    mailbox.tell("c")
+    assert mailbox.is_over
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mailbox.wait_room)
+        await wait_all_tasks_blocked()
+        assert mailbox.receive_nowait() == "a"
+        await wait_all_tasks_blocked()
+        assert len(nursery.child_tasks) == 1  # until the receiver has taken all
+        assert take_all(mailbox) == ["b", "c"]
+
+
+async def test_a_sender_may_wait_until_all_was_taken(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox[str](100)
+    await mailbox.wait_taken()
+    mailbox.tell("a")
+    mailbox.tell("b")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mailbox.wait_taken)
+        nursery.start_soon(mailbox.wait_taken)
+        await wait_all_tasks_blocked()
+        mailbox.receive_nowait()
+        await wait_all_tasks_blocked()
+        assert len(nursery.child_tasks) == 2
+        mailbox.receive_nowait()
+
+
+@pytest.mark.parametrize("capacity", [1, 100])
+async def test_a_sender_that_waits_for_room_learns_of_the_end(capacity: int, autojump_clock: MockClock) -> None:
+    mailbox = Mailbox[str](capacity, max_bytes=1)
     mailbox.tell("a", 2)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(mailbox.wait_room)

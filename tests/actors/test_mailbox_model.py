@@ -175,12 +175,9 @@ class Bench:
         found = mailbox.statistics()
         assert found.waiting == len(model.waiting) <= found.capacity
         assert not mailbox.is_handed
-        if not model.is_closed:
-            assert found.waiting_bytes == model.bytes_since_empty
-            assert mailbox.is_over == (
-                found.waiting * 2 > mailbox.capacity
-                or (self.max_bytes is not None and model.bytes_since_empty > self.max_bytes)
-            )
+        assert found.waiting_bytes == model.bytes_since_empty
+        has_too_many_bytes = self.max_bytes is not None and model.bytes_since_empty > self.max_bytes
+        assert mailbox.is_over == (has_too_many_bytes or len(model.waiting) > model.capacity / 2)
         assert (found.told, found.refused) == (model.told, model.refused)
         assert (found.dropped, found.replaced) == (model.dropped, model.replaced)
         # No task waits in vain.

@@ -57,6 +57,7 @@ class Mailbox(Generic[M]):
 
     __slots__ = (
         "_get",
+        "_is_closed",
         "_key",
         "_keyed",
         "_max_bytes",
@@ -102,6 +103,7 @@ class Mailbox(Generic[M]):
         self._key = key
         self._max_bytes = max_bytes
         self._keyed: dict[Hashable, list[Any]] = {}
+        self._is_closed = False
         self._room: trio.Event | None = None
         self._places: trio.lowlevel.ParkingLot | None = None  # where `send` waits
         self._send: trio.MemorySendChannel[Any] | None = None
@@ -243,8 +245,8 @@ class Mailbox(Generic[M]):
         )
 
     async def wait_room(self) -> None:
-        """Wait while `is_over`, until the receiver has taken all that waits."""
-        while self.is_over:
+        """Wait while `is_over`, until the receiver has taken all that waits, or the mailbox is closed."""
+        while self.is_over and not self._is_closed:
             if self._room is None:
                 self._room = trio.Event()
             await self._room.wait()
@@ -260,11 +262,11 @@ class Mailbox(Generic[M]):
         """End the mailbox: the receiver takes what waits, and then learns that no more will come. Idempotent."""
         send, _ = self._opened()
         send.close()
+        self._is_closed = True
         self._keyed.clear()  # from now on none is replaced either
         if self._places is not None:
             self._places.unpark_all()
         if self._room is not None:
-            self.waiting_bytes = 0
             self._room.set()
             self._room = None
 
