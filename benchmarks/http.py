@@ -30,7 +30,7 @@ from benchmarks.http_servers import (
 from benchmarks.messages import Era
 from benchmarks.pinning import Processors, add_pin_option, processors
 from benchmarks.process import Unusable
-from benchmarks.report import Found, comparison, machine, machine_line, progress, ratio
+from benchmarks.report import Found, OtherWork, comparison, machine, machine_line, progress, ratio
 
 
 class Loaded:
@@ -83,6 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     where = processors(options)
     where.hold_this_process()
+    others = OtherWork()
     facts, about = machine(), machine_line()
     with with_bytecode() as env:
         usable = [one for one in http_contestants(options) if _answers(one, options.era, env, where)]
@@ -96,7 +97,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": facts, "era": options.era, "rounds": found}))
         return
-    print(f"{versions_line(usable)}")
+    print(f"{versions_line(usable)}\n{others}")
     print(f"{where}")
     print(f"{about}; {options.era}, {options.rounds} × {options.bursts} bursts, {options.connections} connections\n")
     _print(found, options.connections)

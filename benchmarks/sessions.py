@@ -31,7 +31,7 @@ from benchmarks.contestants import PEERS, TRIMCP, Contestant, checkouts, version
 from benchmarks.messages import INITIALIZED, Era, call_params, opening, request_template
 from benchmarks.pinning import Processors, add_pin_option, processors
 from benchmarks.process import PATIENCE, Unusable, cpu_seconds, rss
-from benchmarks.report import machine, machine_line, note, progress, ratio, table
+from benchmarks.report import OtherWork, machine, machine_line, note, progress, ratio, table
 
 CHUNK = 1 << 16
 AT_ONCE = 32
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.25, help="of one burst")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    others = OtherWork()
     facts, about, where = machine(), machine_line(), processors(options)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the servers inherit it
@@ -72,7 +73,7 @@ def main() -> None:
         found = {f"{name}, {number} sessions": figures for (name, number), figures in results.items()}
         print(json.dumps({"machine": facts, "programs": versions_line(programs), "found": found, "sizes": sizes}))
         return
-    print(f"{about}\n{versions_line(programs)}\n{where}; {options.era}\n")
+    print(f"{about}; {others}\n{versions_line(programs)}\n{where}; {options.era}\n")
     _print(results, sizes)
 
 

@@ -20,7 +20,7 @@ from benchmarks.contestants import Contestant, add_options, contestants, version
 from benchmarks.driven import Driven, Driver, add_driver_options, built_driver
 from benchmarks.messages import Era, call_params, request_template
 from benchmarks.process import Unusable
-from benchmarks.report import Found, comparison, machine, machine_line, note, progress
+from benchmarks.report import Found, OtherWork, comparison, machine, machine_line, note, progress
 
 COLD_CALLS = 100
 CEILING = "the driver's ceiling"
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--warm", type=int, default=20_000, help="calls before the first burst counts")
     parser.add_argument("--patience", type=float, default=8.0, help="seconds after which a slow program counts as warm")
     options = parser.parse_args()
+    others = OtherWork()
     facts, about = machine(), machine_line()
     with with_bytecode() as env, built_driver(options) as driver:
         usable = [one for one in contestants(options) if _works(driver, one, options.era, env)]
@@ -56,7 +57,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": facts, "programs": versions_line(usable), "driver": str(driver), "found": found}))
         return
-    print(f"{about}\n{versions_line(usable)}\n{driver}; {options.era}\n")
+    print(f"{about}; {others}\n{versions_line(usable)}\n{driver}; {options.era}\n")
     _print(found, options)
 
 
