@@ -84,8 +84,8 @@ def _sessions(
 
         def burst(requests: Iterator[bytes], seconds: float) -> float:
             with connected(server.port, options.connections) as connections:
-                count, elapsed = load(connections, requests, seconds, [])
-                return count / elapsed
+                stretch = server.stretch()
+                return stretch.figures(*load(connections, requests, seconds, []))["rate"]
 
         with connected(server.port, 1) as (connection,):
             first = running.enter_context(closing(Session(server.port, connection)))

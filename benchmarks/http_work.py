@@ -94,15 +94,11 @@ class _Loaded:
         """Load it."""
         latencies: list[float] = []
         with connected(self.server.port, connections) as opened:
-            cpu = self.server.cpu_seconds()
+            stretch = self.server.stretch()
             count, elapsed = load(opened, requests, seconds, latencies)
-            cpu = self.server.cpu_seconds() - cpu
+            figures = stretch.figures(count, elapsed)
         latencies.sort()
-        return {
-            "rate": count / elapsed,
-            "server_cpu": cpu / count * 1e6,
-            "p99": latencies[count * 99 // 100] * 1e3,
-        }
+        return figures | {"p99": latencies[count * 99 // 100] * 1e3}
 
 
 def _round(

@@ -80,7 +80,7 @@ def _round(
                 for window in (1, case.many):
                     for name in list(able)[:: 1 if number % 2 else -1]:
                         burst = able[name].load(window, seconds=options.seconds)
-                        figures = {figure: burst[figure] for figure in ("rate", "server_cpu", "p99", "busy")}
+                        figures = {figure: burst[figure] for figure in ("rate", "server_cpu", "p99", "busy", "waited")}
                         figures["bytes"] = burst["bytes"] / burst["calls"]
                         figures["messages"] = 1 + burst["others"] / burst["calls"]
                         note(results.setdefault((case.name, window), {}).setdefault(name, {}), figures)
