@@ -23,7 +23,7 @@ import orjson
 
 from benchmarks.messages import INITIALIZED, Era, failure_of, opening
 from benchmarks.pinning import Processors, add_pin_option, processors
-from benchmarks.process import PATIENCE, Stretch, Unusable, cpu_seconds, rss
+from benchmarks.process import PATIENCE, Stretch, Unusable, cpu_seconds, rss, waited_seconds
 
 FOLDER: Final = Path(__file__).parent / "driver"
 FOREVER: Final = 10_000.0
@@ -81,7 +81,7 @@ class Driven:
         )
         self._apart = driver.where.apart
         self._ask(b"template 1\n-")  # it has started
-        self.began = time.monotonic()
+        self._began = time.monotonic()
         self._server = subprocess.Popen(
             driver.where.for_server(command), stdin=from_driver, stdout=to_driver, stderr=subprocess.DEVNULL, env=env
         )
@@ -92,7 +92,7 @@ class Driven:
         """Make the connection ready for calls.
 
         Returns:
-            Seconds from the start of the program to its first answer.
+            Seconds from the start of the program to its first answer, without those that it waited for a processor.
 
         Raises:
             Unusable: the server does not answer, or with an error.
@@ -103,7 +103,11 @@ class Driven:
             raise Unusable(failure)
         if era == "legacy":
             self.send(INITIALIZED)
-        return at - self.began
+        return self.since_start(at)
+
+    def since_start(self, at: float) -> float:
+        """Seconds from the start of the program to a time that has just passed, without its waiting for a processor."""
+        return at - self._began - waited_seconds(self._server.pid)
 
     def send(self, data: bytes) -> None:
         """Write one message to the server."""

@@ -55,7 +55,7 @@ class Stretch:
         if self._apart:
             # While the driver waited, the server may have gone on with what it had.
             idle = max(seconds - server - server_waited, 0.0)
-            waited = server_waited + min(driver_waited, idle)
+            waited = min(server_waited + min(driver_waited, idle), max(seconds - server, 0.0))
         else:
             waited = max(seconds - server - driver, 0.0)
         waited = min(waited, 0.95 * seconds)

@@ -86,7 +86,7 @@ def _started(driver: Driver, contestant: Contestant, era: Era, env: Mapping[str,
     try:
         program.prepare(request_template(era, "tools/call", call_params(era, contestant.tool)))
         answer = program.open(era)
-        return {"answer": answer, "call": program.load(1, calls=1)["last"] - program.began}
+        return {"answer": answer, "call": program.since_start(program.load(1, calls=1)["last"])}
     except Unusable as exc:
         print(f"{contestant.name}: left out, {exc}", file=sys.stderr)
         return {}

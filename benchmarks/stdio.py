@@ -5,8 +5,8 @@
 The driver is a program in C that writes each message by itself (see `driven`). *Cold* is a fresh process: the time to
 its first answer and to its 100th call. *Warm* is after 20,000 calls: one call after another, then 32 in flight, in
 bursts that take turns among the programs, so that whatever else the machine does falls on all of them. Figures are
-medians; a ratio is the median of the ratios of bursts that followed each other. Warm rates leave out the time in which
-other programs kept the server or the driver from a processor (see `process.Stretch`); times and percentiles do not.
+medians; a ratio is the median of the ratios of bursts that followed each other. Rates and starts leave out the time in
+which other programs kept the server or the driver from a processor (see `process.Stretch`); p50 and p99 do not.
 """
 
 from __future__ import annotations
@@ -82,19 +82,20 @@ def _works(driver: Driver, one: Contestant, era: Era, env: Mapping[str, str]) ->
 
 
 def _cold(driver: Driver, one: Contestant, era: Era, env: Mapping[str, str]) -> dict[str, float]:
-    """Milliseconds from the start, processor time too, and calls a second between the first call and the 100th."""
+    """Milliseconds and processor time from the start to the 100th call, and what those calls took."""
     program = _started(driver, one, era, env)
     try:
         start = program.open(era)
         load = program.load(1, calls=COLD_CALLS)
-        cpu = program.cpu_seconds()
+        hundredth, cpu = program.since_start(load["last"]), program.cpu_seconds()
     finally:
         program.close()
     return {
         "start": start * 1e3,
-        "hundredth": (load["last"] - program.began) * 1e3,
+        "hundredth": hundredth * 1e3,
         "cold cpu": cpu * 1e3,
-        "cold": (COLD_CALLS - 1) / (load["last"] - load["first"]),
+        "cold rate": load["rate"],
+        "cold call": load["server_cpu"],
     }
 
 
@@ -133,7 +134,8 @@ def _print(found: Found, options: argparse.Namespace) -> None:
                 ("first answer ms", "start", "{:.0f}", False),
                 ("100th call ms", "hundredth", "{:.0f}", True),
                 ("CPU ms until then", "cold cpu", "{:.0f}", True),
-                ("calls/s, 2nd to 100th", "cold", "{:,.0f}", True),
+                (f"first {COLD_CALLS} calls/s", "cold rate", "{:,.0f}", True),
+                ("CPU µs of each", "cold call", "{:.0f}", True),
                 ("MiB, at the end", "rss", "{:.0f}", False),
             ],
         )
