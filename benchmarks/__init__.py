@@ -7,6 +7,7 @@
     python -m benchmarks.memory           a client and a server in one process
     python -m benchmarks.startup          imports, and the time to the first answer
     python -m benchmarks.codec            microseconds for each step of reading and writing a call
+    python -m benchmarks.large_payloads   microseconds for arguments and results with many objects, or of a megabyte
     python -m benchmarks.path             where the microseconds of a request go
 
 What is compared is measured in turns, in one run, and given as medians: a figure of one day and
