@@ -160,5 +160,6 @@ class _Reader:
 def _written(kind: str) -> Plain:
     import pydantic_core
 
-    serializer: Any = pydantic_core.SchemaSerializer({"type": kind})
+    schema: Any = {"type": kind}
+    serializer = pydantic_core.SchemaSerializer(schema)
     return plain_text(_WRITTEN[kind], lambda value: serializer.to_python(value, mode="json"))

@@ -26,7 +26,7 @@ _ITERABLES: Final = frozenset({list, tuple, set, frozenset, collections.deque})
 _LEAVES: Final = frozenset({type(None), str, int, float, bool})
 
 
-def plain_object(cls: type, parts: Mapping[str, Plain | None]) -> Plain | None:
+def plain_object(cls: Any, parts: Mapping[str, Plain | None]) -> Plain | None:
     """For a dataclass or attrs class: a dict of the attributes that `parts` names."""
     if not all(name.isidentifier() and not keyword.iskeyword(name) for name in parts):
         return None  # attributes that only `make_class` can make
