@@ -13,15 +13,7 @@
     python -m benchmarks.startup           imports, and the time to the first answer
     python -m benchmarks.codec             microseconds for each step of reading and writing a call
     python -m benchmarks.path              where the microseconds of a request go
-    python -m benchmarks.stdio            a process on stdio, against the floor and other SDKs
-    python -m benchmarks.http             a process on HTTP, against floors and other SDKs
-    python -m benchmarks.http_sessions    what open sessions cost, and a client that stops reading
-    python -m benchmarks.http_ends        clients that go away, and a server that stops
-    python -m benchmarks.memory           a client and a server in one process
-    python -m benchmarks.startup          imports, and the time to the first answer
-    python -m benchmarks.codec            microseconds for each step of reading and writing a call
-    python -m benchmarks.large_payloads   microseconds for arguments and results with many objects, or of a megabyte
-    python -m benchmarks.path             where the microseconds of a request go
+    python -m benchmarks.large_payloads    microseconds for arguments and results with many objects, or of a megabyte
 
 None needs more than trimcp. Other SDKs are named by options (see `contestants`); `--parent PATH` names a checkout of
 another commit. Programs are measured in turns, in one run, and given as medians: a figure of one day and machine says
