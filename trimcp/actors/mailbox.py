@@ -95,9 +95,7 @@ class Mailbox(Generic[M]):
         if capacity < 1:
             raise ValueError(f"a mailbox holds 1 message or more, and {capacity} were asked for")
         if (key is None) == (overflow is Overflow.REPLACE) and overflow is not Overflow.DROP_OLDEST:
-            raise ValueError(
-                "a mailbox that replaces needs a key function, and one that refuses or waits has none"
-            )
+            raise ValueError("a mailbox that replaces needs a key function, and one that refuses or waits has none")
         self.capacity: Final = capacity
         self._overflow = overflow
         self._key = key

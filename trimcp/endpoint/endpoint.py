@@ -149,9 +149,13 @@ class Endpoint:
 
                 self._legacy_sse = LegacySse(host, nursery)
             nursery.start_soon(self._take_care, name="trimcp caretaker")
+            host.endpoints.append(supervisor)
             self._ready.set()
             task_status.started(self)
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                host.endpoints.remove(supervisor)
 
     async def _end_tasks(self, tasks: RequestTasks) -> None:
         """Once the sessions have drained, give the requests that functions of the user's work at some time more."""

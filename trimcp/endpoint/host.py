@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import trio
 
+    from trimcp.actors.supervisor import Supervisor
     from trimcp.endpoint.routes import HttpRoute
     from trimcp.framing.header_params import HeaderParams
     from trimcp.session.admission import Admission
@@ -28,6 +29,8 @@ class Host(Protocol):
     """Set when no new work is taken."""
     drained: trio.Event
     """Set when all that was taken is answered or given up."""
+    endpoints: list[Supervisor]
+    """The supervisors of the endpoints, for snapshots; each endpoint adds and removes its own."""
     named_params: Mapping[str, str]
     """The member of params that `Mcp-Name` mirrors, by method."""
 

@@ -61,6 +61,8 @@ class RunSnapshot:
     """SubscriptionBus: subscriptions to resources."""
     supervisor: SupervisorSnapshot
     """The actors and tasks of the run, which all its sessions share."""
+    endpoints: tuple[SupervisorSnapshot, ...]
+    """The actors and handler actors of its HTTP endpoints."""
     sessions: tuple[SessionSnapshot, ...]
     callers: tuple[SessionSnapshot, ...]
     """Connections and principals that speak 2026-07-28 over HTTP, without a session."""
@@ -74,6 +76,8 @@ class RunSnapshot:
             *([f"├── prompts  {self.prompts}"] if self.prompts else ()),
             f"├── jobs  {self.jobs}",
             f"├── subscriptions  {self.listens} listens, {self.subscriptions} to resources",
+            *(f"├── {line}" for line in self.supervisor.render()),
+            *(f"├── {endpoint.name}: {line}" for endpoint in self.endpoints for line in endpoint.render()),
             *([f"├── callers  {len(self.callers)} without a session"] if self.callers else ()),
             f"└── sessions  {len(self.sessions)}",
         ]
@@ -95,6 +99,8 @@ class Running:
         """What the lifespan yielded."""
         self.admission = Admission(server.limits.server_requests)
         self.jobs = Jobs(supervisor, server.limits.server_requests)
+        self.endpoints: list[Supervisor] = []
+        """The supervisors of its HTTP endpoints; each endpoint adds and removes its own."""
         self.sessions: set[Session] = set()
         self.callers: set[Session] = set()
         """Those of 2026-07-28 over HTTP, who have no session: each is a connection, or a principal."""
@@ -205,6 +211,7 @@ class Running:
             listens=self.subscriptions.listens,
             subscriptions=self.subscriptions.watched,
             supervisor=self.supervisor.snapshot(),
+            endpoints=tuple(endpoint.snapshot() for endpoint in self.endpoints),
             sessions=tuple(s.snapshot() for s in sorted(self.sessions, key=lambda s: s.number)),
             callers=tuple(s.snapshot() for s in sorted(self.callers, key=lambda s: s.number)),
         )
