@@ -127,6 +127,11 @@ class MemoryEventStore(EventStore):
         """The bytes that the events count for."""
         return self._all.cost
 
+    @property
+    def is_immediate(self) -> bool:
+        """Whether its methods are those of this class and cannot fail, so that no task need stand before them."""
+        return type(self) is MemoryEventStore and self._clock is trio.current_time
+
     # --- EventStore -------------------------------------------------------------------
 
     async def append(self, batches: Sequence[EventBatch]) -> None:
@@ -160,12 +165,34 @@ class MemoryEventStore(EventStore):
 
     # --- the same without a wait ------------------------------------------------------
 
-    def append_nowait(self, session: str, stream: int, first: int, events: Sequence[bytes]) -> None:
-        """Keep consecutive events of one stream."""
+    def append_nowait(self, session: str, stream: int, first: int, events: Sequence[bytes]) -> bool:
+        """Keep consecutive events of one stream. Returns True."""
         now = self._clock()
         self._expire(now)
         for number, event in enumerate(events, first):
-            self._append(session, stream, number, event, now)
+            owner = self._sessions.get(session)
+            if owner is None:
+                owner = self._sessions[session] = _Session(session)
+            of = owner.streams.get(stream)
+            if of is None:
+                of = owner.streams[stream] = _Stream(owner, stream)
+            elif number <= of.last:
+                continue
+            elif number != of.last + 1:
+                of = self._begin_anew(of)
+            of.last = number
+            self._serial += 1
+            kept = _Kept(of, self._serial, number, event, now)
+            for heap in (of, owner, self._all):
+                heap.add(kept)
+            for heap, (most, cost) in (
+                (of, self._stream_bounds),
+                (owner, self._session_bounds),
+                (self._all, self._bounds),
+            ):
+                while heap.is_over(most, cost):
+                    self._remove(heap.oldest())
+        return True
 
     def finish_nowait(self, session: str, stream: int, last: int) -> None:
         """Note that a stream has ended with the event of number `last`."""
@@ -191,32 +218,13 @@ class MemoryEventStore(EventStore):
 
     # --- events in and out ------------------------------------------------------------
 
-    def _append(self, session: str, stream: int, number: int, event: bytes, now: float) -> None:
-        owner = self._sessions.get(session)
-        if owner is None:
-            owner = self._sessions[session] = _Session(session)
-        of = owner.streams.get(stream)
-        if of is not None:
-            if number <= of.last:
-                return
-            if number != of.last + 1:
-                self._clear(of)
-                self._sessions[session] = owner  # it may have gone with its last event
-                of = None
-        if of is None:
-            of = owner.streams[stream] = _Stream(owner, stream)
-        self._serial += 1
-        of.last = number
-        kept = _Kept(of, self._serial, number, event, now)
-        for heap in (of, owner, self._all):
-            heap.add(kept)
-        for heap, (most, cost) in (
-            (of, self._stream_bounds),
-            (owner, self._session_bounds),
-            (self._all, self._bounds),
-        ):
-            while heap.is_over(most, cost):
-                self._remove(heap.oldest())
+    def _begin_anew(self, of: _Stream) -> _Stream:
+        """Forget the events of a stream before a gap."""
+        owner = of.session
+        self._clear(of)
+        self._sessions[owner.id] = owner  # it may have gone with its last event
+        of = owner.streams[of.number] = _Stream(owner, of.number)
+        return of
 
     def _clear(self, of: _Stream) -> None:
         while of.events:
