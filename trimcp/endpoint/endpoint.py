@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from trimcp.actors.supervisor import open_supervisor
 from trimcp.codec.jsontext import dumps
 from trimcp.endpoint.accepts import accepted
-from trimcp.endpoint.contained_store import ContainedStore
 from trimcp.endpoint.cork import CorkedCrew
-from trimcp.endpoint.event_store import MemoryEventStore, read_event_id
+from trimcp.endpoint.event_log import open_event_log
+from trimcp.endpoint.event_store import TAG_PURPOSE, read_event_id
 from trimcp.endpoint.exchanges import Exchanges
+from trimcp.endpoint.live_sessions import open_live_sessions, session_store_of
 from trimcp.endpoint.options import HttpOptions, authenticated
 from trimcp.endpoint.posting import UNKNOWN_SESSION, Posting, refuse
-from trimcp.endpoint.registry import LocalSessions
 from trimcp.endpoint.sessions import HttpSessions
 from trimcp.errors import Unauthenticated
 from trimcp.framing import headers
 from trimcp.observability import events, log
 from trimcp.session.job import parted
+from trimcp.stores.sync_event_store import event_store_of
 from trimcp.transports.http.door import HttpRequest, HttpResponse, Refusal
 from trimcp.types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 from trimcp.types.revisions import Era
@@ -48,10 +50,16 @@ class Endpoint:
             host: the run of a server.
             guard: which requests come from where they should.
             options: the user's.
+
+        Raises:
+            UsageError: `store` or `registry` is none.
         """
         self._host = host
         self._guard = guard
         self._options = options
+        store, registry = options.get("store"), options.get("registry")
+        self._event_store = None if store is None else event_store_of(store)  # one that is empty may well be false
+        self._session_store = None if registry is None else session_store_of(registry)
         limits = host.service.limits
         self._limits = limits
         self.body_limit = limits.message_bytes
@@ -79,17 +87,14 @@ class Endpoint:
     async def run(self, *, task_status: trio.TaskStatus[Endpoint] = trio.TASK_STATUS_IGNORED) -> None:
         """Be there for the doors, until cancelled."""
         host, limits, options = self._host, self._limits, self._options
-        async with trio.open_nursery() as nursery:
-            store, registry = options.get("store"), options.get("registry")
-            if store is None:  # one that is empty may well be false
-                store = MemoryEventStore(events=limits.stored_events, bytes=limits.stored_bytes, age=limits.stored_age)
-            else:
-                store = ContainedStore(store)
-            if registry is None:
-                registry = LocalSessions()
+        secret = (await host.secrets.read()).derive(TAG_PURPOSE)[0]
+        async with open_supervisor("trimcp endpoint") as supervisor:
+            nursery = supervisor.nursery
+            event_log = open_event_log(supervisor, self._event_store, limits)
+            live = open_live_sessions(supervisor, self._session_store, limits)
             crew = CorkedCrew(nursery)
             self._exchanges = Exchanges(host.service, host.admission, host.draining, nursery, crew)
-            self._sessions = HttpSessions(host, registry, store, nursery, crew)
+            self._sessions = HttpSessions(host, live, event_log, nursery, crew, secret)
             self._posting = Posting(host, self._exchanges, self._sessions)
             if options.get("sse"):
                 from trimcp.endpoint.legacy_sse import LegacySse
@@ -111,7 +116,7 @@ class Endpoint:
                 self._sessions.tend()
                 if self._legacy_sse is not None:
                     self._legacy_sse.tend()
-            except Exception as exc:  # noqa: BLE001 - a registry of the user's, or ours: the next round may do better
+            except Exception as exc:  # noqa: BLE001 - a failure of ours: the next round may do better
                 log.error(events.CARETAKER_FAILED, exc_info=exc)
 
     # --- Handler ----------------------------------------------------------------------

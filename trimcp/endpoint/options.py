@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, TypedDict
 import trio
 
 if TYPE_CHECKING:
-    from trimcp.endpoint.event_store import EventStore
-    from trimcp.endpoint.registry import SessionRegistry
     from trimcp.endpoint.security import Cors
+    from trimcp.stores.event_store import EventStore
+    from trimcp.stores.session_store import SessionStore
     from trimcp.transports.http.door import HttpRequest
 
 Authenticate = Callable[["HttpRequest"], Awaitable[str | None]]
@@ -53,7 +53,7 @@ class HttpOptions(TypedDict, total=False):
     """Whether `GET /health/live` and `/health/ready` are answered; not, if not given."""
     authenticate: Authenticate | None
     """Says who sends a request. Sessions, request states and limits belong to whom it names."""
-    registry: SessionRegistry | None
-    """Where legacy sessions are kept; in this process, if not given."""
+    registry: SessionStore | None
+    """Where the records of legacy sessions are kept; in this process, if not given. See `SessionStore`."""
     store: EventStore | None
-    """Where events are kept for clients that lose a connection; in this process, if not given."""
+    """Where events are kept for clients that lose a connection; in this process, if not given. See `EventStore`."""
