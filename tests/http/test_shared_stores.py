@@ -15,7 +15,9 @@ from tests.http.raw import serving
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop, by_name
 from tests.session.peer import Logged
+from trimcp.endpoint.event_store import TAG_PURPOSE, make_tag, read_event_id
 from trimcp.protocol.lifecycle import Phase
+from trimcp.server.keys import Keys
 from trimcp.stores.contained import WRITE_SECONDS
 from trimcp.stores.event_store import EventBatch, StoredEvents
 from trimcp.stores.memory import MemoryEventStore, MemorySessionStore
@@ -376,3 +378,14 @@ async def test_a_store_of_sessions_that_fails_behind_them_costs_no_answer(door: 
 async def test_what_is_no_store_is_refused_before_anything_is_served(option: str) -> None:
     with pytest.raises(trimcp.UsageError, match="Invalid"):
         await Workshop().server.serve_http(0, **{option: object()})  # type: ignore[arg-type]
+
+
+async def test_processes_that_share_keys_read_each_others_event_ids(door: str) -> None:
+    keys = [b"k" * 32]
+    async with serving(door, Workshop(keys=keys).server) as http:
+        client = await Legacy.open(http)
+        answer = await client.call("add", {"a": 1, "b": 1})
+        id = await first_id(answer)
+        tag = make_tag(Keys(keys).derive(TAG_PURPOSE)[0], client.id)
+        assert read_event_id(tag, id) == (1, 0)
+        assert read_event_id(make_tag(Keys().derive(TAG_PURPOSE)[0], client.id), id) is None

@@ -69,7 +69,8 @@ class EventStore(abc.ABC):
         One call takes what has come together from all sessions, so that a store on a disk or in a network needs one
         commit, or one round trip, for many streams. Each batch is kept whole or not at all. Events with numbers that
         the store has already are ignored. A batch that does not follow the last event of its stream begins the
-        stream anew: what was before is forgotten. So does an empty batch that is the last.
+        stream anew: what was before is forgotten. An empty batch that is the last, and does not follow, says that the
+        events between are lost: a replay from before them returns None.
 
         Raises:
             AppendFailed: some batches were not kept. With any other exception, none was.
