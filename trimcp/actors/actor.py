@@ -51,9 +51,9 @@ class Actor(abc.ABC, Generic[M]):
     name: ClassVar[str]
     """Of its task, and in snapshots."""
 
-    tell: Callable[[M], None]
-    """Puts a message into the mailbox, without waiting, or handles it: which of the two depends on the state. For
-    the functions of the actor's own file. Raises `MailboxFull`."""
+    tell: Callable[..., None]
+    """`tell(message, size=0)` puts a message into the mailbox, without waiting, or handles it: which of the two
+    depends on the state. For the functions of the actor's own file. Raises `MailboxFull`."""
 
     def __init__(self, owner: Owner, mailbox: Mailbox[M], *, in_turn: bool = False) -> None:
         """
@@ -92,16 +92,16 @@ class Actor(abc.ABC, Generic[M]):
 
     # --- telling ----------------------------------------------------------------------
 
-    def _tell_first(self, message: M) -> None:
+    def _tell_first(self, message: M, size: int = 0) -> None:
         if self._owner.start(self):
             self._state = "running"
             self.tell = self.mailbox.tell
-            self.mailbox.tell(message)
+            self.mailbox.tell(message, size)
         else:
             self.end()
             self.tell(message)
 
-    def _tell_in_turn(self, message: M) -> None:
+    def _tell_in_turn(self, message: M, size: int = 0) -> None:
         if self._turn is not None:  # told while a message is handled: it is the next one
             self._turn.append(message)
             return
@@ -159,7 +159,11 @@ class Actor(abc.ABC, Generic[M]):
         self._state = "ended"
         self.tell = self._tell_in_turn
         while self.mailbox.waiting:
-            self._tell_in_turn(self.mailbox.receive_nowait())
+            try:
+                message = self.mailbox.receive_nowait()
+            except trio.WouldBlock:  # the last one was handed to the task, which handles it when it runs next
+                return
+            self._tell_in_turn(message)
 
     def _is_at_work(self) -> bool:
         """Whether it handles a message, or was given one: the others that wait come after that one."""

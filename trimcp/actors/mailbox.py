@@ -88,7 +88,7 @@ class Mailbox(Generic[M]):
             capacity: messages that may wait, 1 or more.
             overflow: what happens to one more.
             key: the key of a message, for `Overflow.REPLACE`; a message with the key None replaces no other.
-            max_bytes: bytes of waiting messages above which `is_over` is true, so that senders wait; no bound if None.
+            max_bytes: bytes of waiting messages above which `is_over` is true; no bound if None.
         """
         if capacity < 1:
             raise ValueError(f"a mailbox holds 1 message or more, and {capacity} were asked for")
@@ -230,12 +230,21 @@ class Mailbox(Generic[M]):
 
     @property
     def is_over(self) -> bool:
-        """Whether more bytes wait than should; one message more is what a sender may still put in."""
-        return self._max_bytes is not None and self.waiting_bytes > self._max_bytes
+        """Whether the mailbox is more than half full, or holds more bytes than it should: senders that can, wait."""
+        return self.waiting * 2 > self.capacity or (
+            self._max_bytes is not None and self.waiting_bytes > self._max_bytes
+        )
 
     async def wait_room(self) -> None:
-        """Wait while more bytes wait than should."""
+        """Wait while `is_over`, until the receiver has taken all that waits."""
         while self.is_over:
+            if self._room is None:
+                self._room = trio.Event()
+            await self._room.wait()
+
+    async def wait_taken(self) -> None:
+        """Wait until the receiver has taken all that waits."""
+        while self.waiting:
             if self._room is None:
                 self._room = trio.Event()
             await self._room.wait()

@@ -48,9 +48,12 @@ class Supervisor:
         self._actors.append(actor)
         return actor
 
-    def add_pool(self, pool: WorkerPool) -> WorkerPool:
-        """Take charge of a pool, whose workers live in this nursery. Returns the pool."""
+    def open_pool(self, name: str, capacity: int) -> WorkerPool:
+        """Make a pool whose workers live in this nursery. See `WorkerPool` for the parameters."""
+        pool = self._context.copy().run(WorkerPool, f"{self.name}: {name}", self.nursery, capacity)
         self._pools.append(pool)
+        if self._is_ending:
+            pool.close()
         return pool
 
     # --- Owner ------------------------------------------------------------------------

@@ -15,7 +15,6 @@ import trio
 from trimcp.actors.supervisor import open_supervisor
 from trimcp.codec.jsontext import dumps
 from trimcp.endpoint.accepts import accepted
-from trimcp.endpoint.cork import CorkedCrew
 from trimcp.endpoint.event_log import open_event_log
 from trimcp.endpoint.event_store import TAG_PURPOSE, read_event_id
 from trimcp.endpoint.exchanges import Exchanges
@@ -23,9 +22,11 @@ from trimcp.endpoint.live_sessions import open_live_sessions, session_store_of
 from trimcp.endpoint.options import HttpOptions, authenticated
 from trimcp.endpoint.posting import UNKNOWN_SESSION, Posting, refuse
 from trimcp.endpoint.sessions import HttpSessions
+from trimcp.endpoint.stream_writer import StreamWriter
 from trimcp.errors import Unauthenticated
 from trimcp.framing import headers
 from trimcp.observability import events, log
+from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.job import parted
 from trimcp.stores.sync_event_store import event_store_of
 from trimcp.transports.http.door import HttpRequest, HttpResponse, Refusal
@@ -88,13 +89,14 @@ class Endpoint:
         """Be there for the doors, until cancelled."""
         host, limits, options = self._host, self._limits, self._options
         secret = (await host.secrets.read()).derive(TAG_PURPOSE)[0]
-        async with open_supervisor("trimcp endpoint") as supervisor:
+        async with open_supervisor("http endpoint") as supervisor:
             nursery = supervisor.nursery
             event_log = open_event_log(supervisor, self._event_store, limits)
             live = open_live_sessions(supervisor, self._session_store, limits)
-            crew = CorkedCrew(nursery)
-            self._exchanges = Exchanges(host.service, host.admission, host.draining, nursery, crew)
-            self._sessions = HttpSessions(host, live, event_log, nursery, crew, secret)
+            actors = HandlerActors(supervisor, limits.server_requests)
+            writer = supervisor.add(StreamWriter(supervisor))
+            self._exchanges = Exchanges(host.service, host.admission, host.draining, supervisor, actors, writer)
+            self._sessions = HttpSessions(host, live, event_log, nursery, actors, writer, secret)
             self._posting = Posting(host, self._exchanges, self._sessions)
             if options.get("sse"):
                 from trimcp.endpoint.legacy_sse import LegacySse

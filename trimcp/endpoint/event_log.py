@@ -324,5 +324,5 @@ def open_event_log(supervisor: Supervisor, store: EventStore | None, limits: Lim
     if store is None:
         store = MemoryEventStore(events=limits.stored_events, bytes=limits.stored_bytes, age=limits.stored_age)
     if not (isinstance(store, MemoryEventStore) and store.is_immediate):
-        store = ContainedEventStore(store, StoreCalls("trimcp event store", supervisor))
+        store = ContainedEventStore(store, StoreCalls("event store", supervisor))
     return supervisor.add(EventLog(supervisor, store, limits))

@@ -232,5 +232,5 @@ def open_live_sessions(supervisor: Supervisor, store: SessionStore | None, limit
     if store is None:
         contained: SessionStore = MemorySessionStore(ttl=4 * limits.session_idle)
     else:
-        contained = ContainedSessionStore(store, StoreCalls("trimcp session store", supervisor))
+        contained = ContainedSessionStore(store, StoreCalls("session store", supervisor))
     return supervisor.add(LiveSessions(supervisor, contained, limits))

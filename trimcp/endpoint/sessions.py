@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trimcp.endpoint.cork import CorkedCrew
 from trimcp.endpoint.event_log import EventLog
 from trimcp.endpoint.event_store import make_tag
 from trimcp.endpoint.http_session import HttpSession
 from trimcp.endpoint.live_sessions import LiveSessions, new_session_id
+from trimcp.endpoint.stream_writer import StreamWriter
+from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.session import Session
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class HttpSessions:
         live: LiveSessions,
         event_log: EventLog,
         nursery: trio.Nursery,
-        crew: CorkedCrew,
+        actors: HandlerActors,
+        writer: StreamWriter,
         secret: bytes,
     ) -> None:
         """`secret`: of 64 bytes at most, which the tags of event ids are made with."""
@@ -34,7 +36,8 @@ class HttpSessions:
         self._live = live
         self._event_log = event_log
         self._nursery = nursery
-        self._crew = crew
+        self._actors = actors
+        self._writer = writer
         self._secret = secret
 
     async def open(self, peer: str, principal: str | None) -> HttpSession | None:
@@ -42,7 +45,7 @@ class HttpSessions:
         host = self._host
         id = new_session_id()
         session = HttpSession(
-            *(id, host.service, host.admission, self._event_log, self._crew),
+            *(id, host.service, host.admission, self._event_log, self._actors, self._writer),
             tag=make_tag(self._secret, id),
             peer=peer,
             principal=principal,

@@ -95,7 +95,7 @@ async def _ask_once(request: InboundRequest, question: Question[Any]) -> Any:
     codec = codec_for(request.revision)
     params = question.params(request.revision)
     encoded = None if params is None else codec.params_encoder(question.method)(params)
-    raw = await request.session.calls.call(question.method, encoded, timeout=MOST, via=request.outlet)
+    raw = await request.session.calls.call(question.method, encoded, timeout=MOST, via=request)
     try:
         return question.answer(raw, codec)
     except InvalidPayload as exc:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trimcp.protocol.profile import ClientProfile
     from trimcp.server.app import Server
     from trimcp.server.running import Running
-    from trimcp.session.outlet import Outlet
+    from trimcp.session.calls import Way
     from trimcp.session.session import Session
     from trimcp.types.extensions import ExtensionMethod, ExtensionNotification
     from trimcp.types.revisions import Revision
@@ -51,12 +51,12 @@ class ClientView:
         raise NotImplementedError
 
     @property
-    def _way(self) -> Outlet:
+    def _way(self) -> Way:
         """Where notifications leave."""
         raise NotImplementedError
 
     @property
-    def _call_way(self) -> Outlet | None:
+    def _call_way(self) -> Way | None:
         """Where questions leave; None for the session's own stream."""
         raise NotImplementedError
 

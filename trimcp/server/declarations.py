@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence, Sized
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from trimcp.errors import UsageError
+from trimcp.server.features.kinds import Kind
 from trimcp.server.keys import Keys
 from trimcp.server.middleware import Middleware
 from trimcp.server.prompt_declarations import PromptDeclarations
-from trimcp.server.registering import F, Kind
+from trimcp.server.registering import F
 from trimcp.server.requirements import Requirement
 from trimcp.server.resource_declarations import ResourceDeclarations
 from trimcp.server.tool import ToolOptions
@@ -177,14 +178,16 @@ class Declarations(ResourceDeclarations, PromptDeclarations):
         It is asked for each URI of a `resources/subscribe` and of a `subscriptions/listen`, after the
         bounds. A URI that it says no to is refused (-32602) by the first, and left out of what is
         acknowledged by the second. It may raise `RequestFailed`, which then is the answer to the
-        whole request. It is not async, must not wait, and is asked once: what a client must not be
-        told any more is for the server not to tell.
+        whole request. Any other exception, and any answer but True or False, is an internal error
+        (-32603) of that request. It is not async, must not wait, and is asked once.
 
         Raises:
             UsageError: it is async; there is one; the server runs already.
         """
         if inspect.iscoroutinefunction(function):
-            raise UsageError("what says who may subscribe must not be async: it is asked while a message is read")
+            raise UsageError(
+                "what says who may subscribe must not be async: it is asked for each URI, and must not wait"
+            )
         if self._runs or self.subscribing is not None:
             raise UsageError("declare who may subscribe once, before the server runs")
         self.subscribing = function
@@ -264,7 +267,7 @@ class Declarations(ResourceDeclarations, PromptDeclarations):
         if notification.sender != "server":
             raise UsageError(f"{notification.name} is for clients to send")
         for running in list(self._runs):
-            running.subscriptions.tell(identifier, notification, params, None if topic is None else (topic, key))
+            running.subscriptions.notify(identifier, notification, params, None if topic is None else (topic, key))
 
     def provider(self, function: F) -> F:
         """Declare where objects of a type come from: handlers ask for one by annotating a parameter.

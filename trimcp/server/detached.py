@@ -51,10 +51,16 @@ class Silence:
     def post(self, frame: bytes) -> None:
         """Nobody is told."""
 
+    def write(self, frame: bytes) -> None:
+        """Nobody is told."""
+
     def withdraw(self) -> None:
         """It has been answered."""
 
     def post_latest(self, key: Hashable, frame: bytes) -> None:
+        """Nobody is told."""
+
+    def post_report(self, key: Hashable, frame: bytes) -> None:
         """Nobody is told."""
 
     def drop(self, key: Hashable) -> None:
@@ -89,7 +95,6 @@ class Detached:
             None,
             0,
             request.received_at,
-            _nobody_waits,
         )
         self._work.rounds = _Asking(self._work, ask)
 
@@ -181,7 +186,3 @@ class _Asking:
 
     def ended(self) -> None:
         """See `Rounds`."""
-
-
-def _nobody_waits(request: InboundRequest) -> None:
-    """Nothing keeps count of it."""

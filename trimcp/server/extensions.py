@@ -232,7 +232,7 @@ class Extensions:
                 log.warning(events.MESSAGE_IGNORED, session=session.number, method=method, why=str(exc))
                 return True
             work = functools.partial(found[1], SessionContext(session, running), decoded)
-            running.hearing.hear(session, method, work)
+            running.notification_handlers.notified(session, method, work)
             return True
         return False
 

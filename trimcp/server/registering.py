@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
 from trimcp.errors import UsageError
 from trimcp.server.dependencies import Providers
+from trimcp.server.features.kinds import Kind
 from trimcp.server.keys import Keys
 from trimcp.server.pagination import Pages
 
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 """A decorated function: it is returned as it was."""
-
-Kind = Literal["tools", "resources", "prompts", "completions"]
-"""A feature, by the name of its capability."""
-KINDS: Final[tuple[Kind, ...]] = ("tools", "resources", "prompts", "completions")
 
 
 class Registering:
@@ -99,7 +96,7 @@ class Registering:
     def _changed(self, kind: Kind) -> None:
         """Tell every client, wherever the server runs."""
         for running in list(self._runs):
-            running.changed(kind)
+            running.subscriptions.changed(kind)
 
     # --- news -------------------------------------------------------------------------
 
@@ -129,7 +126,7 @@ class Registering:
             uri: exactly as clients subscribe to it.
         """
         for running in list(self._runs):
-            running.resource_updated(uri)
+            running.subscriptions.updated(uri)
 
     def notify_elicitation_complete(self, id: str) -> bool:
         """Tell the client whose user was sent to a web page that what was to be done there is done.
@@ -142,5 +139,5 @@ class Registering:
         Returns:
             Whether there is a client to tell.
         """
-        told = [running.visits.complete(id) for running in self._runs]
+        told = [running.url_elicitations.complete(id) for running in self._runs]
         return any(told)

@@ -9,26 +9,28 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from trimcp.actors.home_thread import HomeThread
+from trimcp.actors.supervisor import Supervisor, SupervisorSnapshot, open_supervisor
 from trimcp.framing.headers import NAMED_PARAMS
 from trimcp.observability import events, log
 from trimcp.server.context import Context
-from trimcp.server.hearing import Hearing
+from trimcp.server.features.logging import LogMessages
+from trimcp.server.features.notification_handlers import NotificationHandlers
+from trimcp.server.features.subscriptions.bus import SubscriptionBus
+from trimcp.server.features.subscriptions.grants import Grants
+from trimcp.server.features.subscriptions.requests import SubscriptionRequests
+from trimcp.server.features.url_elicitations import PendingUrlElicitations
 from trimcp.server.service import ServerService
-from trimcp.server.subscriptions import SubscriptionBus
-from trimcp.server.visits import Visits
 from trimcp.session.admission import Admission
 from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.job import Jobs
 from trimcp.session.request import InboundRequest
-from trimcp.session.session import DrainReport, Session
+from trimcp.session.session import CLOSE_TIMEOUT, DrainReport, Session
 from trimcp.session.snapshot import SessionSnapshot
 from trimcp.transports.duplex import Duplex
 
 if TYPE_CHECKING:
     from trimcp.framing.header_params import HeaderParams
     from trimcp.server.app import Server
-    from trimcp.server.registering import Kind
     from trimcp.server.sealed_state import Sealer
     from trimcp.stores.secret_store import Secrets, SecretStore
 
@@ -55,6 +57,8 @@ class RunSnapshot:
     """SubscriptionBus: `subscriptions/listen` requests in flight."""
     subscriptions: int
     """SubscriptionBus: subscriptions to resources."""
+    supervisor: SupervisorSnapshot
+    """The actors and tasks of the run, which all its sessions share."""
     sessions: tuple[SessionSnapshot, ...]
     callers: tuple[SessionSnapshot, ...]
     """Connections and principals that speak 2026-07-28 over HTTP, without a session."""
@@ -79,24 +83,30 @@ class RunSnapshot:
 class Running:
     """A server while it runs. Made by `Server.running`."""
 
-    def __init__(self, server: Server, state: Any, nursery: trio.Nursery) -> None:
+    def __init__(self, server: Server, state: Any, supervisor: Supervisor) -> None:
         self.server = server
-        self.nursery = nursery
+        self.supervisor = supervisor
+        """Of the actors that all sessions of the run share."""
+        self.nursery = supervisor.nursery
         """Where what belongs to the run lives: its jobs, and the endpoints of applications that it is mounted in."""
         self.state = state
         """What the lifespan yielded."""
         self.admission = Admission(server.limits.server_requests)
-        self.jobs = Jobs(nursery, server.limits.server_requests)
+        self.jobs = Jobs(supervisor, server.limits.server_requests)
         self.sessions: set[Session] = set()
         self.callers: set[Session] = set()
         """Those of 2026-07-28 over HTTP, who have no session: each is a connection, or a principal."""
         self.service = ServerService(self)
-        self.subscriptions = SubscriptionBus(self)
-        self.hearing = Hearing(self.jobs)
+        grants = Grants(server, self.context)
+        self.subscriptions = supervisor.add(
+            SubscriptionBus(supervisor, self.sessions, grants, server.limits, server.revisions)
+        )
+        self.subscription_requests = SubscriptionRequests(self.subscriptions, grants)
+        self.log_messages = supervisor.add(LogMessages(supervisor))
+        self.notification_handlers = supervisor.add(NotificationHandlers(supervisor, server.limits))
         self.extension_states: dict[str, Any] = {}
         """What the lifespans of extensions yielded, by identifier."""
-        self.home = HomeThread()
-        self.visits = Visits()
+        self.url_elicitations = PendingUrlElicitations()
         self._sealer: Sealer | None = None
         self._sealed_with: Secrets | None = None
         self.draining = trio.Event()
@@ -149,14 +159,6 @@ class Running:
         session.close()
         return False
 
-    def changed(self, kind: Kind) -> None:
-        """Tell every client that wants to know that the list of `tools`, `resources` or `prompts` has changed."""
-        self.subscriptions.changed(kind)
-
-    def resource_updated(self, uri: str) -> None:
-        """Tell every client that subscribed to it that a resource has changed."""
-        self.subscriptions.resource_updated(uri)
-
     async def drain(self, deadline: float) -> DrainReport:
         """Drain every session at once, then end it."""
         self.draining.set()
@@ -165,6 +167,8 @@ class Running:
         async def drain_one(session: Session) -> None:
             reports.append(await session.drain(deadline))
             session.close()
+            with trio.move_on_after(CLOSE_TIMEOUT):  # a handler that shields itself may take longer
+                await session.wait_over()
 
         seen: set[Session] = set()
         # One that was admitted just before may begin to run only now.
@@ -193,6 +197,7 @@ class Running:
             jobs=len(self.jobs),
             listens=self.subscriptions.listens,
             subscriptions=self.subscriptions.watched,
+            supervisor=self.supervisor.snapshot(),
             sessions=tuple(s.snapshot() for s in sorted(self.sessions, key=lambda s: s.number)),
             callers=tuple(s.snapshot() for s in sorted(self.callers, key=lambda s: s.number)),
         )
@@ -209,11 +214,10 @@ async def run_of(server: Server) -> AsyncIterator[Running]:
         for extension in server.extensions or ():
             if extension.lifespan is not None:
                 states[extension.identifier] = await stack.enter_async_context(extension.lifespan(server))
-        async with trio.open_nursery() as nursery:
-            running = Running(server, state, nursery)
+        async with open_supervisor(f"server {server.name}") as supervisor:
+            running = Running(server, state, supervisor)
             running.extension_states = states
             try:
                 yield running
             finally:
                 running.jobs.cancel_all()
-                nursery.cancel_scope.cancel()

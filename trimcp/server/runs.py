@@ -12,9 +12,9 @@ import trio
 from trimcp.errors import UsageError
 from trimcp.server.caching import Caching
 from trimcp.server.declarations import Declarations
+from trimcp.server.features.kinds import KINDS
 from trimcp.server.keys import Keys
 from trimcp.server.memory import memory_bound
-from trimcp.server.registering import KINDS
 from trimcp.server.running import Running, RunSnapshot, run_of
 from trimcp.session.limits import Limits
 from trimcp.session.session import DrainReport

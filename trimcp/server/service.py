@@ -14,11 +14,11 @@ from trimcp.observability import events, log
 from trimcp.protocol.lifecycle import Step
 from trimcp.protocol.profile import ClientProfile
 from trimcp.server.caching import CacheHint, with_hint
-from trimcp.server.logging import set_level
+from trimcp.server.features.logging import set_level
 from trimcp.server.middleware import Handle, wrap
 from trimcp.server.session_context import SessionContext
 from trimcp.session.request import InboundRequest
-from trimcp.session.service import Route, Service, never, pong
+from trimcp.session.service import LongLived, Route, Service, never, pong
 from trimcp.session.session import Session
 from trimcp.types.capabilities import PromptsCapability, ResourcesCapability, ServerCapabilities, ToolsCapability
 from trimcp.types.jsonrpc import INVALID_REQUEST
@@ -70,16 +70,15 @@ class ServerService(Service):
             handlers["tools/list"] = tools.list
             handlers["tools/call"] = tools.caller(self._running.context)
         self._add_declared(handlers)
-        bus = self._running.subscriptions
         if self._server.has("resources"):
-            handlers["resources/subscribe"] = bus.subscribe
-            handlers["resources/unsubscribe"] = bus.unsubscribe
-        hold = {"subscriptions/listen": bus.listen}
+            handlers["resources/subscribe"] = self._running.subscription_requests.subscribe
+            handlers["resources/unsubscribe"] = self._running.subscription_requests.unsubscribe
+        keepers: dict[str, LongLived] = {"subscriptions/listen": self._running.subscriptions}
         codec = codec_for(revision)
         stamp = self._stamp() if revision.result_type else None
         routes: dict[str, Route] = {}
         for name, method in methods_of(revision, "client").items():
-            if method.kind != "request" or not (name in handlers or name in at_once or name in hold):
+            if method.kind != "request" or not (name in handlers or name in at_once or name in keepers):
                 continue
             encode = codec.result_encoder(name)
             if name == "initialize":
@@ -96,7 +95,7 @@ class ServerService(Service):
                 handle=handle,
                 encode=encode if stamp is None else _stamped(encode, stamp),
                 at_once=at_once.get(name),
-                hold=hold.get(name),
+                keeper=keepers.get(name),
             )
         if self._server.extensions is not None:
             routes |= self._server.extensions.routes(
@@ -208,7 +207,9 @@ class ServerService(Service):
         if told is None or client is None or client.capabilities.roots is None:
             return
         running = self._running
-        running.hearing.hear(session, ROOTS_CHANGED, lambda: told(SessionContext(session, running)), latest=True)
+        running.notification_handlers.notified(
+            session, ROOTS_CHANGED, lambda: told(SessionContext(session, running)), latest=True
+        )
 
     def opened(self, session: Session) -> None:
         """See `Service`."""
@@ -218,9 +219,9 @@ class ServerService(Service):
         """See `Service`."""
         self._running.sessions.discard(session)
         self._running.callers.discard(session)
-        self._running.visits.forget(session)
-        self._running.subscriptions.ended(session)
-        self._running.hearing.forget(session)
+        self._running.url_elicitations.session_ended(session)
+        self._running.subscriptions.session_ended(session)
+        self._running.notification_handlers.session_ended(session)
 
 
 def _encode_agreed(result: InitializeResult) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import trio
 
 from trimcp.actors.reply import Reply
 from trimcp.actors.supervisor import Supervisor
-from trimcp.actors.worker_pool import WorkerPool
 from trimcp.stores.event_store import AppendFailed, EventBatch, EventStore, StoredEvents
 from trimcp.stores.session_store import SessionRecord, SessionStore
 
@@ -90,7 +89,7 @@ class StoreCalls:
 
     def __init__(self, name: str, supervisor: Supervisor) -> None:
         """`name`: of the tasks. They live in the nursery of the supervisor."""
-        self._pool = supervisor.add_pool(WorkerPool(name, supervisor.nursery, MOST_CALLS))
+        self._pool = supervisor.open_pool(name, MOST_CALLS)
         self.under_way = 0
         """Calls that have not ended, those included that no task waits for any more."""
 

@@ -1,7 +1,7 @@
-"""Visits: which session sent its user to which web page, to tell it when the visit is over.
+"""Pending URL elicitations: which session sent its user to which web page, to tell it when the user is done there.
 
-2025-11-25 alone tells (`notifications/elicitation/complete`, and only to the client that was
-asked: client/elicitation of that revision). In 2026-07-28 a client learns by asking again.
+2025-11-25 alone has the notice (`notifications/elicitation/complete`, for the client that was asked:
+client/elicitation of that revision). In 2026-07-28 a client learns by asking again.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from trimcp.session.session import Session
 from trimcp.types.methods import methods_of
 
 MOST: Final = 4096
-"""Visits that are remembered; the oldest is forgotten first, and its end is then not told."""
+"""Elicitations that are remembered; the oldest is forgotten first, and its client is then not told."""
 COMPLETE: Final = "notifications/elicitation/complete"
 
 
-class Visits:
-    """The visits that one run of a server waits for."""
+class PendingUrlElicitations:
+    """The URL elicitations of one run of a server that are not complete, by their ids."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
 
-    def note(self, id: str, session: Session) -> None:
-        """Remember whom to tell, where the revision of the session has the notice."""
+    def add(self, id: str, session: Session) -> None:
+        """Remember which session to tell, where its revision has the notice."""
         if session.revision is None or COMPLETE not in methods_of(session.revision, "server"):
             return
         if len(self._sessions) >= MOST:
@@ -39,7 +39,7 @@ class Visits:
         session.writer.post(encode_notification(COMPLETE, {"elicitationId": id}))
         return True
 
-    def forget(self, session: Session) -> None:
-        """The session is over."""
-        for id in [id for id, noted in self._sessions.items() if noted is session]:
+    def session_ended(self, session: Session) -> None:
+        """Forget those of a session."""
+        for id in [id for id, asked in self._sessions.items() if asked is session]:
             del self._sessions[id]
