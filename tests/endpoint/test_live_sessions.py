@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import attrs
 import pytest
@@ -15,18 +15,25 @@ from trio.testing import MockClock
 
 from tests.session.peer import Logged
 from tests.stores.contract import PROFILE
-from tests.stores.hostile import HOSTILE, hangs
+from tests.stores.hostile import HOSTILE, hangs, returns_garbage
 from trimcp.actors.supervisor import Supervisor, open_supervisor
 from trimcp.endpoint.http_session import HttpSession
-from trimcp.endpoint.live_sessions import LiveSessions, new_session_id, open_live_sessions, session_store_of
+from trimcp.endpoint.live_sessions import (
+    LiveSessions,
+    new_session_id,
+    open_live_sessions,
+    session_store_of,
+    subscription_store_of,
+)
 from trimcp.endpoint.registry import SessionRegistry
 from trimcp.errors import UsageError
 from trimcp.observability import events
 from trimcp.protocol.lifecycle import Phase
 from trimcp.session.limits import Limits
 from trimcp.stores.contained import WRITE_SECONDS, StoreFailed
-from trimcp.stores.memory import MemorySessionStore
+from trimcp.stores.memory import MemorySessionStore, MemorySubscriptionStore
 from trimcp.stores.session_store import SessionRecord, SessionStore
+from trimcp.stores.subscription_store import SubscriptionStore
 
 
 @attrs.define(eq=False)
@@ -87,9 +94,11 @@ class Recorder(MemorySessionStore):
 
 
 @asynccontextmanager
-async def table_on(store: SessionStore | None, **limits: Any) -> AsyncIterator[tuple[LiveSessions, Supervisor]]:
+async def table_on(
+    store: SessionStore | None, subscription_store: SubscriptionStore | None = None, **limits: Any
+) -> AsyncIterator[tuple[LiveSessions, Supervisor]]:
     async with open_supervisor("test") as supervisor:
-        yield open_live_sessions(supervisor, store, Limits(**limits)), supervisor
+        yield open_live_sessions(supervisor, store, subscription_store, Limits(**limits)), supervisor
 
 
 async def test_a_session_lives_here_and_has_a_record() -> None:
@@ -211,6 +220,62 @@ async def test_the_end_of_a_session_takes_the_place_of_its_update(autojump_clock
         assert store.calls == [("update", "busy", Phase.OPENING), ("remove", "one")]
 
 
+async def test_what_is_subscribed_is_kept_behind_the_session(autojump_clock: MockClock) -> None:
+    class Slow(MemorySubscriptionStore):
+        calls: ClassVar[list[Any]] = []
+
+        async def add(self, session: str, uri: str) -> bool:
+            self.calls.append(("add", uri))
+            await trio.sleep(1)
+            return await super().add(session, uri)
+
+        async def remove(self, session: str, uri: str) -> bool:
+            self.calls.append(("remove", uri))
+            await trio.sleep(1)
+            return await super().remove(session, uri)
+
+    store = Slow()
+    async with table_on(None, store) as (live, _):
+        (_, session), (_, other) = fake("s"), fake("never added")
+        await live.add(session)
+        began = trio.current_time()
+        live.subscribed(session, "file:///busy", is_on=True)
+        assert trio.current_time() == began
+        await trio.sleep(0.5)
+        for is_on in (True, False, True, False):
+            live.subscribed(session, "file:///a", is_on=is_on)
+            live.subscribed(session, "file:///b", is_on=not is_on)
+        live.subscribed(other, "file:///c", is_on=True)
+        await trio.sleep(10)
+        assert store.calls == [("add", "file:///busy"), ("remove", "file:///a"), ("add", "file:///b")]
+        assert await store.uris_of("s") == {"file:///busy", "file:///b"}
+        live.subscribed(session, "file:///d", is_on=True)
+        live.remove(session)
+        await trio.sleep(10)
+        assert await store.uris_of("s") == frozenset()
+
+
+@pytest.mark.parametrize("does", HOSTILE, ids=lambda does: does.__name__)
+async def test_subscriptions_that_cannot_be_kept_cost_nothing_else(
+    does: Any, logged: Logged, autojump_clock: MockClock
+) -> None:
+    sessions, store = MemorySessionStore(), MemorySubscriptionStore()
+    async with table_on(sessions, store) as (live, _):
+        (_, session), (_, other) = fake("s"), fake("t")
+        await live.add(session)
+        await live.add(other)
+        store.add = store.forget = does  # type: ignore[method-assign]
+        live.subscribed(session, "file:///a", is_on=True)
+        live.remove(other)
+        await trio.sleep(3 * WRITE_SECONDS)
+        assert bool(logged.of(events.STORE_FAILED)) == (does is not returns_garbage)
+        assert await sessions.find("t") is None
+        del store.add, store.forget  # type: ignore[attr-defined]
+        live.subscribed(session, "file:///b", is_on=True)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await store.uris_of("s") == {"file:///b"}
+
+
 async def test_our_store_forgets_what_is_over() -> None:
     async with table_on(None) as (live, supervisor):
         for n in range(50):
@@ -283,13 +348,13 @@ async def test_a_record_that_another_process_has_changed_is_left_alone(
 
 async def test_what_waits_for_a_store_that_hangs_is_bounded(logged: Logged, autojump_clock: MockClock) -> None:
     store = Recorder()
-    async with table_on(store, sessions=4) as (live, _):
+    async with table_on(store, sessions=4, subscriptions=3) as (live, _):
         store.remove = hangs  # type: ignore[method-assign]
         for n in range(100):
             _, session = fake(f"s{n}")
             await live.add(session)
             live.remove(session)
-        assert live.mailbox.statistics().peak <= 9
+        assert live.mailbox.statistics().peak <= 2 * 4 + 1 + 3
         assert logged.of(events.STORE_FAILED)
 
 
@@ -312,6 +377,8 @@ def test_ids_are_not_guessed() -> None:
 def test_what_is_no_store_is_refused_with_advice() -> None:
     with pytest.raises(UsageError, match=r"registry dict: .*session_store\.SessionStore"):
         session_store_of({})
+    with pytest.raises(UsageError, match=r"subscriptions dict: .*SubscriptionStore"):
+        subscription_store_of({})
     with pytest.raises(UsageError, match=r"registry Mine: .*session_store\.SessionStore"):
 
         class Mine(SessionRegistry):

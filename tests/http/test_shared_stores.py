@@ -20,7 +20,7 @@ from trimcp.protocol.lifecycle import Phase
 from trimcp.server.keys import Keys
 from trimcp.stores.contained import WRITE_SECONDS
 from trimcp.stores.event_store import EventBatch, StoredEvents
-from trimcp.stores.memory import MemoryEventStore, MemorySessionStore
+from trimcp.stores.memory import MemoryEventStore, MemorySessionStore, MemorySubscriptionStore
 from trimcp.stores.session_store import SessionRecord
 from trimcp.transports.http.door import HttpRequest
 
@@ -344,6 +344,19 @@ async def test_the_record_says_what_was_agreed(door: str, autojump_clock: MockCl
         assert await store.find(client.id) is None
 
 
+async def test_what_a_session_has_subscribed_to_is_kept(door: str) -> None:
+    store = MemorySubscriptionStore()
+    async with serving(door, Workshop().server, subscriptions=store) as http:
+        client = await Legacy.open(http)
+        for method, kept in (("subscribe", {"mem://motd"}), ("unsubscribe", set()), ("subscribe", {"mem://motd"})):
+            await (await client.ask(f"resources/{method}", {"uri": "mem://motd"})).result()
+            await settled()
+            assert await store.uris_of(client.id) == kept
+        await client.delete()
+        await settled()
+        assert await store.uris_of(client.id) == frozenset()
+
+
 async def test_a_session_of_another_process_is_unknown_here(door: str) -> None:
     store = MemorySessionStore()
     async with (
@@ -374,7 +387,7 @@ async def test_a_store_of_sessions_that_fails_behind_them_costs_no_answer(door: 
         assert logged.of("store.failed")
 
 
-@pytest.mark.parametrize("option", ["store", "registry"])
+@pytest.mark.parametrize("option", ["store", "registry", "subscriptions"])
 async def test_what_is_no_store_is_refused_before_anything_is_served(option: str) -> None:
     with pytest.raises(trimcp.UsageError, match="Invalid"):
         await Workshop().server.serve_http(0, **{option: object()})  # type: ignore[arg-type]

@@ -20,11 +20,12 @@ from trimcp.stores.contained import (
     WRITE_SECONDS,
     ContainedEventStore,
     ContainedSessionStore,
+    ContainedSubscriptionStore,
     StoreCalls,
     StoreFailed,
 )
 from trimcp.stores.event_store import AppendFailed, EventBatch, StoredEvents
-from trimcp.stores.memory import MemoryEventStore, MemorySessionStore
+from trimcp.stores.memory import MemoryEventStore, MemorySessionStore, MemorySubscriptionStore
 
 PATIENCE = 2000.0
 """Seconds of a mock clock after which the most patient of the hostile functions have ended."""
@@ -196,6 +197,28 @@ async def test_a_supervisor_that_ends_calls_nothing() -> None:
         with trio.CancelScope(shield=True), pytest.raises(StoreFailed, match="the server stops"):
             await calls.call(1, hangs)
         assert calls.under_way == 0
+
+
+@pytest.mark.parametrize("does", HOSTILE, ids=lambda does: does.__name__)
+@pytest.mark.parametrize("method", ["add", "remove", "uris_of", "forget"])
+async def test_what_a_subscription_store_does_is_a_failure_of_the_call(
+    method: str, does: Any, autojump_clock: MockClock
+) -> None:
+    async with open_supervisor("test") as supervisor:
+        store = MemorySubscriptionStore()
+        contained = ContainedSubscriptionStore(store, StoreCalls("store", supervisor))
+        assert await contained.add("s", "file:///a")
+        assert not await contained.add("s", "file:///a")
+        setattr(store, method, does)
+        args = ("s",) if method in ("uris_of", "forget") else ("s", "file:///a")
+        if does in FINE_AS_A_WRITE and method != "uris_of":
+            assert not await getattr(contained, method)(*args)
+        else:
+            with pytest.raises(StoreFailed):
+                await getattr(contained, method)(*args)
+        delattr(store, method)
+        assert await contained.uris_of("s") == {"file:///a"}
+        assert await contained.remove("s", "file:///a")
 
 
 ODD_REPLAYS: list[Any] = [

@@ -18,7 +18,7 @@ from trimcp.endpoint.accepts import accepted
 from trimcp.endpoint.event_log import open_event_log
 from trimcp.endpoint.event_store import TAG_PURPOSE, read_event_id
 from trimcp.endpoint.exchanges import Exchanges
-from trimcp.endpoint.live_sessions import open_live_sessions, session_store_of
+from trimcp.endpoint.live_sessions import open_live_sessions, session_store_of, subscription_store_of
 from trimcp.endpoint.options import HttpOptions, authenticated
 from trimcp.endpoint.posting import UNKNOWN_SESSION, Posting, refuse
 from trimcp.endpoint.sessions import HttpSessions
@@ -53,14 +53,15 @@ class Endpoint:
             options: the user's.
 
         Raises:
-            UsageError: `store` or `registry` is none.
+            UsageError: `store`, `registry` or `subscriptions` is none.
         """
         self._host = host
         self._guard = guard
         self._options = options
-        store, registry = options.get("store"), options.get("registry")
+        store, registry, subscriptions = options.get("store"), options.get("registry"), options.get("subscriptions")
         self._event_store = None if store is None else event_store_of(store)  # one that is empty may well be false
         self._session_store = None if registry is None else session_store_of(registry)
+        self._subscription_store = None if subscriptions is None else subscription_store_of(subscriptions)
         limits = host.service.limits
         self._limits = limits
         self.body_limit = limits.message_bytes
@@ -92,7 +93,7 @@ class Endpoint:
         async with open_supervisor("http endpoint") as supervisor:
             nursery = supervisor.nursery
             event_log = open_event_log(supervisor, self._event_store, limits)
-            live = open_live_sessions(supervisor, self._session_store, limits)
+            live = open_live_sessions(supervisor, self._session_store, self._subscription_store, limits)
             actors = HandlerActors(supervisor, limits.server_requests)
             writer = supervisor.add(StreamWriter(supervisor))
             self._exchanges = Exchanges(host.service, host.admission, host.draining, supervisor, actors, writer)

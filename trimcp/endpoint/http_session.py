@@ -32,6 +32,7 @@ from trimcp.transports.http.door import HttpResponse
 
 if TYPE_CHECKING:
     from trimcp.endpoint.event_log import EventLog
+    from trimcp.endpoint.live_sessions import LiveSessions
     from trimcp.endpoint.reply import Reply
     from trimcp.session.calls import Way
     from trimcp.types.jsonrpc import RequestId
@@ -57,6 +58,7 @@ class HttpSession(Session):
         service: Service,
         admission: Admission,
         event_log: EventLog,
+        live: LiveSessions,
         actors: HandlerActors,
         writer: StreamWriter,
         *,
@@ -70,6 +72,7 @@ class HttpSession(Session):
             service: what is served.
             admission: the places shared with other sessions.
             event_log: keeps the events of its streams for a client that lost its connection.
+            live: keeps its record and its subscriptions.
             actors: the endpoint's handler actors, which run its requests.
             writer: writes the streams of the endpoint.
             tag: what its event ids begin with.
@@ -79,6 +82,7 @@ class HttpSession(Session):
         super().__init__(service, admission, principal=principal)
         self.id = id
         self.event_log = event_log
+        self._live_sessions = live
         self.tag = tag
         self.stream_writer = writer
         self._actors = actors
@@ -235,6 +239,10 @@ class HttpSession(Session):
             has_posted=self._posted > 1,
             next_stream=self._numbers + 1,
         )
+
+    def subscribed(self, uri: str, *, is_on: bool) -> None:
+        """See `KeepsSubscriptions`."""
+        self._live_sessions.subscribed(self, uri, is_on=is_on)
 
     # --- streams by GET, and resuming --------------------------------------------------
 

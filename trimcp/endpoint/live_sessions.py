@@ -1,4 +1,4 @@
-"""The legacy sessions that live in this process, and their records in the session store.
+"""The legacy sessions that live in this process, and what of them is kept in stores: records and subscriptions.
 
 An actor: what is agreed in a session, or changes in it, is written behind the session, which never waits for that. A
 store of a user's that fails or hangs costs the records and nothing else; only opening a session waits for the store,
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Awaitable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -21,9 +21,10 @@ from trimcp.actors.supervisor import Supervisor
 from trimcp.errors import UsageError
 from trimcp.observability import events, log
 from trimcp.session.limits import Limits
-from trimcp.stores.contained import ContainedSessionStore, StoreCalls, StoreFailed
-from trimcp.stores.memory import MemorySessionStore
+from trimcp.stores.contained import ContainedSessionStore, ContainedSubscriptionStore, StoreCalls, StoreFailed
+from trimcp.stores.memory import MemorySessionStore, MemorySubscriptionStore
 from trimcp.stores.session_store import SessionStore
+from trimcp.stores.subscription_store import SubscriptionStore
 
 if TYPE_CHECKING:
     from trimcp.endpoint.http_session import HttpSession
@@ -61,12 +62,21 @@ class _Touch:
     id: ClassVar[str] = ""
 
 
-_Message = _Save | _Remove | _Touch
+@attrs.frozen
+class _Subscribed:
+    """The session is told of the changes of this resource from now on, or no more."""
+
+    id: str
+    uri: str
+    is_on: bool
+
+
+_Message = _Save | _Remove | _Touch | _Subscribed
 
 
 def _key(message: _Message) -> Hashable:
-    """A later message about the same session replaces one that waits."""
-    return message.id
+    """A later message about the same session, or the same subscription, replaces one that waits."""
+    return (message.id, message.uri) if type(message) is _Subscribed else message.id
 
 
 class _Live:
@@ -87,16 +97,22 @@ class LiveSessions(Actor[_Message]):
 
     name: ClassVar[str] = "live sessions"
 
-    def __init__(self, owner: Owner, store: SessionStore, limits: Limits) -> None:
+    def __init__(
+        self, owner: Owner, store: SessionStore, subscription_store: SubscriptionStore, limits: Limits
+    ) -> None:
         """
         Args:
             owner: the supervisor.
             store: a store that fails with `StoreFailed` and nothing else.
+            subscription_store: the same.
             limits: of the server.
         """
-        # One message for each session that lives, and as many for those that ended while the store was slow.
-        super().__init__(owner, Mailbox(2 * limits.sessions + 1, Overflow.REPLACE, key=_key))
+        # One message for each session that lives, as many for those that ended while the store was slow, and all the
+        # subscriptions that one session may have.
+        capacity = 2 * limits.sessions + limits.subscriptions + 1
+        super().__init__(owner, Mailbox(capacity, Overflow.REPLACE, key=_key))
         self._store = store
+        self._subscription_store = subscription_store
         self._live: dict[str, _Live] = {}
         self._seen: dict[str, None] = {}
         self._failures = 0
@@ -143,8 +159,13 @@ class LiveSessions(Actor[_Message]):
             live.told_at, live.told_state = -math.inf, session.record_state
             self._told(_Save(session.id))
 
+    def subscribed(self, session: HttpSession, uri: str, *, is_on: bool) -> None:
+        """Have it kept that a session is told of the changes of a resource, or no more."""
+        if session.id in self._live:
+            self._told(_Subscribed(session.id, uri, is_on))
+
     def remove(self, session: HttpSession) -> None:
-        """Forget a session, which is over, and have its record removed."""
+        """Forget a session, which is over, and have what is kept of it removed."""
         if self._live.pop(session.id, None) is not None:
             self._seen.pop(session.id, None)
             self._told(_Remove(session.id))
@@ -174,28 +195,32 @@ class LiveSessions(Actor[_Message]):
     async def run(self) -> None:
         """Write to the store what was told, until cancelled."""
         while True:
-            message = await self.mailbox.receive()
-            try:
-                await self._write(message)
-            except StoreFailed as exc:
-                self._failed(exc)
+            for write in self._writes_of(await self.mailbox.receive()):
+                try:
+                    await write
+                except StoreFailed as exc:
+                    self._failed(exc)
 
     def handle(self, message: _Message) -> None:
         """See `Actor`. The endpoint has ended: a record that is left lets another process take its session up."""
 
-    async def _write(self, message: _Message) -> None:
+    def _writes_of(self, message: _Message) -> Iterator[Awaitable[object]]:
+        """What a message asks of the stores."""
         if type(message) is _Remove:
-            await self._store.remove(message.id)
+            yield self._store.remove(message.id)
+            yield self._subscription_store.forget(message.id)
         elif type(message) is _Touch:
             seen, self._seen = self._seen, {}
-            await self._store.touch(tuple(seen), time.time())
+            yield self._store.touch(tuple(seen), time.time())
+        elif message.id not in self._live:
+            return  # it has ended since
+        elif type(message) is _Subscribed:
+            keep = self._subscription_store.add if message.is_on else self._subscription_store.remove
+            yield keep(message.id, message.uri)
         else:
-            await self._update(message.id)
+            yield self._update(self._live[message.id])
 
-    async def _update(self, id: str) -> None:
-        live = self._live.get(id)
-        if live is None:
-            return
+    async def _update(self, live: _Live) -> None:
         updated = await self._store.update(attrs.evolve(live.session.record(), version=live.version))
         if updated is None:
             raise StoreFailed("the record was changed by another process, or the store has lost it")
@@ -221,16 +246,36 @@ def session_store_of(store: Any) -> SessionStore:
     return store
 
 
-def open_live_sessions(supervisor: Supervisor, store: SessionStore | None, limits: Limits) -> LiveSessions:
+def subscription_store_of(store: Any) -> SubscriptionStore:
+    """Return the subscription store that a user has given as `subscriptions`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(store, SubscriptionStore):
+        raise UsageError(
+            f"Invalid subscriptions {type(store).__name__}: derive it from "
+            "trimcp.stores.subscription_store.SubscriptionStore"
+        )
+    return store
+
+
+def open_live_sessions(
+    supervisor: Supervisor, store: SessionStore | None, subscription_store: SubscriptionStore | None, limits: Limits
+) -> LiveSessions:
     """Make the table of live sessions of an endpoint; its supervisor owns it.
 
     Args:
         supervisor: of the endpoint.
         store: a store of the user's; one in memory, if None.
+        subscription_store: the same.
         limits: of the server.
     """
-    if store is None:
-        contained: SessionStore = MemorySessionStore(ttl=4 * limits.session_idle)
-    else:
-        contained = ContainedSessionStore(store, StoreCalls("session store", supervisor))
-    return supervisor.add(LiveSessions(supervisor, contained, limits))
+    sessions: SessionStore = MemorySessionStore(ttl=4 * limits.session_idle)
+    subscriptions: SubscriptionStore = MemorySubscriptionStore()
+    if store is not None:
+        sessions = ContainedSessionStore(store, StoreCalls("session store", supervisor))
+    if subscription_store is not None:
+        calls = StoreCalls("subscription store", supervisor)
+        subscriptions = ContainedSubscriptionStore(subscription_store, calls)
+    return supervisor.add(LiveSessions(supervisor, sessions, subscriptions, limits))

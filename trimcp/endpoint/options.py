@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from trimcp.endpoint.security import Cors
     from trimcp.stores.event_store import EventStore
     from trimcp.stores.session_store import SessionStore
+    from trimcp.stores.subscription_store import SubscriptionStore
     from trimcp.transports.http.door import HttpRequest
 
 Authenticate = Callable[["HttpRequest"], Awaitable[str | None]]
@@ -55,5 +56,7 @@ class HttpOptions(TypedDict, total=False):
     """Says who sends a request. Sessions, request states and limits belong to whom it names."""
     registry: SessionStore | None
     """Where the records of legacy sessions are kept; in this process, if not given. See `SessionStore`."""
+    subscriptions: SubscriptionStore | None
+    """Where the subscriptions of legacy sessions are kept; in this process, if not given. See `SubscriptionStore`."""
     store: EventStore | None
     """Where events are kept for clients that lose a connection; in this process, if not given. See `EventStore`."""

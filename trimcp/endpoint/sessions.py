@@ -45,7 +45,7 @@ class HttpSessions:
         host = self._host
         id = new_session_id()
         session = HttpSession(
-            *(id, host.service, host.admission, self._event_log, self._actors, self._writer),
+            *(id, host.service, host.admission, self._event_log, self._live, self._actors, self._writer),
             tag=make_tag(self._secret, id),
             peer=peer,
             principal=principal,

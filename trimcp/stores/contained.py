@@ -15,6 +15,7 @@ from trimcp.actors.reply import Reply
 from trimcp.actors.supervisor import Supervisor
 from trimcp.stores.event_store import AppendFailed, EventBatch, EventStore, StoredEvents
 from trimcp.stores.session_store import SessionRecord, SessionStore
+from trimcp.stores.subscription_store import SubscriptionStore
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -200,3 +201,31 @@ def _checked(record: object, id: str) -> SessionRecord | None:
     if not isinstance(record, SessionRecord) or record.id != id:
         raise StoreFailed("a store of sessions returned something else than the record with that id, or None")
     return record
+
+
+class ContainedSubscriptionStore(SubscriptionStore):
+    """A subscription store of a user's. Raises `StoreFailed`, and nothing else."""
+
+    def __init__(self, store: SubscriptionStore, calls: StoreCalls) -> None:
+        self._store = store
+        self._calls = calls
+
+    async def add(self, session: str, uri: str) -> bool:
+        """See `SubscriptionStore`."""
+        return await self._calls.call(WRITE_SECONDS, self._store.add, session, uri) is True
+
+    async def remove(self, session: str, uri: str) -> bool:
+        """See `SubscriptionStore`."""
+        return await self._calls.call(WRITE_SECONDS, self._store.remove, session, uri) is True
+
+    async def uris_of(self, session: str) -> frozenset[str]:
+        """See `SubscriptionStore`."""
+        uris: Any = await self._calls.call(READ_SECONDS, self._store.uris_of, session)
+        if type(uris) is not frozenset or not all(type(uri) is str for uri in uris):
+            raise StoreFailed("uris_of returned something else than a frozenset of strings")
+        found: frozenset[str] = uris
+        return found
+
+    async def forget(self, session: str) -> None:
+        """See `SubscriptionStore`."""
+        await self._calls.call(WRITE_SECONDS, self._store.forget, session)
