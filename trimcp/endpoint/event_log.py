@@ -8,7 +8,7 @@ store needs no task: its own methods stand in front.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, Final
+from typing import Final
 
 import attrs
 import trio
@@ -76,7 +76,7 @@ class EventLog(Actor[_Message]):
     their streams cannot be resumed from before them.
     """
 
-    name: ClassVar[str] = "event log"
+    name = "event log"
 
     append: Callable[[str, int, int, Sequence[bytes]], bool]
     """`append(session, stream, first, events)`: keep consecutive events of a stream, of which the first has the number

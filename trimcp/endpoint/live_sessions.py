@@ -95,7 +95,7 @@ class _Live:
 class LiveSessions(Actor[_Message]):
     """The table of live sessions by id, beside the store of records. Made by `open_live_sessions`."""
 
-    name: ClassVar[str] = "live sessions"
+    name = "live sessions"
 
     def __init__(
         self, owner: Owner, store: SessionStore, subscription_store: SubscriptionStore, limits: Limits

@@ -11,6 +11,8 @@ from trimcp.endpoint.event_store import make_tag
 from trimcp.endpoint.http_session import HttpSession
 from trimcp.endpoint.live_sessions import LiveSessions, new_session_id
 from trimcp.endpoint.stream_writer import StreamWriter
+from trimcp.protocol.principal import Principal, key_of
+from trimcp.session.delivery import Delivery
 from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.session import Session
 
@@ -40,7 +42,7 @@ class HttpSessions:
         self._writer = writer
         self._secret = secret
 
-    async def open(self, peer: str, principal: str | None) -> HttpSession | None:
+    async def open(self, peer: str, principal: Principal | None) -> HttpSession | None:
         """A new session; None where the server takes no more, or stopped while it was opened."""
         host = self._host
         id = new_session_id()
@@ -48,7 +50,7 @@ class HttpSessions:
             *(id, host.service, host.admission, self._event_log, self._live, self._actors, self._writer),
             tag=make_tag(self._secret, id),
             peer=peer,
-            principal=principal,
+            delivery=Delivery(principal),
         )
         if not host.admits(session):
             return None
@@ -69,10 +71,10 @@ class HttpSessions:
         """Have the record of a session updated: something was agreed in it. Never waits."""
         self._live.save(session)
 
-    async def find(self, shown: bytes, principal: str | None) -> HttpSession | None:
-        """The session with this id, if it is this principal's: to anybody else there is none."""
+    async def find(self, shown: bytes, principal: Principal | None) -> HttpSession | None:
+        """The session with this id, if its subject and client are these: to anybody else there is none."""
         session = await self._live.find(shown.decode("latin-1"))
-        if session is None or session.end is not None or session.principal != principal:
+        if session is None or session.end is not None or key_of(session.principal) != key_of(principal):
             return None
         return session
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trimcp.server.running import Running
     from trimcp.server.sealed_state import Sealer
     from trimcp.session.calls import Way
+    from trimcp.session.delivery import Delivery
     from trimcp.session.job import HandedJob
     from trimcp.session.session import Session
     from trimcp.types.revisions import Revision
@@ -92,6 +93,10 @@ class Context(ClientView):
     @property
     def _revision(self) -> Revision:
         return self._request.revision
+
+    @property
+    def _delivery(self) -> Delivery:
+        return self._request.delivery
 
     @property
     def _way(self) -> Way:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trimcp.protocol.profile import ClientProfile
     from trimcp.server.running import Running
     from trimcp.session.calls import Way
+    from trimcp.session.delivery import Delivery
     from trimcp.session.session import Session
     from trimcp.types.revisions import Revision
     from trimcp.types.roots import Root
@@ -45,6 +46,10 @@ class SessionContext(ClientView):
     @property
     def _revision(self) -> Revision:
         return self._of.revision or LATEST_LEGACY
+
+    @property
+    def _delivery(self) -> Delivery:
+        return self._of.delivery
 
     @property
     def _way(self) -> Way:

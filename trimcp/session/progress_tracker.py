@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 import trio
 
@@ -103,7 +103,7 @@ class _Reported:
 class ProgressTracker(Actor[_Message]):
     """The progress of one session, or of all stateless peers of an endpoint."""
 
-    name: ClassVar[str] = "progress tracker"
+    name = "progress tracker"
 
     def __init__(self, owner: Owner, limits: Limits) -> None:
         super().__init__(owner, Mailbox(CAPACITY + 2 * limits.server_requests))

@@ -15,6 +15,7 @@ from trimcp.errors import InvalidPayload, RequestFailed, UsageError
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import ANSWERS, CancelReason
 from trimcp.protocol.profile import ClientProfile
+from trimcp.session.delivery import Delivery
 from trimcp.session.job import Job
 from trimcp.session.outlet import Outlet
 from trimcp.session.service import Route
@@ -98,6 +99,11 @@ class InboundRequest(Job):
         if self.profile is not None:
             return self.profile.revision
         return self.session.revision or LATEST_LEGACY
+
+    @property
+    def delivery(self) -> Delivery:
+        """Who sent it, and with which header fields."""
+        return self.outlet.delivery or self.session.delivery
 
     @property
     def is_settled(self) -> bool:

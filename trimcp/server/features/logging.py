@@ -6,7 +6,7 @@ was asked for, no message is sent. server/utilities/logging of every revision.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -40,7 +40,7 @@ class LogMessages(Actor[_LogMessage]):
     next. Messages from threads come through the kernel, which keeps their order and number.
     """
 
-    name: ClassVar[str] = "log messages"
+    name = "log messages"
 
     def __init__(self, owner: Owner) -> None:
         super().__init__(owner, Mailbox(1), in_turn=True)  # the mailbox of an actor in turn stays empty
