@@ -18,11 +18,11 @@ from trimcp.actors.supervisor import open_supervisor
 from trimcp.codec.jsontext import dumps
 from trimcp.endpoint.accepts import accepted
 from trimcp.endpoint.authentication import authenticated, challenge
-from trimcp.endpoint.contained_store import ContainedStore
-from trimcp.endpoint.event_store import MemoryEventStore, read_event_id
+from trimcp.endpoint.event_log import open_event_log
+from trimcp.endpoint.event_store import TAG_PURPOSE, read_event_id
 from trimcp.endpoint.exchanges import Exchanges
+from trimcp.endpoint.live_sessions import open_live_sessions, session_store_of, subscription_store_of
 from trimcp.endpoint.posting import UNKNOWN_SESSION, Posting, refuse
-from trimcp.endpoint.registry import LocalSessions
 from trimcp.endpoint.request_tasks import RequestTasks, request_failed, split_request_error
 from trimcp.endpoint.routes import NO_WEBSOCKET, NOT_FOUND, HttpRoute, Owner, RouteTable, Take, any_request
 from trimcp.endpoint.sessions import HttpSessions
@@ -31,6 +31,7 @@ from trimcp.errors import Unauthenticated
 from trimcp.framing import headers
 from trimcp.observability import events, log
 from trimcp.session.handler_actors import HandlerActors
+from trimcp.stores.sync_event_store import event_store_of
 from trimcp.transports.http.door import HttpRequest, HttpResponse, Refusal
 from trimcp.types.jsonrpc import INVALID_REQUEST
 from trimcp.types.revisions import Era
@@ -85,10 +86,17 @@ class Endpoint:
             host: the run of a server.
             guard: which requests come from where they should.
             options: the user's.
+
+        Raises:
+            UsageError: `store`, `registry` or `subscriptions` is none.
         """
         self._host = host
         self._guard = guard
         self._options = options
+        store, registry, subscriptions = options.get("store"), options.get("registry"), options.get("subscriptions")
+        self._event_store = None if store is None else event_store_of(store)  # one that is empty may well be false
+        self._session_store = None if registry is None else session_store_of(registry)
+        self._subscription_store = None if subscriptions is None else subscription_store_of(subscriptions)
         limits = host.service.limits
         self._limits = limits
         self.body_limit = limits.message_bytes
@@ -128,21 +136,17 @@ class Endpoint:
     async def run(self, *, task_status: trio.TaskStatus[Endpoint] = trio.TASK_STATUS_IGNORED) -> None:
         """Be there for the doors, until cancelled."""
         host, limits, options = self._host, self._limits, self._options
+        secret = (await host.secrets.read()).derive(TAG_PURPOSE)[0]
         async with open_supervisor("http endpoint") as supervisor:
             nursery = supervisor.nursery
-            store, registry = options.get("store"), options.get("registry")
-            if store is None:  # one that is empty may well be false
-                store = MemoryEventStore(events=limits.stored_events, bytes=limits.stored_bytes, age=limits.stored_age)
-            else:
-                store = ContainedStore(store)
-            if registry is None:
-                registry = LocalSessions()
+            event_log = open_event_log(supervisor, self._event_store, limits)
+            live = open_live_sessions(supervisor, self._session_store, self._subscription_store, limits)
             actors = HandlerActors(supervisor, limits.server_requests)
             self._tasks = RequestTasks(nursery, limits.server_requests)
             nursery.start_soon(self._end_tasks, self._tasks, name="trimcp http tasks' end")
             writer = supervisor.add(StreamWriter(supervisor))
             self._exchanges = Exchanges(host.service, host.admission, host.draining, supervisor, actors, writer)
-            self._sessions = HttpSessions(host, registry, store, nursery, actors, writer)
+            self._sessions = HttpSessions(host, live, event_log, nursery, actors, writer, secret)
             self._posting = Posting(host, self._exchanges, self._sessions)
             if options.get("sse"):
                 from trimcp.endpoint.legacy_sse import LegacySse
@@ -173,7 +177,7 @@ class Endpoint:
                 self._sessions.tend()
                 if self._legacy_sse is not None:
                     self._legacy_sse.tend()
-            except Exception as exc:  # noqa: BLE001 - a registry of the user's, or ours: the next round may do better
+            except Exception as exc:  # noqa: BLE001 - a failure of ours: the next round may do better
                 log.error(events.CARETAKER_FAILED, exc_info=exc)
 
     # --- Handler ----------------------------------------------------------------------

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trimcp.session.admission import Admission
     from trimcp.session.service import Service
     from trimcp.session.session import Session
+    from trimcp.stores.secret_store import SecretStore
 
 
 class Host(Protocol):
@@ -22,6 +23,11 @@ class Host(Protocol):
     @property
     def service(self) -> Service:
         """What its sessions serve."""
+        ...
+
+    @property
+    def secrets(self) -> SecretStore:
+        """What the keys for all that clients keep for the server are derived from."""
         ...
 
     admission: Admission

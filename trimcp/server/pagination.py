@@ -45,7 +45,7 @@ class Pages:
             keys: the server's.
             size: how many items make a page.
         """
-        self._keys = keys.derive(PURPOSE)
+        self._keys = keys  # derived from when needed, since secrets may rotate
         self._size = size
 
     def page(self, items: dict[str, T], cursor: str | None, *, kind: str) -> Page[T]:
@@ -69,7 +69,7 @@ class Pages:
 
     def _cursor(self, kind: str, key: str) -> str:
         place = key.encode()
-        return base64.urlsafe_b64encode(_mac(self._keys[0], kind, place) + place).decode()
+        return base64.urlsafe_b64encode(_mac(self._keys.derive(PURPOSE)[0], kind, place) + place).decode()
 
     def _after(self, keys: list[str], cursor: str, kind: str) -> int:
         try:
@@ -77,7 +77,7 @@ class Pages:
                 raise ValueError
             sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
             mac, place = sealed[:MAC_BYTES], sealed[MAC_BYTES:]
-            if not any(hmac.compare_digest(mac, _mac(key, kind, place)) for key in self._keys):
+            if not any(hmac.compare_digest(mac, _mac(key, kind, place)) for key in self._keys.derive(PURPOSE)):
                 raise ValueError
             return keys.index(place.decode()) + 1
         except (ValueError, binascii.Error):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trimcp.framing.header_params import HeaderParams
     from trimcp.server.app import Server
     from trimcp.server.sealed_state import Sealer
+    from trimcp.stores.secret_store import Secrets, SecretStore
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -116,6 +117,7 @@ class Running:
         """What the lifespans of extensions yielded, by identifier."""
         self.url_elicitations = PendingUrlElicitations()
         self._sealer: Sealer | None = None
+        self._sealed_with: Secrets | None = None
         self.draining = trio.Event()
         """Set when no new work is taken."""
         self.drained = trio.Event()
@@ -126,12 +128,19 @@ class Running:
 
     @property
     def sealer(self) -> Sealer:
-        """What seals the states of requests that ask the client; made when the first one does."""
-        if self._sealer is None:
+        """What seals the states of requests that ask the client; made when the first one does, and after a rotation."""
+        secrets = self.server.keys.current
+        if self._sealer is None or self._sealed_with is not secrets:
             from trimcp.server.sealed_state import PURPOSE, Sealer
 
-            self._sealer = Sealer(self.server.keys.derive(PURPOSE))
+            self._sealed_with = secrets
+            self._sealer = Sealer(secrets.derive(PURPOSE))
         return self._sealer
+
+    @property
+    def secrets(self) -> SecretStore:
+        """What the keys for all that clients keep for the server are derived from."""
+        return self.server.keys
 
     def context(self, request: InboundRequest) -> Context:
         """The context of a request."""
