@@ -249,8 +249,8 @@ async def test_a_listen_takes_no_place_and_no_task(autojump_clock: MockClock) ->
             await peer.ask(listen(peer, id, tools=True))
         assert peer.session is not None
         snapshot = peer.session.snapshot()
-        assert [request.state for request in snapshot.requests] == ["held"] * 50
-        assert snapshot.tasks == 1
+        assert [request.state for request in snapshot.requests] == ["long-lived"] * 50
+        assert snapshot.tasks <= 3  # of the session, its Router and its Writer: none for a listen
         assert (await peer.ask(peer.call("work", "add", {"a": 1, "b": 2})))["result"]["structuredContent"] == {
             "result": 3
         }

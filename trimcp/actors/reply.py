@@ -55,7 +55,7 @@ class Reply(Generic[T]):
         try:
             return self.get()
         finally:
-            del self  # see `get`
+            del self  # as in `get`
 
     async def wait_set(self) -> None:
         """Wait until the answer is there.

@@ -10,7 +10,7 @@ basic/utilities/cancellation of the legacy revisions, basic/patterns/cancellatio
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import trio
 
@@ -33,8 +33,8 @@ CAPACITY: Final = 1024
 class Posting(Protocol):
     """A stream that a notice leaves by."""
 
-    def post(self, frame: bytes) -> None:
-        """Post a frame that is never dropped."""
+    def write(self, frame: bytes) -> None:
+        """Post a frame that is never dropped, and write it at once where nothing waits before it."""
         ...
 
 
@@ -56,7 +56,7 @@ _Message = _Unwinding | _Unwound
 class CancellationManager(Actor[_Message]):
     """The cancels of one session, or of all stateless peers of an endpoint."""
 
-    name: ClassVar[str] = "cancellation manager"
+    name = "cancellation manager"
 
     def __init__(self, owner: Owner, progress: ProgressTracker, limits: Limits) -> None:
         super().__init__(owner, Mailbox(CAPACITY + 2 * limits.server_requests))
@@ -84,7 +84,7 @@ class CancellationManager(Actor[_Message]):
         In the turn of the caller, since the order on the stream counts: a handler that gives a question up, and then
         answers, has its notice before its answer.
         """
-        stream.post(encode_notification("notifications/cancelled", {"requestId": id, "reason": why}))
+        stream.write(encode_notification("notifications/cancelled", {"requestId": id, "reason": why}))
 
     # --- the actor --------------------------------------------------------------------
 

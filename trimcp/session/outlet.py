@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import ClassVar, Protocol
 
+from trimcp.session.delivery import Delivery
+
 
 class Outlet(Protocol):
     """The stream that a request's answer, progress and logs go to, in order of posting."""
@@ -12,6 +14,11 @@ class Outlet(Protocol):
     is_shared: ClassVar[bool]
     """Whether other requests leave by it too: its end is not that of one of them, and answers are told apart by
     their ids alone."""
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """Who sent the requests that leave by it; None where that is who opened the session."""
+        ...
 
     @property
     def room(self) -> int:
@@ -33,6 +40,10 @@ class Outlet(Protocol):
 
     def post(self, frame: bytes) -> None:
         """Post a notification that is never dropped."""
+        ...
+
+    def write(self, frame: bytes) -> None:
+        """Post a message that is never dropped, and write it at once where nothing waits before it."""
         ...
 
     def withdraw(self) -> None:
@@ -128,15 +139,28 @@ class InFlight(Protocol):
 class SessionOutlet:
     """The way out of a duplex session: everything shares one stream."""
 
-    __slots__ = ("_requests", "_stream", "drop", "post", "post_latest", "post_log", "post_report", "room", "wait_room")
+    __slots__ = (
+        "_requests",
+        "_stream",
+        "drop",
+        "post",
+        "post_latest",
+        "post_log",
+        "post_report",
+        "room",
+        "wait_room",
+        "write",
+    )
 
     is_shared: ClassVar[bool] = True
+    delivery: ClassVar[None] = None
 
     def __init__(self, stream: Stream, room: int, requests: InFlight) -> None:
         self.room = room
         self._stream = stream
         self._requests = requests
         self.post = stream.post
+        self.write = stream.write
         self.post_latest = stream.post_latest
         self.post_report = stream.post_report
         self.drop = stream.drop
@@ -174,6 +198,7 @@ class Batch:
     __slots__ = ("_answers", "_owed", "_stream", "room")
 
     is_shared: ClassVar[bool] = True
+    delivery: ClassVar[None] = None
 
     def __init__(self, stream: Stream, room: int) -> None:
         """`room`: bytes that all its answers may have; beyond, a member is answered with an error."""
@@ -211,6 +236,9 @@ class Batch:
 
     def post(self, frame: bytes) -> None:
         self._stream.post(frame)
+
+    def write(self, frame: bytes) -> None:
+        self._stream.write(frame)
 
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         self._stream.post_latest(key, frame)

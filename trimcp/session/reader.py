@@ -84,4 +84,7 @@ class Reader:
             else:
                 session.dispatcher.take(read_message(value), session.outlet, size, now)
         except InvalidMessage as exc:
-            session.router.unreadable(session.requests, exc, session.outlet)
+            if exc.kind == "response":
+                session.calls.invalid_response(exc.id, str(exc))
+            else:
+                session.router.unreadable(session.requests, exc, session.outlet)

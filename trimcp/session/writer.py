@@ -9,8 +9,9 @@ than `Limits.out_bytes`, a server stops reading and callers wait; where the peer
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable
-from typing import ClassVar, Final, Protocol
+from typing import Final, Protocol
 
 import trio
 
@@ -39,7 +40,7 @@ class Connected(Protocol):
 class Writer(Actor[Item]):
     """Frames to bytes to the peer. Also the stream of a session: what belongs to no request leaves by it."""
 
-    name: ClassVar[str] = "writer"
+    name = "writer"
 
     def __init__(self, owner: Owner, duplex: Duplex, limits: Limits, session: Connected) -> None:
         self.outbox = Outbox(limits, duplex.description)
@@ -114,6 +115,8 @@ class Writer(Actor[Item]):
         try:
             while True:
                 first: Item | None = await outbox.receive()
+                if outbox.is_closed:
+                    continue
                 self._is_writing = True
                 while self._rest or first is not None or outbox.waiting:
                     if not self._rest:
@@ -166,7 +169,7 @@ class Writer(Actor[Item]):
     def _fail(self, exc: ConnectionEnded) -> None:
         if not self.outbox.is_closed:
             self.is_cut_short = True
-            self.close()
+            self._drop()
             self._session.lose(exc)
 
     # --- bounds and the end -----------------------------------------------------------
@@ -196,6 +199,16 @@ class Writer(Actor[Item]):
             await self.outbox.wait_empty()
 
     def close(self) -> None:
-        """Drop what waits, and take nothing more. Idempotent."""
+        """Write what leaves without waiting, drop the rest, and take nothing more. Idempotent."""
+        outbox = self.outbox
+        if not self._is_writing and not outbox.is_closed:
+            with contextlib.suppress(ConnectionEnded):
+                while outbox.waiting and not outbox.is_handed:
+                    piece = self._piece(None)
+                    if self._duplex.try_send(bytes(piece)) < len(piece):
+                        break
+        self._drop()
+
+    def _drop(self) -> None:
         self.outbox.close()
         self._rest = memoryview(b"")
