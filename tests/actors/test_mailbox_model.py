@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -209,7 +208,7 @@ def test_a_mailbox_does_what_its_model_does(
     capacity: int, overflow: Overflow, max_bytes: int | None, steps: list[tuple[Any, ...]], closes: bool
 ) -> None:
     async def main() -> None:
-        with trio.fail_after(math.inf):
+        with trio.fail_after(1_000_000):  # the clock jumps there where a task waits in vain
             async with trio.open_nursery() as nursery:
                 bench = Bench(nursery, capacity, overflow, max_bytes)
                 for name, *arguments in steps:
