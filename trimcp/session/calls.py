@@ -33,7 +33,10 @@ OnProgress = Callable[[float, float | None, str | None], Awaitable[None] | None]
 class Call:
     """One request of ours, for as long as its caller waits."""
 
-    __slots__ = ("_bell", "_meter", "_scope", "error", "id", "last_deadline", "method", "reports", "result", "timeout")
+    __slots__ = (
+        *("_bell", "_left", "_meter", "_scope", "_suspended_at"),
+        *("error", "id", "last_deadline", "method", "reports", "result", "timeout"),
+    )
 
     def __init__(self, id: RequestId, method: str, reports: deque[Any] | None, meter: Meter | None) -> None:
         self.id = id
@@ -45,6 +48,8 @@ class Call:
         self.last_deadline: float | None = None
         self._meter = meter
         self._scope: trio.CancelScope | None = None
+        self._suspended_at = 0.0
+        self._left = math.inf
         self._bell = Doorbell()
 
     def settle(self, result: dict[str, Any] | None, error: Exception | None) -> None:
@@ -85,6 +90,21 @@ class Call:
     def within(self, scope: trio.CancelScope) -> None:
         """The scope whose deadline progress may move."""
         self._scope = scope
+
+    def suspend(self) -> None:
+        """Stop the clock of its timeouts: what it waits for now is not the peer."""
+        self._suspended_at = trio.current_time()
+        if self._scope is not None:
+            self._left = self._scope.deadline - self._suspended_at
+            self._scope.deadline = math.inf
+
+    def resume(self) -> None:
+        """Let the clock run again."""
+        now = trio.current_time()
+        if self.last_deadline is not None:
+            self.last_deadline += now - self._suspended_at
+        if self._scope is not None:
+            self._scope.deadline = now + self._left
 
 
 class Way(Protocol):
