@@ -56,7 +56,10 @@ def _key(message: _Message) -> str | None:
 class Call:
     """One request of ours, for as long as its caller waits. Its reply is the raw result."""
 
-    __slots__ = ("_deadline", "_meter", "_reports", "id", "is_answered", "last_deadline", "method", "reply", "timeout")
+    __slots__ = (
+        *("_deadline", "_left", "_meter", "_reports", "_suspended_at"),
+        *("id", "is_answered", "last_deadline", "method", "reply", "timeout"),
+    )
 
     def __init__(self, id: RequestId, method: str, reports: Mailbox[_Message] | None, meter: Meter | None) -> None:
         self.id = id
@@ -69,6 +72,8 @@ class Call:
         self._reports = reports
         self._meter = meter
         self._deadline: trio.CancelScope | None = None
+        self._suspended_at = 0.0
+        self._left = math.inf
 
     @property
     def wants_progress(self) -> bool:
@@ -122,6 +127,21 @@ class Call:
     def within(self, scope: trio.CancelScope) -> None:
         """Let progress move the deadline of this scope."""
         self._deadline = scope
+
+    def suspend(self) -> None:
+        """Stop the clock of its timeouts: what it waits for now is not the peer."""
+        self._suspended_at = trio.current_time()
+        if self._deadline is not None:
+            self._left = self._deadline.deadline - self._suspended_at
+            self._deadline.deadline = math.inf
+
+    def resume(self) -> None:
+        """Let the clock run again."""
+        now = trio.current_time()
+        if self.last_deadline is not None:
+            self.last_deadline += now - self._suspended_at
+        if self._deadline is not None:
+            self._deadline.deadline = now + self._left
 
 
 class Way(Protocol):

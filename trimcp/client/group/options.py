@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trimcp.client.extension import ClientExtension
     from trimcp.client.handlers import Asked, Consent, Elicitation, RootsSource, Sampling, Visit
     from trimcp.session.limits import Limits
+    from trimcp.transports.http.client_auth import Auth
     from trimcp.types.elicitation import ElicitRequestFormParams, ElicitRequestURLParams, ElicitResult
     from trimcp.types.logging import LoggingLevel
     from trimcp.types.roots import Root
@@ -64,6 +65,7 @@ class ConnectOptions(GroupOptions, total=False):
     visit: Visit | None
     roots: RootsSource | None
     consent: Consent | None
+    auth: Auth | None
     on_stderr: Callable[[str], None] | None
 
 
