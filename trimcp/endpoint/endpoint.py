@@ -18,6 +18,7 @@ from trimcp.actors.supervisor import open_supervisor
 from trimcp.codec.jsontext import dumps
 from trimcp.endpoint.accepts import accepted
 from trimcp.endpoint.authentication import authenticated, challenge
+from trimcp.endpoint.caretaker import Caretaker
 from trimcp.endpoint.event_log import open_event_log
 from trimcp.endpoint.event_store import TAG_PURPOSE, read_event_id
 from trimcp.endpoint.exchanges import Exchanges
@@ -29,7 +30,6 @@ from trimcp.endpoint.sessions import HttpSessions
 from trimcp.endpoint.stream_writer import StreamWriter
 from trimcp.errors import Unauthenticated
 from trimcp.framing import headers
-from trimcp.observability import events, log
 from trimcp.session.handler_actors import HandlerActors
 from trimcp.stores.sync_event_store import event_store_of
 from trimcp.transports.http.door import HttpRequest, HttpResponse, Refusal
@@ -152,7 +152,10 @@ class Endpoint:
                 from trimcp.endpoint.legacy_sse import LegacySse
 
                 self._legacy_sse = LegacySse(host, nursery)
-            nursery.start_soon(self._take_care, name="trimcp caretaker")
+            caretaker = supervisor.add(Caretaker(supervisor, limits.keep_alive))
+            for tended in (self._exchanges, self._sessions, self._legacy_sse):
+                if tended is not None:
+                    caretaker.watch(tended)
             host.endpoints.append(supervisor)
             self._ready.set()
             task_status.started(self)
@@ -165,20 +168,6 @@ class Endpoint:
         """Once the sessions have drained, give the requests that functions of the user's work at some time more."""
         await self._host.drained.wait()
         await tasks.finish(self._limits.grace)
-
-    async def _take_care(self) -> None:
-        """See, now and then, to what passes with time."""
-        assert self._exchanges is not None
-        assert self._sessions is not None
-        while True:
-            await trio.sleep(self._limits.keep_alive)
-            try:
-                self._exchanges.tend()
-                self._sessions.tend()
-                if self._legacy_sse is not None:
-                    self._legacy_sse.tend()
-            except Exception as exc:  # noqa: BLE001 - a failure of ours: the next round may do better
-                log.error(events.CARETAKER_FAILED, exc_info=exc)
 
     # --- Handler ----------------------------------------------------------------------
 
