@@ -192,7 +192,8 @@ class WorkerPool:
         finally:
             self._workers -= 1
             self._abandoned.workers.remove(task)
-            self._abandoned.release(task)
+            if self._abandoned.kept:
+                self._abandoned.release(task)
 
     async def _serve(self, task: trio.lowlevel.Task) -> bool:
         """Run work until the scope cannot be used again (True), or this worker is not needed (False)."""
