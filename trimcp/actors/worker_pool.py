@@ -200,8 +200,9 @@ class WorkerPool:
         await trio.lowlevel.checkpoint_if_cancelled()  # takes nothing more in a nursery that was cancelled
         outside = task._cancel_status
         stopped: bool | _Judged = True  # stays so where the scope was cancelled behind the back of the work
+        scope = trio.CancelScope()
         try:
-            with trio.CancelScope() as scope:
+            with scope:
                 stopped = await self._serve_in(scope, task)
         except RuntimeError:
             if not isinstance(stopped, _Judged):
