@@ -411,7 +411,7 @@ GROUPS: dict[str, dict[str, Measured]] = {
         "mailbox": told(1),
         "channel of lists": told(1, "list"),
         "in turn": told(1, "in turn"),
-        "the first one, and the task's start and end": first_message,
+        "the first one: the actor is made, started, told, ended": first_message,
     },
     f"a message to an actor, {TOGETHER} a wake": {
         "mailbox": told(TOGETHER),

@@ -192,15 +192,17 @@ class WorkerPool:
         finally:
             self._workers -= 1
             self._abandoned.workers.remove(task)
-            self._abandoned.release(task)
+            if self._abandoned.kept:
+                self._abandoned.release(task)
 
     async def _serve(self, task: trio.lowlevel.Task) -> bool:
         """Run work until the scope cannot be used again (True), or this worker is not needed (False)."""
         await trio.lowlevel.checkpoint_if_cancelled()  # takes nothing more in a nursery that was cancelled
         outside = task._cancel_status
         stopped: bool | _Judged = True  # stays so where the scope was cancelled behind the back of the work
+        scope = trio.CancelScope()
         try:
-            with trio.CancelScope() as scope:
+            with scope:
                 stopped = await self._serve_in(scope, task)
         except RuntimeError:
             if not isinstance(stopped, _Judged):
