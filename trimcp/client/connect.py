@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import trio
 
+from trimcp.actors.supervisor import Supervisor
 from trimcp.client.cache import Cache
 from trimcp.client.client import Client, Timeouts
 from trimcp.client.handlers import Consent, Elicitation, Handlers, RootsSource, Sampling, Visit
@@ -216,17 +217,22 @@ class Attempt:
         failure: BaseException | None = None
         try:
             async with trio.open_nursery() as nursery:
+                supervisor = Supervisor("client", nursery)
                 await nursery.start(session.run)
                 try:
                     agreement = await self._negotiate(session)
                     if agreement is not None:
-                        client = Client(session, agreement, self._timeouts, self._handlers, self._cache, extensions)
+                        client = Client(
+                            session, supervisor, agreement, self._timeouts, self._handlers, self._cache, extensions
+                        )
                     yield client
                 except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
                     # The session's tasks raise nothing, so what is raised here is the user's own or ours,
                     # and leaves as itself below, not in a group.
                     failure = exc
                 session.close()
+                await session.wait_over()
+                supervisor.stop()
         finally:
             if failure is not None:  # not lost either where the scope around it is cancelled
                 raise failure
