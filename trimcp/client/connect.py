@@ -235,7 +235,9 @@ class Attempt:
                 try:
                     agreement = await self._negotiate(session)
                     if agreement is not None:
-                        client = Client(session, agreement, self._timeouts, self._handlers, self._cache, extensions)
+                        client = Client(
+                            session, supervisor, agreement, self._timeouts, self._handlers, self._cache, extensions
+                        )
                     yield client
                 except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
                     # The session's tasks raise nothing, so what is raised here is the user's own or ours,

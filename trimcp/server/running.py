@@ -188,7 +188,9 @@ class Running:
         async def drain_one(session: Session) -> None:
             reports.append(await session.drain(deadline))
             session.close()
-            if not (session.is_running and len(session.requests.in_flight)):  # else a handler shields itself, and may do so for long
+            if not (
+                session.is_running and len(session.requests.in_flight)
+            ):  # else a handler shields itself, and may do so for long
                 with trio.move_on_after(CLOSE_TIMEOUT):
                     await session.wait_over()
 

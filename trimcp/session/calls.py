@@ -165,26 +165,37 @@ class Way(Protocol):
         ...
 
 
-Send = Callable[[RequestId, str, dict[str, Any] | None, bytes, Way | None], None]
-"""Sends a request: its id, method and params, and all of it as a frame; by a certain way, or the session's own."""
+class CallWatcher(Protocol):
+    """An actor that keeps open calls."""
+
+    def settled(self, call: OpenCall) -> None:
+        """Tell the actor that a call has its answer, or will never have one. Never waits."""
+        ...
 
 
 class OpenCall(Call):
-    """A request that no task waits for: its end is told to a callback, in the Reader's turn."""
+    """A request that no task waits for: an actor is told of its answer, or that there will be none."""
 
-    __slots__ = ("_on_settled", "error")
+    __slots__ = ("_watcher", "error")
 
-    def __init__(self, id: RequestId, method: str, on_settled: Callable[[OpenCall], None]) -> None:
+    def __init__(self, id: RequestId, method: str, watcher: CallWatcher | None) -> None:
+        """`watcher`: None where nothing depends on the answer."""
         super().__init__(id, method, None, None)
         self.error: Exception | None = None
-        self._on_settled = on_settled
+        self._watcher = watcher
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the answer is there, or will never be."""
+        return self.reply.is_set
 
     def settle(self, result: dict[str, Any] | None, error: Exception | None) -> None:
         """See `Call`."""
-        if not self.reply.is_set:
+        if not self.is_settled:
             self.error = error
             super().settle(result, error)
-            self._on_settled(self)
+            if self._watcher is not None:
+                self._watcher.settled(self)
 
 
 class CallMedium(Protocol):
@@ -302,18 +313,18 @@ class Calls:
 
     # --- requests without anybody who waits -------------------------------------------
 
-    def begin(self, method: str, params: dict[str, Any] | None, on_settled: Callable[[OpenCall], None]) -> OpenCall:
+    def begin(self, method: str, params: dict[str, Any] | None, watcher: CallWatcher) -> OpenCall:
         """Make a request that stays open, without a task: for `subscriptions/listen`.
 
-        `on_settled` is told of its answer, or that there will be none; it must not wait, nor
-        raise. The request is not among those that `Limits.calls` bounds.
+        The actor is told of its answer, or that there will be none, perhaps before this returns. The request is
+        not among those that `Limits.calls` bounds.
 
         Raises:
             ConnectionEnded: the connection is gone.
         """
         if self._over is not None:
             raise self._over.again()
-        call = OpenCall(self._outbound.new_id(), method, on_settled)
+        call = OpenCall(self._outbound.new_id(), method, watcher)
         frame = encode_request(call.id, method, params)
         self._outbound.add(call.id, call)
         self._medium.send_call(call.id, method, params, frame, None)
@@ -329,7 +340,7 @@ class Calls:
         if self._over is not None:
             return
         request_id = self._outbound.new_id()
-        self._outbound.add(request_id, OpenCall(request_id, method, _unheard))
+        self._outbound.add(request_id, OpenCall(request_id, method, None))
         self._outbound.give_up(request_id)
         self._medium.send_call(request_id, method, params, encode_request(request_id, method, params), None)
 
@@ -433,10 +444,6 @@ class Calls:
 
     def __len__(self) -> int:
         return len(self._outbound)
-
-
-def _unheard(call: OpenCall) -> None:
-    """Make nothing of an answer."""
 
 
 def _with_token(params: dict[str, Any] | None, token: RequestId) -> dict[str, Any]:
