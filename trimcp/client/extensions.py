@@ -14,6 +14,7 @@ from trimcp.codec.payloads import Decoder
 from trimcp.codec.revisions import RevisionCodec, codec_for
 from trimcp.errors import InvalidPayload, UsageError
 from trimcp.observability import events, log
+from trimcp.session.containment import contained
 from trimcp.session.service import Route
 from trimcp.types.methods import Method, methods_of
 
@@ -187,7 +188,8 @@ class AgreedExtensions:
                 return None
             for hearer in extension.hearers.get(method, ()):
                 try:
-                    hearer(client, decoded)
+                    with contained(method):
+                        hearer(client, decoded)
                 except Exception as exc:  # noqa: BLE001 - the program's own; others still hear it
                     log.error(events.HANDLER_FAILED, exc_info=exc, method=method)
             return ExtensionNotice(method, decoded)
