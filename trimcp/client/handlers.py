@@ -99,7 +99,7 @@ class Handlers:
         raise _not_offered(method)
 
     async def _agreed(self, method: str, params: Asked) -> bool:
-        return self.consent is None or await self.consent(method, params)
+        return self.consent is None or _is_yes(await self.consent(method, params), "consent")
 
     async def _sample(self, params: CreateMessageRequestParams) -> CreateMessageResult:
         if self.sampling is None:
@@ -131,7 +131,7 @@ class Handlers:
         went = await self.visit(params)
         if isinstance(went, ElicitResult):
             return went
-        return ElicitResult("accept" if went else "decline")
+        return ElicitResult("accept" if _is_yes(went, "visit") else "decline")
 
     async def _roots(self) -> ListRootsResult:
         if self.roots is None:
@@ -140,6 +140,17 @@ class Handlers:
             raise RequestFailed(REJECTED, "User rejected the request for roots")
         given = await self.roots() if callable(self.roots) else self.roots
         return ListRootsResult([_root(root) for root in given])
+
+
+def _is_yes(answer: object, function: str) -> bool:
+    """Whether a function of the user's agreed; what is neither a yes nor a no is not taken for a yes.
+
+    Raises:
+        UsageError: it is neither, such as a coroutine that was not awaited.
+    """
+    if isinstance(answer, bool) or answer is None:
+        return bool(answer)
+    raise UsageError(f"{function} returned a {type(answer).__name__}: return True or False")
 
 
 def _root(given: str | os.PathLike[str] | Root) -> Root:
