@@ -14,6 +14,7 @@ from trimcp.framing.headers import NAMED_PARAMS
 from trimcp.observability import events, log
 from trimcp.server.context import Context
 from trimcp.server.hearing import Hearing
+from trimcp.server.lifespan import entered
 from trimcp.server.service import ServerService
 from trimcp.server.subscriptions import SubscriptionBus
 from trimcp.server.visits import Visits
@@ -195,11 +196,12 @@ async def run_of(server: Server) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         state = None
         if server.lifespan is not None:
-            state = await stack.enter_async_context(server.lifespan(server))
+            state = await stack.enter_async_context(entered(server.lifespan(server), f"the lifespan of {server.name}"))
         states: dict[str, Any] = {}
         for extension in server.extensions or ():
             if extension.lifespan is not None:
-                states[extension.identifier] = await stack.enter_async_context(extension.lifespan(server))
+                lifespan = entered(extension.lifespan(server), f"the lifespan of {extension.identifier}")
+                states[extension.identifier] = await stack.enter_async_context(lifespan)
         async with trio.open_nursery() as nursery:
             running = Running(server, state, nursery)
             running.extension_states = states
