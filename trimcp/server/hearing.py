@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from trimcp.errors import UsageError
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import CancelReason
+from trimcp.session.containment import contained
 
 if TYPE_CHECKING:
     from trimcp.session.job import HandedJob, Jobs
@@ -71,7 +72,8 @@ class Hearing:
         try:
             while ear.waiting:
                 try:
-                    await ear.waiting.popleft()()
+                    with contained(str(key)):
+                        await ear.waiting.popleft()()
                 except Exception as exc:  # noqa: BLE001 - the program's own; what is heard next is not to blame
                     log.error(events.HANDLER_FAILED, exc_info=exc, method=str(key))
         finally:

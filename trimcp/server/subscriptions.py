@@ -20,6 +20,7 @@ from trimcp.codec.jsontext import dumps
 from trimcp.codec.revisions import codec_for
 from trimcp.errors import InvalidParams, RequestFailed
 from trimcp.protocol.lifecycle import Phase
+from trimcp.session.containment import contained
 from trimcp.session.refusals import another_time
 from trimcp.session.request import InboundRequest
 from trimcp.types.jsonrpc import BUSY
@@ -218,8 +219,7 @@ class SubscriptionBus:
         if uri not in uris:
             self._check([uri])
             self._check_room(session, 1)
-            may = self._server.subscribing
-            if may is not None and not may(uri, self._running.context(request)):
+            if not self._may([uri], request):
                 raise InvalidParams(f"This client may not subscribe to {uri}", {"uri": uri})
             self._legacy.setdefault(session, set()).add(uri)
             self._watch(session, session, (uri,))
@@ -298,10 +298,16 @@ class SubscriptionBus:
             return
         self._check(uris)
         self._check_room(request.session, len(uris))
+        granted.resource_subscriptions = self._may(uris, request)
+
+    def _may(self, uris: list[str], request: InboundRequest) -> list[str]:
+        """Those of the resources that the user lets this client subscribe to."""
         may = self._server.subscribing
-        if may is not None:
-            context = self._running.context(request)
-            granted.resource_subscriptions = [uri for uri in uris if may(uri, context)]
+        if may is None:
+            return uris
+        context = self._running.context(request)
+        with contained("may_subscribe"):  # for a listen, it runs in the turn that delivers messages
+            return [uri for uri in uris if may(uri, context)]
 
     def _topics(
         self, granted: SubscriptionFilter, wanted: SubscriptionFilter, request: InboundRequest
