@@ -17,8 +17,10 @@ from trimcp.endpoint.endpoint import Endpoint
 from trimcp.endpoint.options import HttpOptions, authenticated
 from trimcp.endpoint.security import Guard, is_loopback
 from trimcp.errors import Unauthenticated, UsageError
+from trimcp.observability import events, log
 from trimcp.server.serving import opened, stop_accepting
-from trimcp.transports.websocket_messages import POLICY_VIOLATION
+from trimcp.session.containment import contained
+from trimcp.transports.websocket_messages import INTERNAL_ERROR, POLICY_VIOLATION
 
 if TYPE_CHECKING:
     import os
@@ -186,9 +188,15 @@ async def _serve_upgraded(
 ) -> None:
     """Serve a WebSocket as a session, until it is over; that of somebody who is sent away is closed."""
     try:
-        principal = await authenticated(authenticate, request)
+        with contained("authenticate"):
+            principal = await authenticated(authenticate, request)
     except Unauthenticated:
         duplex.close_code = POLICY_VIOLATION
+        await duplex.aclose()
+        return
+    except Exception as exc:  # noqa: BLE001 - the user's own: it ends this connection, and no other
+        log.error(events.REQUEST_FAILED, exc_info=exc, path=request.path, method=request.method)
+        duplex.close_code = INTERNAL_ERROR
         await duplex.aclose()
         return
     await running.serve(duplex, principal=principal)
