@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -23,6 +24,7 @@ from trimcp.codec.revisions import RevisionCodec, codec_for
 from trimcp.errors import RequestFailed, UsageError
 from trimcp.observability.tracing import trace_context
 from trimcp.session.calls import OnProgress
+from trimcp.session.containment import contained
 from trimcp.session.session import Session
 from trimcp.types.capabilities import ServerCapabilities
 from trimcp.types.input_required import InputRequiredResult
@@ -202,6 +204,8 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
             raw["_meta"] = stamp if meta is None and not trace else {**trace, **(meta or {}), **stamp}
         row = METHODS.get(method) if self._extensions is None else self._extensions.row(method) or METHODS.get(method)
         first, most = self._deadlines(row, timeout)
+        if on_progress is not None:
+            on_progress = _contained(on_progress)
         cancellable = row is None or row.cancellable
         try:
             return await self._session.calls.call(
@@ -379,3 +383,15 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
         What waits for an answer raises `ConnectionClosed`.
         """
         self._session.close()
+
+
+def _contained(on_progress: OnProgress) -> OnProgress:
+    """Makes an error of whatever else a progress callback raises: it runs in the caller's task, as the call itself."""
+
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        with contained("on_progress"):
+            waiting = on_progress(progress, total, message)
+            if inspect.isawaitable(waiting):
+                await waiting
+
+    return told

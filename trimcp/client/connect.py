@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,7 @@ from trimcp.client.service import ClientService
 from trimcp.client.targets import opener_of
 from trimcp.errors import ConnectionEnded, SessionFailed, UsageError
 from trimcp.observability import events, log
+from trimcp.session.containment import is_interrupt
 from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.limits import Limits
 from trimcp.session.session import Session
@@ -246,7 +248,8 @@ class Attempt:
                 session.close()
                 await session.wait_over()
         finally:
-            if failure is not None:  # not lost either where the scope around it is cancelled
+            # Not lost either where the scope around it is cancelled.
+            if failure is not None and not is_interrupt(sys.exception()):
                 raise failure
 
     async def _negotiate(self, session: Session) -> Agreement | None:

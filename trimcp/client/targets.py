@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 import trio
 
 from trimcp.errors import UsageError
+from trimcp.session.containment import is_interrupt
 from trimcp.transports.duplex import Duplex
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ async def _in_memory(server: Serves, limit: int) -> AsyncIterator[Duplex]:
             await ours.aclose()
             nursery.cancel_scope.cancel()
     finally:
-        if failure is not None:  # not lost either where the scope around it is cancelled
+        # Not lost either where the scope around it is cancelled.
+        if failure is not None and not is_interrupt(sys.exception()):
             raise failure
 
 

@@ -20,6 +20,7 @@ from trimcp.server.features.subscriptions.bus import SubscriptionBus
 from trimcp.server.features.subscriptions.grants import Grants
 from trimcp.server.features.subscriptions.requests import SubscriptionRequests
 from trimcp.server.features.url_elicitations import PendingUrlElicitations
+from trimcp.server.lifespan import entered
 from trimcp.server.service import ServerService
 from trimcp.session.admission import Admission
 from trimcp.session.delivery import NO_FIELDS, Delivery
@@ -234,11 +235,12 @@ async def run_of(server: Server) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         state = None
         if server.lifespan is not None:
-            state = await stack.enter_async_context(server.lifespan(server))
+            state = await stack.enter_async_context(entered(server.lifespan(server), f"the lifespan of {server.name}"))
         states: dict[str, Any] = {}
         for extension in server.extensions or ():
             if extension.lifespan is not None:
-                states[extension.identifier] = await stack.enter_async_context(extension.lifespan(server))
+                lifespan = entered(extension.lifespan(server), f"the lifespan of {extension.identifier}")
+                states[extension.identifier] = await stack.enter_async_context(lifespan)
         async with open_supervisor(f"server {server.name}") as supervisor:
             running = Running(server, state, supervisor)
             running.extension_states = states
