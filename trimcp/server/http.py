@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from trimcp.actors.pool_call import call_in
 from trimcp.endpoint.authentication import admission
 from trimcp.endpoint.endpoint import Endpoint, check_routes
 from trimcp.endpoint.options import HttpOptions
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from trimcp.server.running import Running
     from trimcp.transports.duplex import Duplex
     from trimcp.transports.http.asgi import AsgiDoor
-    from trimcp.transports.http.door import HttpRequest
+    from trimcp.transports.http.door import HttpRequest, Refusal
     from trimcp.transports.http.limits import HttpLimits
 
 NOT_RUNNING = (
@@ -141,7 +142,7 @@ async def _asgi_door(running: Running, nursery: trio.Nursery, options: HttpOptio
     return AsgiDoor(
         lambda: endpoint,
         websocket=functools.partial(_serve_upgraded, running),
-        admit=functools.partial(admission, options.get("authenticate")),
+        admit=functools.partial(_admit, running, options.get("authenticate")),
         message_bytes=limits.message_bytes,
         write_timeout=limits.write_timeout,
     )
@@ -175,13 +176,20 @@ async def serve_websocket(
                 host=host,
                 path=path,
                 refuse=guard.refuse,
-                admit=functools.partial(admission, authenticate),
+                admit=functools.partial(_admit, running, authenticate),
                 ssl_context=ssl_context,
                 message_bytes=limits.message_bytes,
                 max_connections=limits.sessions,
                 connections=connections,
                 task_status=task_status,
             )
+
+
+async def _admit(running: Running, authenticate: Authenticate | None, request: HttpRequest) -> Refusal | None:
+    """Judge a request that opens a WebSocket, in a worker of the run: None lets it in."""
+    if authenticate is None:
+        return None
+    return await call_in(running.authentications, functools.partial(admission, authenticate, request))
 
 
 async def _serve_upgraded(running: Running, duplex: Duplex, request: HttpRequest) -> None:
@@ -219,6 +227,12 @@ class Mounted:
             running.nursery.start_soon(self._endpoint.run, name="trimcp endpoint")
         return self._endpoint
 
+    async def admit(self, request: HttpRequest) -> Refusal | None:
+        """Judge a request that opens a WebSocket; None lets it in."""
+        self.endpoint()
+        assert self._running is not None
+        return await _admit(self._running, self._options.get("authenticate"), request)
+
     async def serve_websocket(self, duplex: Duplex, request: HttpRequest) -> None:
         """Serve a WebSocket as a session, until it is over."""
         self.endpoint()
@@ -247,7 +261,7 @@ def asgi(server: Server, options: HttpOptions, *, loopback: bool) -> AsgiDoor:
     return AsgiDoor(
         mounted.endpoint,
         websocket=mounted.serve_websocket,
-        admit=functools.partial(admission, options.get("authenticate")),
+        admit=mounted.admit,
         lifespan=mounted.lifespan,
         message_bytes=server.limits.message_bytes,
         write_timeout=server.limits.write_timeout,
