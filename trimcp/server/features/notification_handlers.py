@@ -42,16 +42,10 @@ class _Notified:
 
 @attrs.frozen
 class _Handled:
-    """A function has ended: the next of the same session and kind may run."""
+    """A function has ended, and its worker is free."""
 
-    handling: _Handling
-
-
-@attrs.frozen
-class _Left:
-    """The worker of a function that has ended is free."""
-
-    handling: _Handling
+    session: Session
+    kind: Hashable
 
 
 @attrs.frozen
@@ -59,7 +53,7 @@ class _SessionEnded:
     session: Session
 
 
-_Message = _Notified | _Handled | _Left | _SessionEnded
+_Message = _Notified | _Handled | _SessionEnded
 
 
 class NotificationHandlers(Actor[_Message]):
@@ -69,12 +63,11 @@ class NotificationHandlers(Actor[_Message]):
 
     def __init__(self, supervisor: Supervisor, limits: Limits) -> None:
         """`limits`: of the server; as many functions run at once as it runs requests."""
-        room = 2 * limits.server_requests + limits.sessions  # two for each that runs, one end for each session
+        room = limits.server_requests + limits.sessions  # one `_Handled` for each that runs, one end for each session
         super().__init__(supervisor, Mailbox(INCOMING + room, Overflow.REPLACE, key=_key))
         self._most = limits.server_requests
         self._pool = supervisor.open_pool(self.name, limits.server_requests)
         self._queues: dict[Session, dict[Hashable, _Queue]] = {}
-        self._lingering: dict[Session, set[_Handling]] = {}  # ended, and nurseries of theirs are open
         self._turns: deque[_Queue] = deque()  # those that wait since as many as may run already
         self._running = 0
         self._dropped = 0
@@ -106,10 +99,8 @@ class NotificationHandlers(Actor[_Message]):
             case _Notified(session, kind):
                 if session.end is None:  # nothing of it would be cancelled any more
                     self._notified(self._queues.setdefault(session, {}).setdefault(kind, _Queue(kind)), message)
-            case _Handled(handling):
-                self._handled(handling)
-            case _Left(handling):
-                self._left(handling)
+            case _Handled(session, kind):
+                self._handled(session, kind)
             case _SessionEnded(session):
                 self._forget(session)
 
@@ -129,13 +120,14 @@ class NotificationHandlers(Actor[_Message]):
             self._turns.append(queue)
             return
         self._running += 1
-        queue.running = _Handling(queue.waiting.popleft(), self.tell)
+        queue.running = _Handling(queue.waiting.popleft(), self._tell_handled)
         self._pool.post(queue.running)
 
-    def _handled(self, handling: _Handling) -> None:
-        session, kind = handling.message.session, handling.message.kind
-        if not handling.has_left:
-            self._lingering.setdefault(session, set()).add(handling)
+    def _tell_handled(self, message: _Notified) -> None:
+        self.tell(_Handled(message.session, message.kind))
+
+    def _handled(self, session: Session, kind: Hashable) -> None:
+        self._running -= 1
         queues = self._queues.get(session, {})
         queue = queues.get(kind)
         if queue is not None:
@@ -147,18 +139,6 @@ class NotificationHandlers(Actor[_Message]):
                 del queues[kind]
                 if not queues:
                     del self._queues[session]
-        self._start_those_in_turn()
-
-    def _left(self, handling: _Handling) -> None:
-        self._running -= 1
-        lingering = self._lingering.get(handling.message.session)
-        if lingering is not None:
-            lingering.discard(handling)
-            if not lingering:
-                del self._lingering[handling.message.session]
-        self._start_those_in_turn()
-
-    def _start_those_in_turn(self) -> None:
         while self._turns and self._running < self._most:
             queue = self._turns.popleft()
             queue.has_turn = False
@@ -170,8 +150,6 @@ class NotificationHandlers(Actor[_Message]):
             queue.waiting.clear()
             if queue.running is not None:
                 queue.running.cancel()
-        for handling in self._lingering.get(session, ()):
-            handling.cancel()
 
     def _drop(self, kind: Hashable) -> None:
         self._dropped += 1
@@ -195,12 +173,10 @@ class _Queue:
 class _Handling:
     """`Work` of the pool: one notification."""
 
-    def __init__(self, message: _Notified, tell: Callable[[_Message], None]) -> None:
+    def __init__(self, message: _Notified, left: Callable[[_Notified], None]) -> None:
         self.scope: trio.CancelScope | None = None
-        self.message = message
-        self.has_left = False
-        """Whether its worker is free."""
-        self._tell = tell
+        self._message = message
+        self._left = left
         self._is_cancelled = False
 
     def cancel(self) -> None:
@@ -212,21 +188,19 @@ class _Handling:
     async def run(self) -> None:
         """Call the function."""
         if not self._is_cancelled:
-            await self.message.handle()
+            await self._message.handle()
 
     def failed(self, error: BaseException) -> None:
         """See `Work`: the next notification is not to blame."""
-        log.error(events.HANDLER_FAILED, exc_info=error, method=str(self.message.kind))
+        log.error(events.HANDLER_FAILED, exc_info=error, method=str(self._message.kind))
 
     def finished(self) -> bool:
-        """See `Work`. The worker may wait longer, for nurseries that the function has left open."""
-        self._tell(_Handled(self))
+        """See `Work`. The next notification need not wait for what this one has left open."""
+        self._left(self._message)
         return self._is_cancelled
 
     def left(self) -> None:
         """See `Work`."""
-        self.has_left = True
-        self._tell(_Left(self))
 
     def handed_back(self) -> None:
         """See `Work`: the run is over."""
