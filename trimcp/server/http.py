@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trimcp.actors.pool_call import call_in
 from trimcp.endpoint.authentication import admission
 from trimcp.endpoint.endpoint import Endpoint, check_routes
 from trimcp.endpoint.options import HttpOptions
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from trimcp.transports.http.asgi import AsgiDoor
     from trimcp.transports.http.door import HttpRequest, Refusal
     from trimcp.transports.http.limits import HttpLimits
+    from trimcp.transports.websocket import Admit
 
 NOT_RUNNING = (
     "the server does not run: forward the lifespan to its application, or enter its `lifespan`, or "
@@ -142,7 +142,7 @@ async def _asgi_door(running: Running, nursery: trio.Nursery, options: HttpOptio
     return AsgiDoor(
         lambda: endpoint,
         websocket=functools.partial(_serve_upgraded, running),
-        admit=functools.partial(_admit, running, options.get("authenticate")),
+        admit=_admit(running, options.get("authenticate")),
         message_bytes=limits.message_bytes,
         write_timeout=limits.write_timeout,
     )
@@ -176,7 +176,7 @@ async def serve_websocket(
                 host=host,
                 path=path,
                 refuse=guard.refuse,
-                admit=functools.partial(_admit, running, authenticate),
+                admit=_admit(running, authenticate),
                 ssl_context=ssl_context,
                 message_bytes=limits.message_bytes,
                 max_connections=limits.sessions,
@@ -185,11 +185,12 @@ async def serve_websocket(
             )
 
 
-async def _admit(running: Running, authenticate: Authenticate | None, request: HttpRequest) -> Refusal | None:
-    """Judge a request that opens a WebSocket, in a worker of the run: None lets it in."""
+def _admit(running: Running, authenticate: Authenticate | None) -> Admit | None:
+    """Return what judges the requests that open WebSockets, in workers of the run; None where all are let in."""
     if authenticate is None:
         return None
-    return await call_in(running.authentications, functools.partial(admission, authenticate, request))
+    pool = running.supervisor.open_pool("authenticate", running.server.limits.sessions)
+    return functools.partial(admission, authenticate, pool)
 
 
 async def _serve_upgraded(running: Running, duplex: Duplex, request: HttpRequest) -> None:
@@ -211,6 +212,7 @@ class Mounted:
         self._loopback = loopback
         self._endpoint: Endpoint | None = None
         self._running: Running | None = None
+        self._admit: Admit | None = None
 
     def endpoint(self) -> Endpoint:
         """The endpoint of the run that is shared now, begun in its nursery where this is the first request.
@@ -223,6 +225,7 @@ class Mounted:
             raise UsageError(NOT_RUNNING)
         if self._endpoint is None or self._running is not running:
             self._running = running
+            self._admit = _admit(running, self._options.get("authenticate"))
             self._endpoint = endpoint_of(running, self._options, loopback=self._loopback)
             running.nursery.start_soon(self._endpoint.run, name="trimcp endpoint")
         return self._endpoint
@@ -230,8 +233,7 @@ class Mounted:
     async def admit(self, request: HttpRequest) -> Refusal | None:
         """Judge a request that opens a WebSocket; None lets it in."""
         self.endpoint()
-        assert self._running is not None
-        return await _admit(self._running, self._options.get("authenticate"), request)
+        return None if self._admit is None else await self._admit(request)
 
     async def serve_websocket(self, duplex: Duplex, request: HttpRequest) -> None:
         """Serve a WebSocket as a session, until it is over."""

@@ -10,7 +10,6 @@ import attrs
 import trio
 
 from trimcp.actors.supervisor import Supervisor, SupervisorSnapshot, open_supervisor
-from trimcp.actors.worker_pool import WorkerPool
 from trimcp.framing.headers import NAMED_PARAMS
 from trimcp.observability import events, log
 from trimcp.protocol.principal import Principal, principal_of
@@ -118,7 +117,6 @@ class Running:
         self.extension_states: dict[str, Any] = {}
         """What the lifespans of extensions yielded, by identifier."""
         self.url_elicitations = PendingUrlElicitations()
-        self._authentications: WorkerPool | None = None
         self._sealer: Sealer | None = None
         self._sealed_with: Secrets | None = None
         self.draining = trio.Event()
@@ -128,13 +126,6 @@ class Running:
         named = {} if server.extensions is None else server.extensions.named_params()
         self.named_params: Mapping[str, str] = {**NAMED_PARAMS, **named} if named else NAMED_PARAMS
         """The member of params that `Mcp-Name` mirrors, by method."""
-
-    @property
-    def authentications(self) -> WorkerPool:
-        """The workers that call `authenticate` for requests which open a WebSocket; made when the first one comes."""
-        if self._authentications is None:
-            self._authentications = self.supervisor.open_pool("authenticate", self.server.limits.sessions)
-        return self._authentications
 
     @property
     def sealer(self) -> Sealer:

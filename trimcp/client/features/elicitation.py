@@ -82,9 +82,15 @@ class Dialog(PoolCall):
         _open_dialog.set(self)
         await super().run()
 
-    def left(self) -> None:
-        """See `Work`."""
+    def finished(self) -> bool:
+        """See `Work`. Its worker may wait longer, for nurseries that the handler has left open; the user does not."""
+        is_used_up = super().finished()
         self._actor.tell(_Closed(self))
+        return is_used_up
+
+    def handed_back(self) -> None:
+        """See `Work`: the client ends, and opens no further dialog."""
+        super().finished()
 
 
 class Elicitation(Actor[_Message]):
