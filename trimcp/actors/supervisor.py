@@ -48,9 +48,12 @@ class Supervisor:
         self._actors.append(actor)
         return actor
 
-    def add_pool(self, pool: WorkerPool) -> WorkerPool:
-        """Take charge of a pool, whose workers live in this nursery. Returns the pool."""
+    def open_pool(self, name: str, capacity: int) -> WorkerPool:
+        """Make a pool whose workers live in this nursery. See `WorkerPool` for the parameters."""
+        pool = self._context.copy().run(WorkerPool, f"{self.name}: {name}", self.nursery, capacity)
         self._pools.append(pool)
+        if self._is_ending:
+            pool.close()
         return pool
 
     # --- Owner ------------------------------------------------------------------------
@@ -69,9 +72,11 @@ class Supervisor:
         self.nursery.start_soon(self._run, actor, name=f"{self.name}: {actor.name}")
 
     async def _run(self, actor: Actor[M]) -> None:
+        actor.task = trio.lowlevel.current_task()
         try:
             await actor.run()
         finally:
+            actor.task = None
             actor.end()
 
     def fail(self, error: BaseException) -> None:
@@ -87,7 +92,7 @@ class Supervisor:
         """End the actors, these first and in this order, then the pools, then every task that is left.
 
         Each actor handles the messages that wait for it; messages that come later are handled in the turn of their
-        sender. Never waits. Idempotent.
+        sender. An actor that has just been given a message does so when it wakes. Never waits. Idempotent.
         """
         self._is_ending = True
         for actor in (*order, *self._actors):

@@ -7,7 +7,7 @@ one piece at a time:
 * in the context of the pool: a piece that changed a context variable costs the worker a fresh copy;
 * behind a boundary: what a piece raises or leaves behind is the failure of that piece, and of no other.
 
-`task._cancel_status` is the one private name of Trio that trimcp uses. A test pins its meaning.
+Two private names of Trio are used, `task._cancel_status` and `nursery._closed`. Tests pin their meaning.
 """
 
 from __future__ import annotations
@@ -186,23 +186,24 @@ class WorkerPool:
 
     async def _serve(self, task: trio.lowlevel.Task) -> bool:
         """Run work until the scope cannot be used again (True), or this worker is not needed (False)."""
-        stopped: bool | _Judged | None = None
+        await trio.lowlevel.checkpoint_if_cancelled()  # takes nothing more in a nursery that was cancelled
+        outside = task._cancel_status
+        stopped: bool | _Judged = True  # stays so where the scope was cancelled behind the back of the work
         disorder: RuntimeError | None = None
         try:
             with trio.CancelScope() as scope:
                 stopped = await self._serve_in(scope, task)
         except RuntimeError as exc:
-            if stopped is None:
+            if not isinstance(stopped, _Judged):
                 raise
             disorder = exc  # the work closed scopes that are not its own, or left some open
-        except trio.Cancelled:
-            if trio.current_effective_deadline() == -math.inf:
-                raise
-            return True  # the scope was cancelled behind the back of the work, and nothing else
-        if isinstance(stopped, _Judged):
-            await self._judge(stopped.work, stopped.failure or disorder, scope, task)
-            return True
-        return bool(stopped)
+        if not isinstance(stopped, _Judged):
+            return stopped
+        can_go_on = task._cancel_status is outside  # else the work has closed the scope, and opened one of its own
+        await self._judge(stopped.work, stopped.failure or disorder, scope, task, can_park=can_go_on)
+        if not can_go_on and self._waiting and not self._coming:
+            self._start()
+        return can_go_on
 
     async def _serve_in(self, scope: trio.CancelScope, task: trio.lowlevel.Task) -> bool | _Judged:
         """Do the same within one scope; return a piece of work that must be judged outside of it."""
@@ -210,16 +211,22 @@ class WorkerPool:
         done = 0
         while True:
             done += 1
-            if self._is_tainted() or done > TURN:
-                await self._pause(task)
+            if self._is_tainted():
+                task.context = self._base.copy()  # from the next step on
+                if self._waiting:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                done = 0
+            elif done > TURN:
+                await trio.lowlevel.cancel_shielded_checkpoint()
                 done = 0
             work = self._next()
             if work is None:
                 if self._idle >= MOST_IDLE:
                     return False
-                self._idle += 1
-                work = await self._receive.receive()
-                self._coming -= 1
+                work = await self._wait()
+                if self._is_closed:
+                    work.handed_back()
+                    return False
                 done = 0
             if self._waiting and not self._coming:
                 self._start()
@@ -228,7 +235,7 @@ class WorkerPool:
                 await work.run()
             except BaseException as exc:  # noqa: BLE001 - judged outside of the scope of the work
                 return _Judged(work, exc)
-            if task._cancel_status is not inside:
+            if task._cancel_status is not inside or task.child_nurseries:
                 return _Judged(work, None)
             used_up = work.finished()
             work.scope = None
@@ -237,14 +244,29 @@ class WorkerPool:
             if used_up:
                 return True
 
-    async def _pause(self, task: trio.lowlevel.Task) -> None:
-        """Let other tasks have a turn, and go on in a context that no work has changed."""
-        if self._is_tainted():
-            task.context = self._base.copy()  # from the next step on
-        await trio.lowlevel.cancel_shielded_checkpoint()
+    async def _wait(self) -> Work:
+        """Wait for work. This worker is idle meanwhile."""
+        self._idle += 1
+        try:
+            work = await self._receive.receive()
+        except BaseException:
+            if self._idle:
+                self._idle -= 1
+            else:  # cancelled, and posted to before it could run: that work is in the channel
+                self._coming -= 1
+                self._waiting += 1
+            raise
+        self._coming -= 1
+        return work
 
     async def _judge(
-        self, work: Work, failure: BaseException | None, scope: trio.CancelScope, task: trio.lowlevel.Task
+        self,
+        work: Work,
+        failure: BaseException | None,
+        scope: trio.CancelScope,
+        task: trio.lowlevel.Task,
+        *,
+        can_park: bool,
     ) -> None:
         """Tell a piece of work how it failed, and clean up behind it. Runs outside of its scope.
 
@@ -254,15 +276,12 @@ class WorkerPool:
         is_cancelled = scope.cancel_called or trio.current_effective_deadline() == -math.inf
         error = failure if failure is None or not is_cancelled else _without_cancelled(failure)
         interrupt = _interrupt_in(failure)
-        if interrupt is None:
-            if error is not None:
-                work.failed(ScopesLeftOpen() if _is_misnesting(error) else error)
-            work.finished()
-        else:
-            work.finished()
+        if interrupt is None and error is not None:
+            work.failed(ScopesLeftOpen() if _is_misnesting(error) else error)
+        work.finished()
         work.scope = None
         try:
-            if task.child_nurseries and interrupt is None:
+            if task.child_nurseries and interrupt is None and can_park:
                 await self._park(task)
         finally:
             work.left()
@@ -274,15 +293,19 @@ class WorkerPool:
         """Wait until the nurseries that a handler left open in this task are gone: a task cannot end before them."""
         if not self._coming and self._waiting:
             self._start()
-        for nursery in task.child_nurseries:
+        nurseries = task.child_nurseries
+        for nursery in nurseries:
             nursery.cancel_scope.cancel()
+            # As Trio does for a task that ends. Another task that leaves this nursery, such as the one that closes
+            # abandoned generators, then does not wait in it: Trio would wake this task in its place, and crash.
+            nursery._closed = True
         for _ in range(PATIENCE):
             await trio.lowlevel.checkpoint()
-            if not task.child_nurseries:
+            if not _are_open(nurseries, task):
                 return
         self.parked += 1
         try:
-            while task.child_nurseries:
+            while _are_open(nurseries, task):
                 await self._released.wait()
         finally:
             self.parked -= 1
@@ -303,7 +326,9 @@ class WorkerPool:
         """Whether the work that has just ended changed the context of its worker."""
         try:
             return contextvars.copy_context() != self._base
-        except Exception:  # noqa: BLE001 - a value that cannot be compared is one that a handler has set
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001 - a value that cannot be compared is one that a handler has set
             return True
 
     def snapshot(self) -> PoolSnapshot:
@@ -325,6 +350,10 @@ def _interrupt_in(exc: BaseException | None) -> BaseException | None:
     return exc if isinstance(exc, KeyboardInterrupt) else None
 
 
+def _are_open(nurseries: list[trio.Nursery], task: trio.lowlevel.Task) -> bool:
+    return bool(task.child_nurseries) or any(nursery.child_tasks for nursery in nurseries)
+
+
 def _is_misnesting(exc: BaseException) -> bool:
     return isinstance(exc, RuntimeError) and "stack corrupted" in str(exc)
 
@@ -332,6 +361,10 @@ def _is_misnesting(exc: BaseException) -> bool:
 def without_leaks(group: BaseExceptionGroup[BaseException]) -> BaseExceptionGroup[BaseException] | None:
     """The part of a nursery's exception that is not about nurseries which handlers have left open for good.
 
-    Trio raises for each worker that had to end with such a nursery. The handler was told of it when it ended.
+    Trio raises for each worker that was cancelled with such a nursery. The handler was told of it when it ended.
     """
-    return group.split(_is_misnesting)[1]
+    return group.split(_is_leak)[1]
+
+
+def _is_leak(exc: BaseException) -> bool:
+    return _is_misnesting(exc) and isinstance(exc.__context__, trio.Cancelled)

@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from trimcp.actors.supervisor import open_supervisor
 from trimcp.codec.jsontext import dumps
 from trimcp.endpoint.accepts import accepted
 from trimcp.endpoint.contained_store import ContainedStore
-from trimcp.endpoint.cork import CorkedCrew
 from trimcp.endpoint.event_store import MemoryEventStore, read_event_id
 from trimcp.endpoint.exchanges import Exchanges
 from trimcp.endpoint.options import HttpOptions, authenticated
 from trimcp.endpoint.posting import UNKNOWN_SESSION, Posting, refuse
 from trimcp.endpoint.registry import LocalSessions
 from trimcp.endpoint.sessions import HttpSessions
+from trimcp.endpoint.stream_writer import StreamWriter
 from trimcp.errors import Unauthenticated
 from trimcp.framing import headers
 from trimcp.observability import events, log
+from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.job import parted
 from trimcp.transports.http.door import HttpRequest, HttpResponse, Refusal
 from trimcp.types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
@@ -79,7 +81,8 @@ class Endpoint:
     async def run(self, *, task_status: trio.TaskStatus[Endpoint] = trio.TASK_STATUS_IGNORED) -> None:
         """Be there for the doors, until cancelled."""
         host, limits, options = self._host, self._limits, self._options
-        async with trio.open_nursery() as nursery:
+        async with open_supervisor("http endpoint") as supervisor:
+            nursery = supervisor.nursery
             store, registry = options.get("store"), options.get("registry")
             if store is None:  # one that is empty may well be false
                 store = MemoryEventStore(events=limits.stored_events, bytes=limits.stored_bytes, age=limits.stored_age)
@@ -87,9 +90,10 @@ class Endpoint:
                 store = ContainedStore(store)
             if registry is None:
                 registry = LocalSessions()
-            crew = CorkedCrew(nursery)
-            self._exchanges = Exchanges(host.service, host.admission, host.draining, nursery, crew)
-            self._sessions = HttpSessions(host, registry, store, nursery, crew)
+            actors = HandlerActors(supervisor, limits.server_requests)
+            writer = supervisor.add(StreamWriter(supervisor))
+            self._exchanges = Exchanges(host.service, host.admission, host.draining, supervisor, actors, writer)
+            self._sessions = HttpSessions(host, registry, store, nursery, actors, writer)
             self._posting = Posting(host, self._exchanges, self._sessions)
             if options.get("sse"):
                 from trimcp.endpoint.legacy_sse import LegacySse

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trimcp.actors.crew import Crew
-from trimcp.endpoint.cork import CorkedCrew
+from trimcp.actors.supervisor import Supervisor
+from trimcp.endpoint.stream_writer import StreamWriter
 from trimcp.endpoint.streams import RequestStream, StandingStream, Track
 from trimcp.errors import ConnectionClosed
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import CancelReason
 from trimcp.session.admission import Admission
+from trimcp.session.eras import Eras
+from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.outlet import Outlet, SessionOutlet
+from trimcp.session.router import Router
 from trimcp.session.service import Service
 from trimcp.session.session import DrainReport, Session
 from trimcp.transports.http.door import HttpResponse
@@ -49,7 +52,8 @@ class HttpSession(Session):
         service: Service,
         admission: Admission,
         store: EventStore,
-        crew: CorkedCrew,
+        actors: HandlerActors,
+        writer: StreamWriter,
         *,
         tag: bytes,
         peer: str,
@@ -61,7 +65,8 @@ class HttpSession(Session):
             service: what is served.
             admission: the places shared with other sessions.
             store: where the events of its streams are kept for a client that lost its connection.
-            crew: the endpoint's, which runs what it is asked.
+            actors: the endpoint's handler actors, which run its requests.
+            writer: writes the streams of the endpoint.
             tag: what its event ids begin with.
             peer: who opened it, for logs.
             principal: who was authenticated then, if anybody: nobody else is served by it.
@@ -70,9 +75,8 @@ class HttpSession(Session):
         self.id = id
         self.store = store
         self.tag = tag
-        self.cork = crew.cork
-        self._shared_crew = crew
-        self._unwinding: trio.Event | None = None
+        self.stream_writer = writer
+        self._actors = actors
         self.touched_at = trio.current_time()
         """When its client was last heard of, or listened."""
         self._peer = peer
@@ -93,24 +97,14 @@ class HttpSession(Session):
         """Where it leads: `http 127.0.0.1:50000, session 1f0c…`."""
         return f"http {self._peer}, session {self._name}"
 
-    def _way_out(self, nursery: trio.Nursery) -> tuple[StandingStream, SessionOutlet]:
+    def _way_out(self, supervisor: Supervisor) -> tuple[StandingStream, SessionOutlet]:
         standing = self.standing = StandingStream(self)
-        return standing, SessionOutlet(standing, self.limits.result_bytes)
+        return standing, SessionOutlet(standing, self.limits.result_bytes, self.requests)
 
-    def _crew(self, nursery: trio.Nursery) -> Crew:
-        return self._shared_crew
-
-    async def _unwound(self) -> None:
-        """Its handlers run in the crew of all sessions, whose tasks do not end with this one."""
-        with trio.CancelScope(shield=True):  # as a nursery waits, which they would else be in
-            while any(request.scope is not None for request in self.router.inbound):
-                self._unwinding = trio.Event()
-                await self._unwinding.wait()
-
-    def request_ended(self) -> None:
-        """See `Session`."""
-        if self._unwinding is not None:
-            self._unwinding.set()
+    def _make_router(self, supervisor: Supervisor) -> Router:
+        # In the turn of the POST: a hop of its own costs a tenth of the rate (docs/benchmarks.md).
+        eras = Eras(self.service)
+        return Router(supervisor, eras, self._actors, self._admission, self.cancellation, in_turn=True)
 
     async def _listen(self) -> None:
         await trio.sleep_forever()  # what ends it is its client's DELETE, or this side
@@ -129,24 +123,27 @@ class HttpSession(Session):
         """Messages that were posted so far."""
         return self._posted
 
-    def _send(self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None) -> None:
+    def send_call(
+        self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None
+    ) -> None:
+        """See `Session`."""
         if via is None and not self.standing.tracks:
             # It would wait for a stream that may never be opened, and whoever asks with it.
             why = ConnectionClosed(f"{method} cannot be asked: the client has no stream open for it")
             self.calls.failed(id, why)
         else:
-            super()._send(id, method, params, frame, via)
+            super().send_call(id, method, params, frame, via)
 
     async def _flushed(self) -> None:
         await super()._flushed()
         for stream in list(self._streams.values()):
-            await stream.drained()
+            await stream.flushed()
 
     async def drain(self, deadline: float) -> DrainReport:
         """See `Session`. An answer whose connection was lost is kept for nobody, and counts as lost."""
-        if self._nursery is None:  # it is still being opened, or over
+        if not self.is_running:  # it is still being opened, or over
             return DrainReport()
-        in_flight = list(self.router.inbound)
+        in_flight = list(self.requests.in_flight)
         report = await super().drain(deadline)
         missed: set[Outlet] = {*self._unread, *self._orphans}
         unread = sum(request.cancel_reason is None and request.outlet in missed for request in in_flight)
@@ -181,20 +178,18 @@ class HttpSession(Session):
         self._streams[stream.track.number] = stream
         return stream
 
-    def see_off(self, stream: RequestStream) -> None:
-        """The requests of a stream were taken: see that its head leaves, whatever is posted to it."""
-        if stream.is_answered:
-            return
-        if self.router.waiting:
-            stream.move()  # there may be no turn for long
-        else:
-            self.cork.later(stream)  # with the answer, where that is there by then
+    async def see_off(self, stream: RequestStream) -> None:
+        """Let the head of a stream leave, whose requests were taken: with the answer, where that is there at once."""
+        for _ in range(2):  # the task of a handler that need not wait has its turn before this one by then
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        if not stream.is_answered:
+            stream.move()
 
     def reply_lost(self, reply: Reply) -> None:
         """The connection of a client that takes JSON alone is gone: no cancel, though nobody gets the answer."""
         reply.lost()
         self.touch()
-        if any(request.outlet is reply for request in self.router.inbound):
+        if any(request.outlet is reply for request in self.requests.in_flight):
             self._orphans[reply] = trio.current_time()
 
     def stream_over(self, stream: RequestStream) -> None:
@@ -293,7 +288,7 @@ class HttpSession(Session):
             if stream.track.response is None and since is not None and now - since >= self.limits.detached:
                 self._abandon(stream)
         if self._orphans:
-            in_flight = {request.outlet for request in self.router.inbound}
+            in_flight = {request.outlet for request in self.requests.in_flight}
             for reply, lost_at in list(self._orphans.items()):
                 if reply in in_flight and now - lost_at >= self.limits.detached:
                     self._abandon(reply)
@@ -301,7 +296,7 @@ class HttpSession(Session):
                     del self._orphans[reply]
         for track in self.standing.tracks:
             self.standing.keep_alive(track)
-        if self.standing.tracks or self._streams or len(self.router.inbound):
+        if self.standing.tracks or self._streams or len(self.requests.in_flight):
             self.touched_at = now
         elif now - self.touched_at >= self._may_be_idle:
             log.info(events.SESSION_IDLE, session=self.number, seconds=self._may_be_idle)
@@ -309,6 +304,4 @@ class HttpSession(Session):
 
     def _abandon(self, outlet: Outlet) -> None:
         """Nobody came back for the answers in time."""
-        for request in self.router.inbound:
-            if request.outlet is outlet:
-                self.cancellation.cancel(request, CancelReason.CONNECTION_LOST)
+        self.router.cancel_outlet(self.requests, outlet, CancelReason.CONNECTION_LOST)

@@ -183,16 +183,16 @@ class Posting:
         now = trio.current_time()
         session.heard(1)
         if type(message) is not Request:
-            session.intake.take(message, session.outlet, len(request.body), now)
+            session.dispatcher.take(message, session.outlet, len(request.body), now)
             response.respond(202, ())
         elif takes.sse:
             stream = session.open_stream(response, 1)
-            session.intake.take(message, stream, len(request.body), now)
-            session.see_off(stream)
+            session.dispatcher.take(message, stream, len(request.body), now)
+            await session.see_off(stream)
         else:
             reply = self._reply(session, response, takes, request)
             response.on_gone = lambda: session.reply_lost(reply)
-            session.intake.take(message, reply, len(request.body), now)
+            session.dispatcher.take(message, reply, len(request.body), now)
 
     def _reply(
         self, session: HttpSession, response: HttpResponse, takes: Accepted, request: HttpRequest, id: str | None = None
@@ -200,7 +200,7 @@ class Posting:
         """The outlet of a request that is answered as JSON, and cannot be resumed."""
         fields = () if id is None else ((headers.SESSION_ID, id.encode()),)
         reply = Reply(
-            *(response, self._limits, session.cork, _nobody, UNAVAILABLE),
+            *(response, self._limits, session.stream_writer, _nobody, UNAVAILABLE),
             json=takes.json,
             sse=takes.sse,
             peer=request.connection.peer,
@@ -261,7 +261,7 @@ class Posting:
             return
         reply = self._reply(session, response, takes, request, session.id)
         session.heard(1)
-        session.intake.take(message, reply, len(request.body), trio.current_time())
+        session.dispatcher.take(message, reply, len(request.body), trio.current_time())
         if session.handshake.phase is Phase.OPENING:
             session.close()  # it was refused: nobody has use for the session
 
@@ -295,15 +295,11 @@ class Posting:
             return
         session.heard(len(values))
         stream = session.open_stream(response, owed, is_batch=True) if owed else None
-        session.cork.press()
-        try:
-            self._take_members(values, session, stream or session.outlet, len(request.body) // len(values))
-        finally:
-            session.cork.release()
+        self._take_members(values, session, stream or session.outlet, len(request.body) // len(values))
         if stream is None:
             response.respond(202, ())
         else:
-            session.see_off(stream)
+            await session.see_off(stream)
 
     def _take_members(self, values: list[Any], session: HttpSession, outlet: Outlet, share: int) -> None:
         now = trio.current_time()
@@ -326,7 +322,7 @@ class Posting:
                     outlet.withdraw()
                     continue
                 asked.add(message.id)
-            session.intake.take(message, outlet, share, now)
+            session.dispatcher.take(message, outlet, share, now)
 
 
 def _readable_id(value: dict[str, Any]) -> RequestId | None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trimcp.endpoint.cork import CorkedCrew
 from trimcp.endpoint.event_store import EventStore, make_tag
 from trimcp.endpoint.http_session import HttpSession
 from trimcp.endpoint.registry import SessionRegistry
+from trimcp.endpoint.stream_writer import StreamWriter
+from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.session import Session
 
 if TYPE_CHECKING:
@@ -21,13 +22,20 @@ class HttpSessions:
     """Supervises them: each runs in the endpoint's nursery, and is forgotten when it is over."""
 
     def __init__(
-        self, host: Host, registry: SessionRegistry, store: EventStore, nursery: trio.Nursery, crew: CorkedCrew
+        self,
+        host: Host,
+        registry: SessionRegistry,
+        store: EventStore,
+        nursery: trio.Nursery,
+        actors: HandlerActors,
+        writer: StreamWriter,
     ) -> None:
         self._host = host
         self._registry = registry
         self.store = store
         self._nursery = nursery
-        self._crew = crew
+        self._actors = actors
+        self._writer = writer
         self._secret = secrets.token_bytes(32)
 
     async def open(self, peer: str, principal: str | None) -> HttpSession | None:
@@ -35,7 +43,7 @@ class HttpSessions:
         host = self._host
         id = self._registry.new_id()
         session = HttpSession(
-            *(id, host.service, host.admission, self.store, self._crew),
+            *(id, host.service, host.admission, self.store, self._actors, self._writer),
             tag=make_tag(self._secret, id),
             peer=peer,
             principal=principal,

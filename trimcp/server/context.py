@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 F = TypeVar("F")
 
+REPORTS_IN_A_TURN = 16
+"""Progress reports of one request after which other tasks get a turn, where nothing makes it wait before."""
 PING_TIMEOUT = 30.0
 """Seconds that `ctx.ping` waits for the client."""
 
@@ -133,8 +135,13 @@ class Context(ClientView):
         See basic/utilities/progress (basic/patterns/progress in 2026-07-28).
         """
         request = self._request
-        request.session.progress.report(request, progress, total, message)
-        await trio.lowlevel.checkpoint()
+        tracker = request.session.progress
+        tracker.report(request, progress, total, message)
+        if request.reports % REPORTS_IN_A_TURN:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
+        await tracker.wait_room()
         await request.outlet.wait_room()
 
     async def close_stream(self, retry: float = 1.0) -> bool:

@@ -89,7 +89,6 @@ class Detached:
             None,
             0,
             request.received_at,
-            _nobody_waits,
         )
         self._work.rounds = _Asking(self._work, ask)
 
@@ -181,7 +180,3 @@ class _Asking:
 
     def ended(self) -> None:
         """See `Rounds`."""
-
-
-def _nobody_waits(request: InboundRequest) -> None:
-    """Nothing keeps count of it."""

@@ -91,7 +91,7 @@ class Running:
         self.state = state
         """What the lifespan yielded."""
         self.admission = Admission(server.limits.server_requests)
-        self.jobs = Jobs(supervisor.nursery, server.limits.server_requests)
+        self.jobs = Jobs(supervisor, server.limits.server_requests)
         self.sessions: set[Session] = set()
         self.callers: set[Session] = set()
         """Those of 2026-07-28 over HTTP, who have no session: each is a connection, or a principal."""

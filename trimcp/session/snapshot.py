@@ -79,7 +79,7 @@ def snapshot_of(session: Session, tasks: int, *, is_alive: bool) -> SessionSnaps
             age=now - request.received_at,
             state=request.state,
         )
-        for request in (session.router.inbound if is_alive else ())
+        for request in (session.requests.in_flight if is_alive else ())
     ]
     return SessionSnapshot(
         number=session.number,
@@ -88,11 +88,11 @@ def snapshot_of(session: Session, tasks: int, *, is_alive: bool) -> SessionSnaps
         phase=session.handshake.phase.value,
         revision=None if session.revision is None else session.revision.version,
         requests=tuple(requests),
-        waiting=session.router.waiting if is_alive else 0,
-        refused=session.router.refused if is_alive else 0,
+        waiting=len(session.requests.waiting) if is_alive else 0,
+        refused=session.requests.refused if is_alive else 0,
         calls=len(session.calls) if is_alive else 0,
         out_bytes=session.writer.waiting_bytes if is_alive else 0,
         read=session.messages_read if is_alive else 0,
-        written=session.writer.written if is_alive else 0,
+        written=session.writer.posted if is_alive else 0,
         tasks=tasks,
     )

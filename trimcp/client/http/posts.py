@@ -1,67 +1,122 @@
-"""What a client says beside its requests, over HTTP: notifications and answers, each a POST, in order."""
+"""The queue of what a client says beside its requests, over HTTP: notifications and answers, each a POST, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Hashable
+from typing import ClassVar, Protocol
 
-import trio
-
-from trimcp.actors.doorbell import Doorbell
+from trimcp.actors.actor import Actor, Owner
+from trimcp.actors.mailbox import MailboxFull
 from trimcp.errors import ExchangeFailed
 from trimcp.observability import events, log
-from trimcp.session.lane import Lane
 from trimcp.session.limits import Limits
+from trimcp.session.outbox import Item, Outbox
 
 
-class Posts(Lane):
-    """The session's own stream. It gets a task when there is first something to say."""
+class Poster(Protocol):
+    """The session, as its queue sees it."""
 
-    def __init__(
-        self, limits: Limits, peer: str, nursery: trio.Nursery, post: Callable[[bytes], Awaitable[None]]
-    ) -> None:
-        """`post` posts one message, and raises `ExchangeFailed` where it does not arrive."""
-        super().__init__(limits, peer)
-        self._nursery = nursery
-        self._post_one = post
-        self._bell = Doorbell()
-        self._is_running = False
+    @property
+    def description(self) -> str:
+        """Where it leads."""
+        ...
+
+    async def post(self, frame: bytes) -> None:
+        """Post one message.
+
+        Raises:
+            ExchangeFailed: it did not arrive.
+        """
+        ...
+
+
+class Posts(Actor[Item]):
+    """The session's own stream: an actor whose mailbox is the outbox."""
+
+    name: ClassVar[str] = "post queue"
+
+    def __init__(self, owner: Owner, limits: Limits, poster: Poster) -> None:
+        self.outbox = Outbox(limits, poster.description)
+        super().__init__(owner, self.outbox)
+        self._poster = poster
         self._in_flight = 0
 
-    def _flush(self) -> None:
-        if not self._is_running:
-            self._is_running = True
-            self._nursery.start_soon(self._run, name="trimcp poster")
-        else:
-            self._bell.ring()
+    def post(self, frame: bytes) -> None:
+        """See `Stream`."""
+        self._post(frame)
 
-    async def _run(self) -> None:
+    def write(self, frame: bytes) -> None:
+        """See `Stream`."""
+        self._post(frame)
+
+    def post_latest(self, key: Hashable, frame: bytes) -> None:
+        """See `Stream`."""
+        if not self.outbox.is_closed and not self.outbox.replace(key, frame):
+            self._post(self.outbox.keyed(key, frame))
+
+    def post_log(self, frame: bytes) -> None:
+        """See `Stream`."""
+        if not self.outbox.is_closed:
+            self._post(self.outbox.log_item(frame))
+
+    def drop(self, key: Hashable) -> None:
+        """See `Stream`."""
+        self.outbox.drop(key)
+
+    def _post(self, item: Item) -> None:
+        try:
+            self.tell(item)
+        except MailboxFull as exc:
+            log.warning(events.MESSAGE_LOST, peer=self._poster.description, why=str(exc))
+
+    def handle(self, message: Item) -> None:
+        """Drop a frame: the session is over."""
+
+    async def run(self) -> None:
+        """Post what is told, one message after the other."""
+        outbox = self.outbox
         while True:
-            while self._lane:
-                frames = self._take()
-                self._in_flight = sum(map(len, frames))
-                for frame in frames:
-                    try:
-                        await self._post_one(frame)
-                    except ExchangeFailed as exc:
-                        # Nobody waits for it. What it was about shows where an answer is missed.
-                        log.warning(events.MESSAGE_LOST, peer=self._peer, why=str(exc))
-                    self._in_flight -= len(frame)
-            self._make_room()
-            self._now_empty()
-            await self._bell.wait()
+            frames = outbox.take(await outbox.receive())
+            self._in_flight = sum(map(len, frames))
+            for frame in frames:
+                try:
+                    await self._poster.post(frame)
+                except ExchangeFailed as exc:
+                    # No task waits for it. It shows where an answer is missed.
+                    log.warning(events.MESSAGE_LOST, peer=self._poster.description, why=str(exc))
+                self._in_flight -= len(frame)
+            outbox.make_room()
+            if not outbox.waiting:
+                outbox.now_empty()
 
     def forget(self) -> None:
-        """Drop what waits, since whoever it was for is gone."""
-        self._lane.clear()
-        self._latest.clear()
-        self._logs.clear()
-        self._lane_bytes = self._vacant = 0
-        self._make_room()
+        """Drop what waits, since it was for a session that is gone."""
+        self.outbox.forget()
+
+    @property
+    def posted(self) -> int:
+        """Messages posted so far."""
+        return self.outbox.posted
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes that wait to leave."""
-        return self._lane_bytes + self._in_flight
+        return self.outbox.waiting_bytes + self._in_flight
 
-    def _has_left(self) -> bool:
-        return not self._lane and not self._in_flight
+    @property
+    def is_over(self) -> bool:
+        """Whether more bytes wait to leave than should."""
+        return self.outbox.is_over
+
+    async def wait_room(self) -> None:
+        """Wait while more waits to leave than should."""
+        await self.outbox.wait_room()
+
+    async def flushed(self) -> None:
+        """Wait until everything posted has left, or the queue is closed."""
+        if self.outbox.waiting or self._in_flight:
+            await self.outbox.wait_empty()
+
+    def close(self) -> None:
+        """Drop what waits, and take nothing more. Idempotent."""
+        self.outbox.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from trimcp.actors.supervisor import Supervisor
 from trimcp.client.http.exchange import Exchange
 from trimcp.client.http.posts import Posts
 from trimcp.client.http.reopening import FORGOTTEN, Reopening
@@ -83,9 +84,9 @@ class RemoteSession(Session):
         """The URL, without what may be secret in it."""
         return shown(self.remote.url)
 
-    def _way_out(self, nursery: trio.Nursery) -> tuple[Posts, SessionOutlet]:
-        posts = self._posts = Posts(self.limits, self.description, nursery, self._post)
-        return posts, SessionOutlet(posts, self.limits.result_bytes)
+    def _way_out(self, supervisor: Supervisor) -> tuple[Posts, SessionOutlet]:
+        posts = self._posts = supervisor.add(Posts(supervisor, self.limits, self))
+        return posts, SessionOutlet(posts, self.limits.result_bytes, self.requests)
 
     async def _listen(self) -> None:
         await self._closing.wait()
@@ -100,7 +101,7 @@ class RemoteSession(Session):
                         pass
             except ExchangeFailed as exc:
                 log.debug(events.MESSAGE_LOST, peer=self.description, why=str(exc))
-        if self._nursery is None:  # called before as well, while an answer to `initialize` may still be read
+        if not self.is_running:  # called before as well, while an answer to `initialize` may still be read
             await self.remote.aclose()
 
     @property
@@ -146,14 +147,17 @@ class RemoteSession(Session):
             log.warning(events.MESSAGE_IGNORED, peer=self.description, method=message.method, why="it is a request")
             return
         try:
-            self.intake.take(message, self.outlet, size, trio.current_time())
+            self.dispatcher.take(message, self.outlet, size, trio.current_time())
         except ConnectionLost as exc:
-            self._lose(exc)
+            self.lose(exc)
 
     # --- what goes --------------------------------------------------------------------
 
-    def _send(self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None) -> None:
-        if self._nursery is None or self._end is not None:  # what is taken back when all is over, such as subscriptions
+    def send_call(
+        self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None
+    ) -> None:
+        """See `Session`."""
+        if not self.is_running or self._end is not None:  # what is taken back when all is over, such as subscriptions
             self.calls.failed(id, (self._end or ConnectionClosed("the session is not open")).again())
             return
         try:
@@ -162,12 +166,12 @@ class RemoteSession(Session):
             self.calls.failed(id, exc)
             return
         exchange = self._exchanges[id] = Exchange(self, id, method, frame, fields)
-        self._nursery.start_soon(exchange.run, name=f"trimcp {method}")
+        self.supervisor.nursery.start_soon(exchange.run, name=f"trimcp {method}")
 
-    def _give_up(self, id: RequestId, reason: str, via: Way | None) -> None:
+    def give_up_call(self, id: RequestId, why: str, via: Way | None) -> None:
         """Nobody waits for an answer: close its stream, and, in the legacy era, say so first."""
         if not self.is_modern and self.revision is not None:
-            super()._give_up(id, reason, None)
+            super().give_up_call(id, why, None)
         exchange = self._exchanges.get(id)
         if exchange is not None:
             exchange.scope.cancel()
@@ -176,7 +180,7 @@ class RemoteSession(Session):
         """An exchange has ended, however it did."""
         self._exchanges.pop(exchange.id, None)
 
-    async def _post(self, frame: bytes) -> None:
+    async def post(self, frame: bytes) -> None:
         """Post a notification or an answer. One that a session was to have is not for another."""
         generation, id = self.reopening.generation, self.reopening.id
         with trio.move_on_after(self.limits.write_timeout):
@@ -244,11 +248,10 @@ class RemoteSession(Session):
 
     async def stand(self) -> None:
         """Open the standing stream, as far as the server has one."""
-        assert self._nursery is not None
         if self._standing is not None:
             self._standing.scope.cancel()
         self._standing = StandingListener(self)
-        self._nursery.start_soon(self._standing.run, name="trimcp standing stream")
+        self.supervisor.nursery.start_soon(self._standing.run, name="trimcp standing stream")
         with trio.move_on_after(STANDING_PATIENCE):
             await self._standing.decided.wait()
 
@@ -258,18 +261,16 @@ class RemoteSession(Session):
 
     async def ready(self) -> int:
         """Wait until there is a session to say something in; its generation. See `Reopening.ready`."""
-        assert self._nursery is not None
-        return await self.reopening.ready(self._nursery)
+        return await self.reopening.ready(self.supervisor.nursery)
 
     async def begin_again(self, generation: int) -> None:
         """Begin another session in place of the one of that generation. See `Reopening.begin_again`."""
-        assert self._nursery is not None
-        await self.reopening.begin_again(generation, self._nursery)
+        await self.reopening.begin_again(generation, self.supervisor.nursery)
 
     def begin_again_soon(self, generation: int) -> None:
         """The same for somebody who does not wait."""
-        if self.may_begin_again() and self._nursery is not None:
-            self._nursery.start_soon(self._begin_again_quietly, generation)
+        if self.may_begin_again() and self.is_running:
+            self.supervisor.nursery.start_soon(self._begin_again_quietly, generation)
 
     async def _begin_again_quietly(self, generation: int) -> None:
         try:

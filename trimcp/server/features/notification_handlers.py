@@ -14,7 +14,6 @@ import attrs
 
 from trimcp.actors.actor import Actor
 from trimcp.actors.mailbox import Mailbox, Overflow
-from trimcp.actors.worker_pool import WorkerPool
 from trimcp.observability import events, log
 
 if TYPE_CHECKING:
@@ -67,9 +66,7 @@ class NotificationHandlers(Actor[_Message]):
         room = limits.server_requests + limits.sessions  # one `_Handled` for each that runs, one end for each session
         super().__init__(supervisor, Mailbox(INCOMING + room, Overflow.REPLACE, key=_key))
         self._most = limits.server_requests
-        self._pool = supervisor.add_pool(
-            WorkerPool(f"{supervisor.name}: {self.name}", supervisor.nursery, limits.server_requests)
-        )
+        self._pool = supervisor.open_pool(self.name, limits.server_requests)
         self._queues: dict[Session, dict[Hashable, _Queue]] = {}
         self._turns: deque[_Queue] = deque()  # those that wait since as many as may run already
         self._running = 0

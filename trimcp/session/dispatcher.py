@@ -1,7 +1,8 @@
-"""The intake: each message of the peer's to whom it concerns, whichever way it came.
+"""The dispatcher: each message of the peer's to the actor that owns it, whichever way it came.
 
-Answers, cancels and progress go straight to their owner; requests go to the Router, which never
-waits. The Reader of a duplex connection brings what it reads here, an HTTP endpoint what is posted.
+Requests, cancels and `initialized` go to the Router, in the order in which they were read; answers to our
+calls and progress go to their owner. The Reader of a duplex connection and the POST handler of an HTTP
+endpoint call it.
 """
 
 from __future__ import annotations
@@ -9,19 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trimcp.errors import ConnectionLost
-from trimcp.observability import events, log
-from trimcp.protocol.lifecycle import Step
 from trimcp.session.outlet import Outlet
-from trimcp.types.jsonrpc import ErrorResponse, Notification, Request, Response
+from trimcp.types.jsonrpc import Message, Notification, Request
 
 if TYPE_CHECKING:
     from trimcp.session.session import Session
 
-Message = Request | Notification | Response | ErrorResponse
 
-
-class Intake:
-    """Takes the messages of one session. It has no state but a count, and no task."""
+class Dispatcher:
+    """Hands on the messages of one session. It never waits."""
 
     __slots__ = ("_is_server", "_owed", "_session")
 
@@ -35,9 +32,9 @@ class Intake:
 
         Args:
             message: as it was read.
-            outlet: where what belongs to it, if it is a request, leaves.
+            outlet: where the messages that belong to it, if it is a request, leave.
             size: its bytes.
-            now: the time that it was read.
+            now: the time at which it was read.
 
         Raises:
             ConnectionLost: a server asks and asks, and does not read the answers.
@@ -47,9 +44,9 @@ class Intake:
         if kind is Request:
             if not self._is_server:
                 self._check_owed()
-            session.router.accept(message, outlet, size, now)  # type: ignore[arg-type]  # `type` narrows no union
+            session.router.request(session.requests, message, outlet, size, now)  # type: ignore[arg-type]
         elif kind is Notification:
-            self._take_notification(message)  # type: ignore[arg-type]  # as above
+            self._take_notification(message)  # type: ignore[arg-type]  # `type` narrows no union
         else:
             session.calls.response(message)  # type: ignore[arg-type]  # as above
 
@@ -64,11 +61,10 @@ class Intake:
         session, method = self._session, message.method
         if method == "notifications/cancelled":
             if self._is_server or not session.calls.torn_down(message.params):
-                session.cancellation.cancelled(message.params)
+                session.router.cancelled(session.requests, message.params)
         elif method == "notifications/progress":
-            session.progress.arrived(message.params)
+            session.progress.arrived(session.calls, message.params)
         elif method == "notifications/initialized":
-            if not session.handshake.take(Step.INITIALIZED):
-                log.debug(events.MESSAGE_IGNORED, method=method, why="initialize was not answered")
+            session.router.initialized(session.requests)
         else:
             session.service.notified(session, method, message.params)
