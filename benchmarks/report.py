@@ -6,9 +6,11 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
+
+from benchmarks.contestants import TRIMCP
 
 Found = dict[str, dict[str, list[float]]]
 """By name and by figure, the values of all rounds."""
@@ -17,6 +19,34 @@ Found = dict[str, dict[str, list[float]]]
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """The median of the ratios of each round: what slows a round down slows both."""
     return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
+
+
+def note(figures: dict[str, list[float]], values: Mapping[str, float]) -> None:
+    """Add the values of one round to what was found before."""
+    for figure, value in values.items():
+        figures.setdefault(figure, []).append(value)
+
+
+def comparison(found: Found, columns: Sequence[tuple[str, str, str, bool]]) -> str:
+    """A table with a row for each program, and a column for each figure.
+
+    A column is its head, the figure, how to write the median, and whether a column follows that divides trimcp's
+    figure by the row's, burst by burst.
+    """
+    ours = found.get(TRIMCP)
+    head = [""]
+    for title, _, _, divided in columns:
+        head += [title, "trimcp ÷ it"] if divided and ours else [title]
+    rows = []
+    for name, figures in found.items():
+        row = [name]
+        for _, figure, form, divided in columns:
+            row.append(form.format(statistics.median(figures[figure])) if figure in figures else "–")
+            if divided and ours:
+                both = figure in figures and figure in ours
+                row.append(f"{ratio(ours[figure], figures[figure]):.2f}" if both else "–")
+        rows.append(row)
+    return table(head, rows)
 
 
 def progress(text: str) -> None:

@@ -56,17 +56,17 @@ async def test_the_place_of_a_request_that_its_session_ends_before_is_given_back
         answer = await busy.post(
             [request(n, "tools/call", {"name": "add", "arguments": {"a": n, "b": 1}}) for n in range(250)]
         )
-        while not other.router.running:
+        while not other.requests.running:
             await trio.lowlevel.checkpoint()
         call = Request(1, "tools/call", {"name": "hold", "arguments": {"name": "it"}})
-        session.intake.take(call, session.outlet, 100, trio.current_time())
-        assert session.router.running == 1
+        session.dispatcher.take(call, session.outlet, 100, trio.current_time())
+        assert session.requests.running == 1
         session.close()
         assert len(await answer.messages()) == 250
         await settled()
         assert http.sessions == 1
         assert admission.free == admission.most
-        assert session.router.running == len(session.router.inbound) == 0
+        assert session.requests.running == len(session.requests.in_flight) == 0
         assert shop.began == []
 
 

@@ -242,6 +242,13 @@ class Mailbox(Generic[M]):
                 self._room = trio.Event()
             await self._room.wait()
 
+    async def wait_taken(self) -> None:
+        """Wait until the receiver has taken all that waits."""
+        while self.waiting:
+            if self._room is None:
+                self._room = trio.Event()
+            await self._room.wait()
+
     def close(self) -> None:
         """End the mailbox: the receiver takes what waits, and then learns that no more will come. Idempotent."""
         send, _ = self._opened()

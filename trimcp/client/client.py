@@ -222,7 +222,7 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, News):
         """
         if self._session.end is not None:
             raise self._session.end.again()
-        self._session.writer.post(encode_notification(method, None if params is None else dict(params)))
+        self._session.writer.write(encode_notification(method, None if params is None else dict(params)))
 
     async def ping(self) -> None:
         """Ask whether the server is there: by `ping`, or, in 2026-07-28, by `server/discover`."""

@@ -30,6 +30,10 @@ class EventStream(abc.ABC):
     def _has_left(self) -> bool:
         """Whether everything posted has been handed to the response."""
 
+    @abc.abstractmethod
+    def _is_behind(self) -> bool:
+        """Whether the peer does not read, or is not there."""
+
     # --- posting ----------------------------------------------------------------------
 
     def post(self, frame: bytes) -> None:
@@ -40,6 +44,11 @@ class EventStream(abc.ABC):
         """Post a message that replaces the one with the same key which has not left yet, in its place."""
         if not self.outbox.replace(key, frame):
             self._put(self.outbox.post_latest, key, frame)
+
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """Post a report, which replaces the one with the same key only while the peer does not read."""
+        self.outbox.is_behind = self._is_behind()
+        self._put(self.outbox.post_report, key, frame)
 
     def post_log(self, frame: bytes) -> None:
         """Post a log message; when too many wait, the oldest is dropped and counted."""

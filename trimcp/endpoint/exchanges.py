@@ -58,6 +58,9 @@ class _Nowhere:
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         """See `Stream`."""
 
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """See `Stream`."""
+
     def drop(self, key: Hashable) -> None:
         """See `Stream`."""
 

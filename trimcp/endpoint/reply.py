@@ -173,9 +173,16 @@ class Reply:
         if self.sse and not self._over:
             (self._stream or self._open()).post(frame)
 
+    def write(self, frame: bytes) -> None:
+        self.post(frame)
+
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         if self.sse and not self._over:
             (self._stream or self._open()).post_latest(key, frame)
+
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        if self.sse and not self._over:
+            (self._stream or self._open()).post_report(key, frame)
 
     def drop(self, key: Hashable) -> None:
         if self._stream is not None:
@@ -251,3 +258,6 @@ class _ReplyStream(EventStream):
 
     def _has_left(self) -> bool:
         return not self.outbox.waiting and not self._response.is_clogged
+
+    def _is_behind(self) -> bool:
+        return self._response.is_clogged

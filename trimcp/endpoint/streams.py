@@ -238,6 +238,10 @@ class RequestStream(NumberedStream):
         response = self.track.response
         return response is None or (not self.outbox.waiting and not response.is_clogged)
 
+    def _is_behind(self) -> bool:
+        response = self.track.response
+        return response is None or response.is_clogged
+
 
 class StandingStream(NumberedStream):
     """What belongs to no request: it leaves by the latest of the streams that the client opened by GET.
@@ -328,3 +332,7 @@ class StandingStream(NumberedStream):
     def _has_left(self) -> bool:
         response = self.tracks[-1].response if self.tracks else None
         return response is None or not (self.outbox.waiting or response.is_clogged)
+
+    def _is_behind(self) -> bool:
+        response = self.tracks[-1].response if self.tracks else None
+        return response is None or response.is_clogged

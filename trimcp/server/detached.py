@@ -51,10 +51,16 @@ class Silence:
     def post(self, frame: bytes) -> None:
         """Nobody is told."""
 
+    def write(self, frame: bytes) -> None:
+        """Nobody is told."""
+
     def withdraw(self) -> None:
         """It has been answered."""
 
     def post_latest(self, key: Hashable, frame: bytes) -> None:
+        """Nobody is told."""
+
+    def post_report(self, key: Hashable, frame: bytes) -> None:
         """Nobody is told."""
 
     def drop(self, key: Hashable) -> None:

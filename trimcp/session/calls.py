@@ -139,8 +139,8 @@ class Way(Protocol):
         """Whether what is posted reaches the peer."""
         ...
 
-    def post(self, frame: bytes) -> None:
-        """Post a frame that is never dropped."""
+    def write(self, frame: bytes) -> None:
+        """Post a frame that is never dropped, and write it at once where nothing waits before it."""
         ...
 
 

@@ -1,8 +1,8 @@
 """The CancellationManager: cancels in both directions, after the Router has marked the request.
 
 In: it owns the time that a cancelled handler has to clean up, and drops the progress of the request that has
-not left. Out: a caller of ours that gives up tells it, in one step and without a wait, and the notice to the
-peer goes out from here, outside of the cancelled scope.
+not left. Out: a caller of ours that gives up calls it, in one step and without a wait, and the notice to the
+peer leaves by the stream that the request took.
 
 basic/utilities/cancellation of the legacy revisions, basic/patterns/cancellation of 2026-07-28.
 """
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from trimcp.session.progress_tracker import ProgressTracker
     from trimcp.session.request import InboundRequest
 
-CAPACITY: Final = 8192
-"""Messages that may wait, beside two for each place of the server: more than the calls that can be given up."""
+CAPACITY: Final = 1024
+"""Messages that may wait, beside two for each place of the server."""
 
 
 class Posting(Protocol):
     """A stream that a notice leaves by."""
 
-    def post(self, frame: bytes) -> None:
-        """Post a frame that is never dropped."""
+    def write(self, frame: bytes) -> None:
+        """Post a frame that is never dropped, and write it at once where nothing waits before it."""
         ...
 
 
@@ -50,15 +50,7 @@ class _Unwound(NamedTuple):
     request: InboundRequest
 
 
-class _GivenUp(NamedTuple):
-    """A caller of ours does not wait for an answer any more."""
-
-    id: RequestId
-    why: str
-    stream: Posting
-
-
-_Message = _Unwinding | _Unwound | _GivenUp
+_Message = _Unwinding | _Unwound
 
 
 class CancellationManager(Actor[_Message]):
@@ -87,20 +79,21 @@ class CancellationManager(Actor[_Message]):
             self.tell(_Unwound(request))
 
     def give_up(self, id: RequestId, why: str, stream: Posting) -> None:
-        """Tell the peer, by a stream, that no caller waits for the answer to our request any more."""
-        self.tell(_GivenUp(id, why, stream))
+        """Tell the peer, by a stream, that no caller waits for the answer to our request any more.
+
+        In the turn of the caller, since the order on the stream counts: a handler that gives a question up, and then
+        answers, has its notice before its answer.
+        """
+        stream.write(encode_notification("notifications/cancelled", {"requestId": id, "reason": why}))
 
     # --- the actor --------------------------------------------------------------------
 
     def handle(self, message: _Message) -> None:
         """See `Actor`."""
-        if type(message) is _GivenUp:
-            params = {"requestId": message.id, "reason": message.why}
-            message.stream.post(encode_notification("notifications/cancelled", params))
-        elif type(message) is _Unwound:
-            self._unwinding.pop(message.request, None)
-        elif type(message) is _Unwinding:
-            request = message.request
+        request = message.request
+        if type(message) is _Unwound:
+            self._unwinding.pop(request, None)
+        else:
             if not request.is_settled:
                 self._unwinding[request] = trio.current_time() + self._cleanup
             if request.cancel_reason is CancelReason.CANCELLED and request.reports:

@@ -11,7 +11,7 @@ an HTTP response.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Final
 
 import trio
@@ -24,16 +24,20 @@ PIECE: Final = 65536
 """Bytes that are joined into one write, or a single longer frame; a frame behind them can still be replaced."""
 CAPACITY: Final = 65536
 """Frames that may wait: more than `Limits.out_bytes` of the shortest ones. A stream that has more to carry ends."""
+VACANT: Final = 256
+"""Slots that may be empty, since their frames were dropped, before they are taken out."""
 
 
 class Slot:
     """A frame that a newer one may replace, or that may be dropped, while it waits. An empty one writes nothing."""
 
-    __slots__ = ("frame", "key")
+    __slots__ = ("before", "frame", "key")
 
-    def __init__(self, key: Hashable | None, frame: bytes) -> None:
+    def __init__(self, key: Hashable | None, frame: bytes, before: Slot | None = None) -> None:
         self.key = key
         self.frame = frame
+        self.before = before
+        """The slot with the same key that was put in before, where the frames did not replace each other."""
 
 
 Item = bytes | Slot
@@ -42,7 +46,18 @@ Item = bytes | Slot
 class Outbox(Mailbox[Item]):
     """Frames that wait to leave by one stream. Sizes are bytes."""
 
-    __slots__ = ("_empty", "_is_closed", "_latest", "_limits", "_logs", "_logs_dropped", "_peer", "posted")
+    __slots__ = (
+        "_empty",
+        "_is_closed",
+        "_latest",
+        "_limits",
+        "_logs",
+        "_logs_dropped",
+        "_peer",
+        "_vacant",
+        "is_behind",
+        "posted",
+    )
 
     def __init__(self, limits: Limits, peer: str) -> None:
         """`peer`: the other end, for logs."""
@@ -52,7 +67,10 @@ class Outbox(Mailbox[Item]):
         self._latest: dict[Hashable, Slot] = {}
         self._logs: deque[Slot] = deque()
         self._logs_dropped = 0
+        self._vacant = 0
         self._is_closed = False
+        self.is_behind = False
+        """Whether the peer does not read what was written. Set by the owner of the stream."""
         self._empty: trio.Event | None = None
         self.posted = 0
         """Messages so far."""
@@ -88,8 +106,8 @@ class Outbox(Mailbox[Item]):
         return True
 
     def keyed(self, key: Hashable, frame: bytes) -> Slot:
-        """Make the item of a frame that a later one with the same key replaces."""
-        slot = self._latest[key] = Slot(key, frame)
+        """Make the item of a frame that a later one with the same key may replace."""
+        slot = self._latest[key] = Slot(key, frame, self._latest.get(key))
         return slot
 
     def log_item(self, frame: bytes) -> Slot:
@@ -100,16 +118,18 @@ class Outbox(Mailbox[Item]):
             oldest.frame = b""
             self._logs_dropped += 1
             self.dropped += 1
+            self._vacated()
         slot = Slot(None, frame)
         self._logs.append(slot)
         return slot
 
     def drop(self, key: Hashable) -> None:
-        """Take back the frame with that key, if it has not left."""
+        """Take back the frames with that key that have not left."""
         slot = self._latest.pop(key, None)
-        if slot is not None:
+        while slot is not None:
             self.waiting_bytes -= len(slot.frame)
-            slot.key, slot.frame = None, b""
+            slot.frame, slot = b"", slot.before
+            self._vacated()
 
     # --- posting by the owner of a stream that has no actor of its own ----------------
 
@@ -130,6 +150,15 @@ class Outbox(Mailbox[Item]):
         if not self._is_closed and not self.replace(key, frame):
             self.tell(self.keyed(key, frame))
 
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """Put in a report; it replaces the one with the same key only while the peer does not read.
+
+        Raises:
+            MailboxFull: `CAPACITY` frames wait already.
+        """
+        if not self._is_closed and not (self.is_behind and self.replace(key, frame)):
+            self.tell(self.keyed(key, frame))
+
     def post_log(self, frame: bytes) -> None:
         """Put in a log message; when too many wait, the oldest is dropped and counted.
 
@@ -138,6 +167,22 @@ class Outbox(Mailbox[Item]):
         """
         if not self._is_closed:
             self.tell(self.log_item(frame))
+
+    def _vacated(self) -> None:
+        """A slot has become empty. It stays, and writes nothing, until there are many such."""
+        self._vacant += 1
+        if self._vacant <= VACANT:
+            return
+        self._vacant = 0
+        items = list(self._all())
+        kept = [item for item in items if type(item) is bytes or item.frame]  # type: ignore[union-attr]
+        for item in kept:
+            self._put(item)
+        self.waiting -= len(items) - len(kept)
+
+    def _all(self) -> Iterator[Item]:
+        while self._receive is not None and self._receive.statistics().current_buffer_used:
+            yield self._get()
 
     # --- taking out -------------------------------------------------------------------
 
@@ -163,14 +208,18 @@ class Outbox(Mailbox[Item]):
         return item
 
     def _frame_of(self, slot: Slot) -> bytes:
+        frame, slot.frame, slot.before = slot.frame, b"", None
+        if not frame and self._vacant:
+            self._vacant -= 1
         if slot.key is not None:
-            del self._latest[slot.key]
-        elif slot.frame:
+            if self._latest.get(slot.key) is slot:
+                del self._latest[slot.key]
+        elif frame:
             self._logs.popleft()
             if not self._logs and self._logs_dropped:
                 log.warning(events.LOGS_DROPPED, number=self._logs_dropped, peer=self._peer)
                 self._logs_dropped = 0
-        return slot.frame
+        return frame
 
     # --- bounds and the end -----------------------------------------------------------
 
@@ -212,8 +261,7 @@ class Outbox(Mailbox[Item]):
 
     def forget(self) -> None:
         """Drop what waits."""
-        while self.waiting:
-            self.receive_nowait()
+        self.waiting -= len(list(self._all()))
         self._latest.clear()
         self._logs.clear()
         self.waiting_bytes = 0

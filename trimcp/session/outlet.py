@@ -35,12 +35,20 @@ class Outlet(Protocol):
         """Post a notification that is never dropped."""
         ...
 
+    def write(self, frame: bytes) -> None:
+        """Post a message that is never dropped, and write it at once where nothing waits before it."""
+        ...
+
     def withdraw(self) -> None:
         """Say that a request will not be answered, since it was cancelled."""
         ...
 
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         """Post a notification that replaces an older one with the same key which has not left."""
+        ...
+
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """Post a report, which replaces the one with the same key only while the peer does not read."""
         ...
 
     def drop(self, key: Hashable) -> None:
@@ -90,6 +98,10 @@ class Stream(Protocol):
         """Post a message that replaces the one with the same key which has not left."""
         ...
 
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """Post a report, which replaces the one with the same key only while the peer does not read."""
+        ...
+
     def drop(self, key: Hashable) -> None:
         """Take back the message that was posted with that key, if it has not left."""
         ...
@@ -120,7 +132,18 @@ class InFlight(Protocol):
 class SessionOutlet:
     """The way out of a duplex session: everything shares one stream."""
 
-    __slots__ = ("_requests", "_stream", "drop", "post", "post_latest", "post_log", "room", "wait_room")
+    __slots__ = (
+        "_requests",
+        "_stream",
+        "drop",
+        "post",
+        "post_latest",
+        "post_log",
+        "post_report",
+        "room",
+        "wait_room",
+        "write",
+    )
 
     is_shared: ClassVar[bool] = True
 
@@ -129,7 +152,9 @@ class SessionOutlet:
         self._stream = stream
         self._requests = requests
         self.post = stream.post
+        self.write = stream.write
         self.post_latest = stream.post_latest
+        self.post_report = stream.post_report
         self.drop = stream.drop
         self.post_log = stream.post_log
         self.wait_room = stream.wait_room
@@ -203,8 +228,14 @@ class Batch:
     def post(self, frame: bytes) -> None:
         self._stream.post(frame)
 
+    def write(self, frame: bytes) -> None:
+        self._stream.write(frame)
+
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         self._stream.post_latest(key, frame)
+
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        self._stream.post_report(key, frame)
 
     def drop(self, key: Hashable) -> None:
         self._stream.drop(key)

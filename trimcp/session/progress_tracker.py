@@ -191,12 +191,12 @@ class ProgressTracker(Actor[_Message]):
             reported.held = frame
         else:
             reported.held = None
-            request.outlet.post_latest(request.serial, frame)
+            request.outlet.post_report(request.serial, frame)
 
     def _answer(self, request: InboundRequest, frame: bytes, code: int | None) -> None:
         reported = self._reported.pop(request.serial, None)
         if reported is not None and reported.held is not None:
-            request.outlet.post_latest(request.serial, reported.held)
+            request.outlet.post_report(request.serial, reported.held)
         if code is None:
             request.outlet.answer(frame)
         else:

@@ -54,6 +54,7 @@ class Reader:
                     self._take(frame, now)
                 continue
             for start in range(0, len(frames), STRETCH):
+                await self._session.router.mailbox.wait_taken()
                 await self._wait_for_room()
                 for frame in frames[start : start + STRETCH]:
                     self._take(frame, now)
@@ -83,4 +84,7 @@ class Reader:
             else:
                 session.dispatcher.take(read_message(value), session.outlet, size, now)
         except InvalidMessage as exc:
-            session.router.unreadable(session.requests, exc, session.outlet)
+            if exc.kind == "response":
+                session.calls.invalid_response(exc.id, str(exc))
+            else:
+                session.router.unreadable(session.requests, exc, session.outlet)

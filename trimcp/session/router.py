@@ -487,11 +487,12 @@ class Router(Actor[_Message]):
             self._cancel(register, request, reason)
             return
         requests = [each for each in register.in_flight if outlet is None or each.outlet is outlet]
-        working = sum(each.serial not in register.long_lived for each in requests)
+        if reason is CancelReason.SHUTDOWN:  # their keepers were told to finish the long-lived ones
+            requests = [each for each in requests if each.serial not in register.long_lived]
         for each in requests:
             self._cancel(register, each, reason)
         if reply is not None:
-            reply.set(working)
+            reply.set(len(requests))
 
     def _cancel(self, register: Register, request: InboundRequest, reason: CancelReason) -> None:
         """Mark a request, cancel its scope, and tell the CancellationManager, which sees that it ends."""

@@ -271,10 +271,7 @@ class Session(abc.ABC):
         self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None
     ) -> None:
         """Send a request of ours."""
-        if via is None:
-            self.writer.write(frame)
-        else:
-            via.post(frame)
+        (via or self.writer).write(frame)
 
     def give_up_call(self, id: RequestId, why: str, via: Way | None) -> None:
         """Tell the peer that no caller waits for the answer any more."""
@@ -349,12 +346,12 @@ class Session(abc.ABC):
         cancelled = 0
         if self._end is None:
             cancelled = await router.cancel_all(requests, CancelReason.SHUTDOWN).wait()
-        if self._end is None:  # also without cancels: what ends behind its answer has its turn before the flush
+        if len(requests.in_flight):
             with trio.move_on_after(self.limits.cleanup):
                 await router.when_idle(requests).wait()
         await self._flushed()  # bounded by the Writer: the peer must take some of it in each write timeout
         # Where the connection was lost meanwhile, what was in flight then has got no answer either.
-        unanswered = len(requests.in_flight) if self._end is None else requests.abandoned
+        unanswered = len(requests.in_flight) - len(requests.long_lived) if self._end is None else requests.abandoned
         lost = unanswered
         if self._cut_short:
             lost += 1  # at least the answer that the peer would not take

@@ -31,7 +31,7 @@ class Violations:
             is_in_flight: whether a request in flight has its id: an answer by that id would settle that request.
         """
         session = self._session
-        if exc.kind == "response":
+        if exc.kind == "response":  # in a batch
             session.calls.invalid_response(exc.id, str(exc))
         elif exc.kind == "notification":
             log.warning(events.MESSAGE_IGNORED, why=str(exc))

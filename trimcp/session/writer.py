@@ -9,6 +9,7 @@ than `Limits.out_bytes`, a server stops reading and callers wait; where the peer
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable
 from typing import ClassVar, Final, Protocol
 
@@ -64,6 +65,12 @@ class Writer(Actor[Item]):
         if not self.outbox.is_closed and not self.outbox.replace(key, frame):
             self._post(self.outbox.keyed(key, frame))
 
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """Post a report, which replaces the one with the same key only while the peer does not read."""
+        outbox = self.outbox
+        if not outbox.is_closed and not (outbox.is_behind and outbox.replace(key, frame)):
+            self._post(outbox.keyed(key, frame))
+
     def post_log(self, frame: bytes) -> None:
         """Post a log message; when too many wait, the oldest is dropped and counted."""
         if not self.outbox.is_closed:
@@ -108,6 +115,8 @@ class Writer(Actor[Item]):
         try:
             while True:
                 first: Item | None = await outbox.receive()
+                if outbox.is_closed:
+                    continue
                 self._is_writing = True
                 while self._rest or first is not None or outbox.waiting:
                     if not self._rest:
@@ -140,6 +149,7 @@ class Writer(Actor[Item]):
         if not self._rest:
             return
         timeout = self._limits.write_timeout
+        self.outbox.is_behind = True
         with trio.move_on_after(timeout) as scope:
             while self._rest:
                 if await duplex.wait_writable():
@@ -151,6 +161,7 @@ class Writer(Actor[Item]):
                 if sent:
                     scope.deadline = trio.current_time() + timeout
                     self._rest = self._rest[sent:]
+        self.outbox.is_behind = False
         if scope.cancelled_caught:
             log.warning(events.WRITER_BLOCKED, peer=duplex.description, seconds=timeout)
             raise ConnectionLost(f"the peer ({duplex.description}) read nothing for {timeout:g} s")
@@ -158,7 +169,7 @@ class Writer(Actor[Item]):
     def _fail(self, exc: ConnectionEnded) -> None:
         if not self.outbox.is_closed:
             self.is_cut_short = True
-            self.close()
+            self._drop()
             self._session.lose(exc)
 
     # --- bounds and the end -----------------------------------------------------------
@@ -188,6 +199,16 @@ class Writer(Actor[Item]):
             await self.outbox.wait_empty()
 
     def close(self) -> None:
-        """Drop what waits, and take nothing more. Idempotent."""
+        """Write what leaves without waiting, drop the rest, and take nothing more. Idempotent."""
+        outbox = self.outbox
+        if not self._is_writing and not outbox.is_closed:
+            with contextlib.suppress(ConnectionEnded):
+                while outbox.waiting and not outbox.is_handed:
+                    piece = self._piece(None)
+                    if self._duplex.try_send(bytes(piece)) < len(piece):
+                        break
+        self._drop()
+
+    def _drop(self) -> None:
         self.outbox.close()
         self._rest = memoryview(b"")

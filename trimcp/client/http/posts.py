@@ -54,6 +54,10 @@ class Posts(Actor[Item]):
         if not self.outbox.is_closed and not self.outbox.replace(key, frame):
             self._post(self.outbox.keyed(key, frame))
 
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """See `Stream`."""
+        self.post_latest(key, frame)
+
     def post_log(self, frame: bytes) -> None:
         """See `Stream`."""
         if not self.outbox.is_closed:
