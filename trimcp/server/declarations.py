@@ -6,11 +6,12 @@ The decorators are `Server`'s own; what they register is owned by the actor of e
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence, Sized
+from collections.abc import Awaitable, Callable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from trimcp.errors import UsageError
 from trimcp.server.features.kinds import Kind
+from trimcp.server.features.tools import ToolRegistry
 from trimcp.server.keys import Keys
 from trimcp.server.middleware import Middleware
 from trimcp.server.prompt_declarations import PromptDeclarations
@@ -18,7 +19,6 @@ from trimcp.server.registering import F
 from trimcp.server.requirements import Requirement
 from trimcp.server.resource_declarations import ResourceDeclarations
 from trimcp.server.tool import ToolOptions
-from trimcp.server.tools import Tools
 from trimcp.types.metadata import Icon
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Declarations(ResourceDeclarations, PromptDeclarations):
 
     def __init__(self, limits: Limits, keys: Keys, *, show_errors: bool) -> None:
         super().__init__(limits, keys)
-        self.tools = Tools(self._providers, self._threads, self._pages, self._show, show_errors=show_errors)
+        self.tools = ToolRegistry(self._providers, self._threads, self._show, show_errors=show_errors)
         self.layers: list[Middleware] = []
         """The middleware, outermost first."""
         self.subscribing: MaySubscribe | None = None
@@ -55,9 +55,8 @@ class Declarations(ResourceDeclarations, PromptDeclarations):
     def count(self, kind: Kind) -> int:
         if kind == "completions" and self.__dict__.keys() & {"prompts", "resources"}:
             return len(self.completions)  # what is declared there may have choices of its own
-        # An actor that nobody has declared anything with is not there yet.
-        actor: Sized = self.__dict__.get(kind, ())
-        return len(actor)
+        registry: Sized = self.__dict__.get(kind, ())  # a registry that was not used yet is not there
+        return len(registry)
 
     @overload
     def tool(self, function: F, /) -> F: ...
@@ -226,13 +225,19 @@ class Declarations(ResourceDeclarations, PromptDeclarations):
             raise UsageError(f"use {extension.identifier} before the server runs: what it can do is told to peers")
         extensions = Extensions() if self.extensions is None else self.extensions
         extensions.check(extension)
-        for kind in ("tools", "resources", "prompts"):
-            actor = self.__dict__.get(kind)
-            for definition in () if actor is None else actor.definitions():
-                for hook in extension.declare_hooks:
-                    hook(definition)
+        for definition in self._definitions():
+            for hook in extension.declare_hooks:
+                hook(definition)
         extensions.add(extension)
         self.extensions = extensions
+
+    def _definitions(self) -> Iterator[Any]:
+        """All definitions that were declared so far."""
+        yield from self.tools.catalog.definitions.values()
+        if "resources" in self.__dict__:
+            yield from self.resources.catalog.all_definitions()
+        if "prompts" in self.__dict__:
+            yield from self.prompts.catalog.definitions.values()
 
     def extension_of(self, name: str) -> str:
         """The identifier of the extension that has a method or notification of that name, or says it sends it.

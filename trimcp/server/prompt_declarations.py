@@ -67,7 +67,7 @@ class PromptDeclarations(Registering):
 
         See server/prompts of the specification.
         """
-        from trimcp.server.prompts import PromptOptions
+        from trimcp.server.features.prompts import PromptOptions
 
         options = PromptOptions(name=name, title=title, description=description, icons=icons, meta=meta)
 

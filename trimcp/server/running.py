@@ -130,7 +130,8 @@ class Running:
 
     def header_params(self, tool: Any) -> HeaderParams | None:
         """Which parameters of a tool are mirrored into header fields, if any are."""
-        return self.server.tools.header_params(tool) if type(tool) is str else None
+        found = self.server.tools.catalog.tools.get(tool) if type(tool) is str else None
+        return None if found is None else found.header_params
 
     async def serve(self, duplex: Duplex, *, principal: str | None = None) -> Session:
         """Serve one connection until it ends; return its session, which says why."""

@@ -11,7 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Generic, TypeVar
 
 import attrs
@@ -48,7 +48,7 @@ class Pages:
         self._keys = keys.derive(PURPOSE)
         self._size = size
 
-    def page(self, items: dict[str, T], cursor: str | None, *, kind: str) -> Page[T]:
+    def page(self, items: Mapping[str, T], cursor: str | None, *, kind: str) -> Page[T]:
         """The page of `items` (by key, in their order) that a cursor leads to.
 
         Args:

@@ -1,12 +1,13 @@
-"""Prompts: the actor that owns what prompts there are, for all sessions.
+"""Prompts: the registry that a program declares into, its snapshots, and the answers to requests for them.
 
-It has nothing to wait for, so it has no task: its functions are called from the request's task.
-server/prompts of every revision.
+The handlers run in the workers of the session's, or the endpoint's, handler actor for prompts. Each reads the
+catalog once. server/prompts of every revision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
@@ -14,9 +15,9 @@ import trio
 
 from trimcp.errors import InvalidParams, UsageError
 from trimcp.server.dependencies import Providers
+from trimcp.server.features.pagination import Pages
 from trimcp.server.function import MakeContext, PreparedFunction
 from trimcp.server.messages import prompt_result
-from trimcp.server.pagination import Pages
 from trimcp.server.signature import ToolSignature, inspect_function
 from trimcp.server.texts import InvalidTexts, TextBinder
 from trimcp.session.request import InboundRequest
@@ -83,79 +84,93 @@ class FunctionPrompt:
         return prompt_result(value, self._description, self._owner)
 
 
-class Prompts:
-    """The prompts of one server."""
+@attrs.frozen(eq=False)
+class PromptCatalog:
+    """The declared prompts at one moment, in the order of declaration. A change makes another catalog."""
 
-    def __init__(
-        self, providers: Providers, threads: trio.CapacityLimiter, pages: Pages, show: Callable[[Any], None]
-    ) -> None:
-        """`show` is called with each definition before it is one, and may change or refuse it."""
-        self._show = show
+    prompts: Mapping[str, FunctionPrompt] = MappingProxyType({})
+    """By name."""
+    definitions: Mapping[str, Prompt] = MappingProxyType({})
+    """As they are listed, by name."""
+
+    def has_choices(self) -> bool:
+        """Whether some argument has choices to complete it from."""
+        return any(p.choices for prompt in self.prompts.values() for p in prompt.binder.parameters.values())
+
+    def with_prompt(self, prompt: FunctionPrompt) -> PromptCatalog:
+        """Return a catalog with one prompt more."""
+        return PromptCatalog(
+            MappingProxyType({**self.prompts, prompt.name: prompt}),
+            MappingProxyType({**self.definitions, prompt.name: prompt.definition}),
+        )
+
+    def without(self, name: str) -> PromptCatalog:
+        """Return a catalog without a prompt."""
+        return PromptCatalog(
+            MappingProxyType({key: kept for key, kept in self.prompts.items() if key != name}),
+            MappingProxyType({key: kept for key, kept in self.definitions.items() if key != name}),
+        )
+
+
+class PromptRegistry:
+    """The prompts that a program has declared on one server."""
+
+    def __init__(self, providers: Providers, threads: trio.CapacityLimiter, show: Callable[[Any], None]) -> None:
+        """`show` is called with each definition before it is entered, and may change or refuse it."""
         self._providers = providers
         self._threads = threads
-        self._pages = pages
-        self._prompts: dict[str, FunctionPrompt] = {}
-        self._definitions: dict[str, Prompt] = {}
+        self._show = show
+        self.catalog = PromptCatalog()
+        """The newest snapshot."""
 
     def add(self, function: Callable[..., Any], options: PromptOptions) -> None:
         """Declare a prompt.
 
         Raises:
-            UsageError: the name is taken or not a name, or the function cannot be a prompt.
+            UsageError: the name is taken or invalid, or the function cannot be a prompt.
         """
         signature = inspect_function(function, injected=self._providers.injects, name=options.name)
         name = signature.name
-        if name in self._prompts:
+        if name in self.catalog.prompts:
             raise UsageError(f"there is a prompt named {name!r} already: give this one a name=…")
         if not 0 < len(name) <= NAME_LENGTH or not name.isprintable():
-            raise UsageError(f"{name!r} is no name for a prompt: 1 to {NAME_LENGTH} characters that can be printed")
+            raise UsageError(f"invalid prompt name {name!r}: use 1 to {NAME_LENGTH} characters that can be printed")
         prompt = FunctionPrompt(signature, options, self._providers, self._threads)
         self._show(prompt.definition)
-        self._prompts[name] = prompt
-        self._definitions[name] = prompt.definition
+        self.catalog = self.catalog.with_prompt(prompt)
 
     def remove(self, name: str) -> FunctionPrompt:
-        """Take a prompt back; what runs of it goes on.
+        """Remove a prompt. Its functions that run go on.
 
         Raises:
             UsageError: there is none of that name.
         """
-        removed = self._prompts.pop(name, None)
+        removed = self.catalog.prompts.get(name)
         if removed is None:
             raise UsageError(f"there is no prompt named {name!r}")
-        del self._definitions[name]
+        self.catalog = self.catalog.without(name)
         return removed
 
     def __len__(self) -> int:
-        return len(self._prompts)
+        return len(self.catalog.prompts)
 
-    def definitions(self) -> Iterable[Prompt]:
-        """What is listed of each."""
-        return self._definitions.values()
 
-    def find(self, name: str) -> FunctionPrompt | None:
-        """The prompt of that name."""
-        return self._prompts.get(name)
+class PromptRequests:
+    """The handlers of `prompts/list` and `prompts/get`, in one run of a server."""
 
-    def has_choices(self) -> bool:
-        """Whether some argument has choices to complete it from."""
-        return any(p.choices for prompt in self._prompts.values() for p in prompt.binder.parameters.values())
+    def __init__(self, registry: PromptRegistry, pages: Pages, context: MakeContext) -> None:
+        self._registry = registry
+        self._pages = pages
+        self._context = context
 
     async def list(self, request: InboundRequest, params: PaginatedRequestParams) -> ListPromptsResult:
         """Answer `prompts/list`: in the order of declaration."""
-        page = self._pages.page(self._definitions, params.cursor, kind="prompts")
-        return ListPromptsResult(list(page.items), next_cursor=page.next_cursor)
+        page = self._pages.page(self._registry.catalog.definitions, params.cursor, kind="prompts")
+        return ListPromptsResult([*page.items], next_cursor=page.next_cursor)
 
-    def getter(
-        self, context: MakeContext
-    ) -> Callable[[InboundRequest, GetPromptRequestParams], Awaitable[GetPromptResult]]:
-        """What answers `prompts/get`, with that way of making a context."""
-        prompts = self._prompts
-
-        def get(request: InboundRequest, params: GetPromptRequestParams) -> Awaitable[GetPromptResult]:
-            prompt = prompts.get(params.name)
-            if prompt is None:
-                raise InvalidParams(f"Unknown prompt: {params.name}")
-            return prompt.get(request, params.arguments, context)
-
-        return get
+    def get(self, request: InboundRequest, params: GetPromptRequestParams) -> Awaitable[GetPromptResult]:
+        """Answer `prompts/get`."""
+        prompt = self._registry.catalog.prompts.get(params.name)
+        if prompt is None:
+            raise InvalidParams(f"Unknown prompt: {params.name}")
+        return prompt.get(request, params.arguments, self._context)
