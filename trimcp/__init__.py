@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         MemberRestarting,
     )
     from trimcp.client.group.group import Group, open_group
-    from trimcp.client.group.member import Member, MemberState
+    from trimcp.client.group.member import Member
+    from trimcp.client.group.member_status import MemberState
     from trimcp.client.group.merged import MemberPrompt, MemberResource, MemberTemplate, MemberTool, MergedList
     from trimcp.client.group.restarts import Restarts
     from trimcp.client.notices import (
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         Topics,
     )
     from trimcp.client.results import ResourceResult, ToolResult
+    from trimcp.endpoint.http_reply import HttpReply
     from trimcp.endpoint.security import Cors
     from trimcp.errors import (
         CapabilityMissing,
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from trimcp.protocol.cancelling import CancelReason
+    from trimcp.protocol.principal import Principal
     from trimcp.server.app import Server
     from trimcp.server.caching import CacheHint, Caching
     from trimcp.server.context import Context
@@ -119,6 +122,7 @@ _PLACES = {
     "GroupEvents": "client.group.events",
     "Header": "shapes.header",
     "HttpLimits": "transports.http.limits",
+    "HttpReply": "endpoint.http_reply",
     "HttpRequest": "transports.http.door",
     "Image": "server.media",
     "Interrupted": "client.notices",
@@ -137,11 +141,12 @@ _PLACES = {
     "MemberReady": "client.group.events",
     "MemberResource": "client.group.merged",
     "MemberRestarting": "client.group.events",
-    "MemberState": "client.group.member",
+    "MemberState": "client.group.member_status",
     "MemberTemplate": "client.group.merged",
     "MemberTool": "client.group.merged",
     "MergedList": "client.group.merged",
     "Notices": "client.notices",
+    "Principal": "protocol.principal",
     "Proceed": "server.middleware",
     "PromptsChanged": "client.notices",
     "RequestFailed": "errors",
@@ -207,6 +212,7 @@ __all__ = [
     "GroupEvents",
     "Header",
     "HttpLimits",
+    "HttpReply",
     "HttpRequest",
     "Image",
     "Interrupted",
@@ -230,6 +236,7 @@ __all__ = [
     "MemberTool",
     "MergedList",
     "Notices",
+    "Principal",
     "Proceed",
     "PromptsChanged",
     "RequestFailed",

@@ -11,7 +11,7 @@ import abc
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import attrs
 import trio
@@ -48,8 +48,8 @@ class Owner(Protocol):
 class Actor(abc.ABC, Generic[M]):
     """Takes messages of type `M`, one at a time, in the order in which they were told."""
 
-    name: ClassVar[str]
-    """Of its task, and in snapshots."""
+    name: str
+    """Of its task, and in snapshots. Of the class, or, where a supervisor has many of a kind, of the actor."""
 
     tell: Callable[..., None]
     """`tell(message, size=0)` puts a message into the mailbox, without waiting, or handles it: which of the two

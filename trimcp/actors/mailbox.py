@@ -27,7 +27,7 @@ class Overflow(enum.Enum):
     REPLACE = "replace"
     """A message replaces the waiting one that has the same key, in its place; a full mailbox refuses other keys."""
     DROP_OLDEST = "drop_oldest"
-    """The oldest message is dropped and counted."""
+    """The oldest message is dropped and counted. With a key function, a message replaces as with `REPLACE` before."""
 
 
 class MailboxFull(Exception):
@@ -87,13 +87,14 @@ class Mailbox(Generic[M]):
         Args:
             capacity: messages that may wait, 1 or more.
             overflow: what happens to one more.
-            key: the key of a message, for `Overflow.REPLACE`; a message with the key None replaces no other.
+            key: the key of a message, for `Overflow.REPLACE`, and if wanted for `Overflow.DROP_OLDEST`; a message with
+                the key None replaces no other.
             max_bytes: bytes of waiting messages above which `is_over` is true; no bound if None.
         """
         if capacity < 1:
             raise ValueError(f"a mailbox holds 1 message or more, and {capacity} were asked for")
-        if (key is not None) != (overflow is Overflow.REPLACE):
-            raise ValueError("a mailbox has a key function if, and only if, its policy is to replace")
+        if (key is None) == (overflow is Overflow.REPLACE) and overflow is not Overflow.DROP_OLDEST:
+            raise ValueError("a key function goes with the policies to replace and to drop, and must go with the first")
         self.capacity: Final = capacity
         self._overflow = overflow
         self._key = key
@@ -128,7 +129,8 @@ class Mailbox(Generic[M]):
         try:
             self._put(message)
         except trio.WouldBlock:
-            self._make_room_for(message)
+            self._make_room()
+            self._put(message)
         self.told += 1
         self.waiting += 1
         self.waiting_bytes += size
@@ -160,14 +162,16 @@ class Mailbox(Generic[M]):
         if not has_waited:
             await trio.lowlevel.cancel_shielded_checkpoint()
 
-    def _make_room_for(self, message: M) -> None:
+    def _make_room(self) -> None:
         if self._overflow is not Overflow.DROP_OLDEST:
             self.refused += 1
             raise MailboxFull(f"{self.capacity} messages wait already, and no more may")
-        self._get()
+        oldest = self._get()
+        if self._key is not None:
+            self._keyed.pop(oldest[0], None)
+            self.waiting_bytes -= oldest[2]
         self.waiting -= 1
         self.dropped += 1
-        self._put(message)
 
     def _tell_keyed(self, message: M, size: int) -> None:
         assert self._key is not None
@@ -182,7 +186,8 @@ class Mailbox(Generic[M]):
         try:
             self._put(slot)
         except trio.WouldBlock:
-            self._make_room_for(message)
+            self._make_room()
+            self._put(slot)
         if key is not None:
             self._keyed[key] = slot
         self.told += 1

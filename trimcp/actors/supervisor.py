@@ -39,13 +39,16 @@ class Supervisor:
         self.name = name
         self.nursery = nursery
         self._context = contextvars.copy_context()  # of the supervisor: an actor does not run in its sender's context
-        self._actors: list[Actor[Any]] = []
+        self._actors: dict[Actor[Any], None] = {}
         self._pools: list[WorkerPool] = []
         self._is_ending = False
 
     def add(self, actor: A) -> A:
-        """Take charge of an actor: its task starts here, and its mailbox is emptied here. Returns the actor."""
-        self._actors.append(actor)
+        """Take charge of an actor: its task starts here, and its mailbox is emptied here. Returns the actor.
+
+        An actor whose `run` has returned leaves.
+        """
+        self._actors[actor] = None
         return actor
 
     def open_pool(self, name: str, capacity: int) -> WorkerPool:
@@ -78,6 +81,8 @@ class Supervisor:
         finally:
             actor.task = None
             actor.end()
+            if not self._is_ending:
+                self._actors.pop(actor, None)  # it has ended by itself: an owner may have many, one after the other
 
     def fail(self, error: BaseException) -> None:
         """See `Owner`."""

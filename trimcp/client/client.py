@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from trimcp.client.cache import Cache
+from trimcp.client.features.elicitation import wait_for_call
 from trimcp.client.handlers import Handlers, RootsSource
 from trimcp.client.negotiation import Agreement
 from trimcp.client.news import News
@@ -187,6 +188,7 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, News):
     async def _request(
         self, method: str, params: Mapping[str, Any] | None, timeout: float | None, on_progress: OnProgress | None
     ) -> dict[str, Any]:
+        wait_for_call()
         raw: dict[str, Any] | None = None if params is None else dict(params)
         stamp = self._agreement.stamp
         if stamp is not None:

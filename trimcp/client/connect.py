@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-import trio
 
+from trimcp.actors.supervisor import open_supervisor
 from trimcp.client.cache import Cache
 from trimcp.client.client import Client, Timeouts
 from trimcp.client.handlers import Consent, Elicitation, Handlers, RootsSource, Sampling, Visit
@@ -215,8 +215,9 @@ class Attempt:
         session = make(service)
         failure: BaseException | None = None
         try:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(session.run)
+            async with open_supervisor("client") as supervisor:
+                self._handlers.live_in(supervisor)
+                await supervisor.nursery.start(session.run)
                 try:
                     agreement = await self._negotiate(session)
                     if agreement is not None:
@@ -227,6 +228,7 @@ class Attempt:
                     # and leaves as itself below, not in a group.
                     failure = exc
                 session.close()
+                await session.wait_over()
         finally:
             if failure is not None:  # not lost either where the scope around it is cancelled
                 raise failure

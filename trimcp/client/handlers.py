@@ -7,6 +7,7 @@ a person decides what a server gets). client/{sampling,elicitation,roots} of eve
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import urllib.parse
@@ -15,7 +16,12 @@ from typing import Any, Final
 
 import attrs
 
+from trimcp.actors.supervisor import Supervisor
+from trimcp.client.features.elicitation import QUESTIONS
+from trimcp.client.features.elicitation import Elicitation as ElicitationActor
+from trimcp.client.features.question import ask
 from trimcp.errors import InvalidParams, RequestFailed, UsageError
+from trimcp.session.handler_actors import HandlerActors
 from trimcp.types.capabilities import ClientCapabilities, ElicitationCapability, RootsCapability, SamplingCapability
 from trimcp.types.content import TextContent
 from trimcp.types.elicitation import ElicitRequestFormParams, ElicitRequestURLParams, ElicitResult
@@ -50,6 +56,14 @@ class Handlers:
     visit: Visit | None = None
     roots: RootsSource | None = None
     consent: Consent | None = None
+    _dialogs: ElicitationActor | None = attrs.field(init=False, default=None)
+    _actors: HandlerActors | None = attrs.field(init=False, default=None)
+
+    def live_in(self, supervisor: Supervisor) -> None:
+        """Have the functions run in handler actors of this supervisor: Sampling, Elicitation and Roots."""
+        self._actors = HandlerActors(supervisor, QUESTIONS)
+        if self.elicitation is not None or self.visit is not None:
+            self._dialogs = supervisor.add(ElicitationActor(supervisor))
 
     def set_roots(self, roots: RootsSource) -> None:
         """Have other roots from now on.
@@ -89,14 +103,20 @@ class Handlers:
             RequestFailed: the client does not offer that, or its user refused.
         """
         if method == "sampling/createMessage" and isinstance(params, CreateMessageRequestParams):
-            return await self._sample(params)
+            return await self._ask("sampling", functools.partial(self._sample, params))
         if method == "elicitation/create" and isinstance(params, ElicitRequestFormParams):
-            return await self._elicit(params)
+            return await self._ask_user(functools.partial(self._elicit, params))
         if method == "elicitation/create" and isinstance(params, ElicitRequestURLParams):
-            return await self._visit(params)
+            return await self._ask_user(functools.partial(self._visit, params))
         if method == "roots/list":
-            return await self._roots()
+            return await self._ask("roots", self._roots)
         raise _not_offered(method)
+
+    async def _ask(self, actor: str, handler: Callable[[], Awaitable[Any]]) -> Any:
+        return await handler() if self._actors is None else await ask(self._actors.of(actor), handler)
+
+    async def _ask_user(self, handler: Callable[[], Awaitable[Any]]) -> Any:
+        return await handler() if self._dialogs is None else await self._dialogs.ask(handler)
 
     async def _agreed(self, method: str, params: Asked) -> bool:
         return self.consent is None or await self.consent(method, params)

@@ -17,8 +17,10 @@ from trimcp.endpoint.reply import Reply
 from trimcp.endpoint.stream_writer import StreamWriter
 from trimcp.errors import ConnectionClosed, ConnectionEnded
 from trimcp.protocol.cancelling import CancelReason
+from trimcp.protocol.principal import Principal, key_of
 from trimcp.session.admission import Admission
 from trimcp.session.cancellation_manager import CancellationManager
+from trimcp.session.delivery import Delivery
 from trimcp.session.eras import Eras
 from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.outlet import SessionOutlet, Stream
@@ -34,7 +36,7 @@ KEPT: Final = 64
 
 
 class _Kept(dict["str | None", "StatelessPeer"]):
-    """The callers of one connection, by principal."""
+    """The callers of one connection, by the keys of their principals."""
 
     def __init__(self, exchanges: Exchanges) -> None:
         """A door may outlive a run of the server: they are good for those of one run."""
@@ -82,9 +84,9 @@ class StatelessPeer(Session):
 
     is_stateless = True
 
-    def __init__(self, exchanges: Exchanges, *, peer: str, principal: str | None) -> None:
+    def __init__(self, exchanges: Exchanges, *, peer: str, principal: Principal | None) -> None:
         """It shares the actors of the endpoint, and has a register of its own with their Router."""
-        super().__init__(exchanges.service, principal=principal)
+        super().__init__(exchanges.service, delivery=Delivery(principal))
         self._peer = peer
         self.connections = 0
         """Those it is kept for."""
@@ -169,28 +171,29 @@ class Exchanges:
         self._by_principal: dict[str, StatelessPeer] = {}
         self._open: set[Reply] = set()
 
-    def caller(self, connection: Connection, principal: str | None) -> StatelessPeer:
+    def caller(self, connection: Connection, principal: Principal | None) -> StatelessPeer:
         """Who asks, by that connection."""
         kept: _Kept | None = connection.kept
         if kept is None or kept.exchanges is not self:
             kept = connection.kept = _Kept(self)
             connection.on_closed = lambda: self._closed(kept)
-        caller = kept.get(principal)
+        key = key_of(principal)
+        caller = kept.get(key)
         if caller is None or caller.end is not None:
             if len(kept) >= KEPT:
                 self._forget_idle(kept)
-            caller = kept[principal] = self._join(connection, principal)
+            caller = kept[key] = self._join(connection, principal, key)
         return caller
 
-    def _join(self, connection: Connection, principal: str | None) -> StatelessPeer:
-        caller = None if principal is None else self._by_principal.get(principal)
+    def _join(self, connection: Connection, principal: Principal | None, key: str | None) -> StatelessPeer:
+        caller = None if key is None else self._by_principal.get(key)
         if caller is None or caller.end is not None:
             caller = StatelessPeer(self, peer=connection.peer, principal=principal)
             if self._draining.is_set():
                 self.router.drain(caller.requests)
             self.service.opened(caller)
-            if principal is not None:
-                self._by_principal[principal] = caller
+            if key is not None:
+                self._by_principal[key] = caller
         caller.connections += 1
         return caller
 
@@ -199,24 +202,27 @@ class Exchanges:
             self._leave(caller)
 
     def _forget_idle(self, kept: _Kept) -> None:
-        for principal, caller in list(kept.items()):
+        for key, caller in list(kept.items()):
             if not len(caller.requests.in_flight):
-                del kept[principal]
+                del kept[key]
                 self._leave(caller)
 
     def _leave(self, caller: StatelessPeer) -> None:
         """One connection fewer that it is kept for."""
         caller.connections -= 1
         if caller.connections == 0:
-            if caller.principal is not None and self._by_principal.get(caller.principal) is caller:
-                del self._by_principal[caller.principal]
+            key = key_of(caller.principal)
+            if key is not None and self._by_principal.get(key) is caller:
+                del self._by_principal[key]
             caller.lose(ConnectionClosed("the connection was closed"))
 
-    def open(self, caller: StatelessPeer, response: HttpResponse, *, json: bool, sse: bool, peer: str) -> Reply:
-        """The outlet of one request of a caller's."""
+    def open(
+        self, caller: StatelessPeer, response: HttpResponse, delivery: Delivery, *, json: bool, sse: bool, peer: str
+    ) -> Reply:
+        """The outlet of one request of a caller's; `delivery`: who sent it."""
         limits = self.service.limits
         discard = self._open.discard
-        reply = Reply(response, limits, self._writer, discard, json=json, sse=sse, peer=peer)
+        reply = Reply(response, limits, self._writer, discard, json=json, sse=sse, peer=peer, delivery=delivery)
         self._open.add(reply)
         response.on_gone = lambda: caller.reply_lost(reply)
         return reply

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import trio
 
+    from trimcp.endpoint.routes import HttpRoute
     from trimcp.framing.header_params import HeaderParams
     from trimcp.session.admission import Admission
     from trimcp.session.service import Service
@@ -25,8 +26,15 @@ class Host(Protocol):
     admission: Admission
     draining: trio.Event
     """Set when no new work is taken."""
+    drained: trio.Event
+    """Set when all that was taken is answered or given up."""
     named_params: Mapping[str, str]
     """The member of params that `Mcp-Name` mirrors, by method."""
+
+    @property
+    def routes(self) -> Iterable[HttpRoute]:
+        """The routes of the user's."""
+        ...
 
     def admits(self, session: Session) -> bool:
         """Whether there is room for one more session."""

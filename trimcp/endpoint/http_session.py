@@ -19,6 +19,7 @@ from trimcp.errors import ConnectionClosed
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import CancelReason
 from trimcp.session.admission import Admission
+from trimcp.session.delivery import Delivery
 from trimcp.session.eras import Eras
 from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.outlet import Outlet, SessionOutlet
@@ -57,7 +58,7 @@ class HttpSession(Session):
         *,
         tag: bytes,
         peer: str,
-        principal: str | None,
+        delivery: Delivery,
     ) -> None:
         """
         Args:
@@ -69,9 +70,9 @@ class HttpSession(Session):
             writer: writes the streams of the endpoint.
             tag: what its event ids begin with.
             peer: who opened it, for logs.
-            principal: who was authenticated then, if anybody: nobody else is served by it.
+            delivery: who opened it: the requests of another sender are not served by it.
         """
-        super().__init__(service, admission, principal=principal)
+        super().__init__(service, admission, delivery=delivery)
         self.id = id
         self.store = store
         self.tag = tag
@@ -172,9 +173,11 @@ class HttpSession(Session):
         """Batches that are not answered yet."""
         return sum(stream.is_batch for stream in self._streams.values())
 
-    def open_stream(self, response: HttpResponse, owed: int, *, is_batch: bool = False) -> RequestStream:
-        """A stream for the requests in one POST."""
-        stream = RequestStream(self, response, owed, is_batch=is_batch)
+    def open_stream(
+        self, response: HttpResponse, owed: int, delivery: Delivery | None = None, *, is_batch: bool = False
+    ) -> RequestStream:
+        """A stream for the requests in one POST; `delivery`: who sent it."""
+        stream = RequestStream(self, response, owed, delivery, is_batch=is_batch)
         self._streams[stream.track.number] = stream
         return stream
 

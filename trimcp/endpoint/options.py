@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypedDict
-
-import trio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from trimcp.endpoint.authentication import Authenticate
     from trimcp.endpoint.event_store import EventStore
     from trimcp.endpoint.registry import SessionRegistry
     from trimcp.endpoint.security import Cors
-    from trimcp.transports.http.door import HttpRequest
-
-Authenticate = Callable[["HttpRequest"], Awaitable[str | None]]
-"""Says who sends a request: the name of a principal, or None for anybody. Raises `Unauthenticated` to send it away."""
-
-AUTHENTICATE_TIMEOUT: Final = 30.0
-"""Seconds that `authenticate` may take: until it has ended nobody sees that the client has left, and no door closes."""
-
-
-async def authenticated(authenticate: Authenticate | None, request: HttpRequest) -> str | None:
-    """Who sends a request.
-
-    Raises:
-        Unauthenticated: it is to be sent away.
-        TimeoutError: nobody could say in time.
-    """
-    if authenticate is None:
-        return None
-    with trio.move_on_after(AUTHENTICATE_TIMEOUT):
-        return await authenticate(request)
-    raise TimeoutError(f"`authenticate` took longer than {AUTHENTICATE_TIMEOUT:g} s")
 
 
 class HttpOptions(TypedDict, total=False):
@@ -52,7 +30,9 @@ class HttpOptions(TypedDict, total=False):
     health: bool
     """Whether `GET /health/live` and `/health/ready` are answered; not, if not given."""
     authenticate: Authenticate | None
-    """Says who sends a request. Sessions, request states and limits belong to whom it names."""
+    """An async function that is called with each request and says who sends it: a `Principal`, its subject alone as
+    a string, None for an anonymous request, or `Unauthenticated`. Sessions, request states and limits belong to the
+    subject and client that it names."""
     registry: SessionRegistry | None
     """Where legacy sessions are kept; in this process, if not given."""
     store: EventStore | None

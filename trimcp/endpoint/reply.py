@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 from trimcp.endpoint.event_stream import EventStream
 from trimcp.endpoint.stream_writer import StreamWriter
 from trimcp.framing.sse import COMMENT, encode_event
+from trimcp.session.delivery import Delivery
 from trimcp.session.limits import Limits
 from trimcp.session.refusals import RETRY_AFTER_MS
 from trimcp.transports.http.door import Fields, HttpResponse
@@ -62,7 +63,7 @@ class Reply:
 
     __slots__ = (
         *("_fields", "_limits", "_over", "_peer", "_statuses", "_stream", "_waited", "_when_over", "_writer"),
-        *("json", "response", "sse"),
+        *("delivery", "json", "response", "sse"),
     )
 
     is_shared: ClassVar[bool] = False
@@ -79,6 +80,7 @@ class Reply:
         sse: bool,
         peer: str,
         fields: Fields = (),
+        delivery: Delivery | None = None,
     ) -> None:
         """
         Args:
@@ -91,8 +93,10 @@ class Reply:
             sse: whether it takes an event stream.
             peer: who it is, for logs.
             fields: further header fields of the response.
+            delivery: who sent the request, and with which header fields.
         """
         self.response = response
+        self.delivery = delivery
         self.json = json
         self.sse = sse
         self._limits = limits

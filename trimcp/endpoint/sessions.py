@@ -11,6 +11,8 @@ from trimcp.endpoint.event_store import EventStore, make_tag
 from trimcp.endpoint.http_session import HttpSession
 from trimcp.endpoint.registry import SessionRegistry
 from trimcp.endpoint.stream_writer import StreamWriter
+from trimcp.protocol.principal import Principal, key_of
+from trimcp.session.delivery import Delivery
 from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.session import Session
 
@@ -38,7 +40,7 @@ class HttpSessions:
         self._writer = writer
         self._secret = secrets.token_bytes(32)
 
-    async def open(self, peer: str, principal: str | None) -> HttpSession | None:
+    async def open(self, peer: str, principal: Principal | None) -> HttpSession | None:
         """A new session; None where the server takes no more, or stopped while it was opened."""
         host = self._host
         id = self._registry.new_id()
@@ -46,7 +48,7 @@ class HttpSessions:
             *(id, host.service, host.admission, self.store, self._actors, self._writer),
             tag=make_tag(self._secret, id),
             peer=peer,
-            principal=principal,
+            delivery=Delivery(principal),
         )
         if not host.admits(session):
             return None
@@ -63,10 +65,10 @@ class HttpSessions:
             self._registry.forget(session)
             self.store.forget(session.id)
 
-    async def find(self, shown: bytes, principal: str | None) -> HttpSession | None:
-        """The session with this id, if it is this principal's: to anybody else there is none."""
+    async def find(self, shown: bytes, principal: Principal | None) -> HttpSession | None:
+        """The session with this id, if its subject and client are these: to anybody else there is none."""
         session = await self._registry.find(shown.decode("latin-1"))
-        if session is None or session.end is not None or session.principal != principal:
+        if session is None or session.end is not None or key_of(session.principal) != key_of(principal):
             return None
         return session
 

@@ -6,7 +6,7 @@ turn leave in one write.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from trimcp.actors.actor import Actor, Owner
 from trimcp.actors.mailbox import Mailbox, MailboxFull
@@ -32,7 +32,7 @@ class _Move(NamedTuple):
 class StreamWriter(Actor[_Move]):
     """Moves the streams of one endpoint."""
 
-    name: ClassVar[str] = "stream writer"
+    name = "stream writer"
 
     def __init__(self, owner: Owner) -> None:
         super().__init__(owner, Mailbox(CAPACITY))

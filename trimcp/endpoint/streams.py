@@ -16,6 +16,7 @@ from trimcp.endpoint.event_store import make_event_id
 from trimcp.endpoint.event_stream import EventStream
 from trimcp.endpoint.reply import EVENTS, JSON, UNAVAILABLE, fields_of
 from trimcp.framing.sse import COMMENT, encode_event
+from trimcp.session.delivery import Delivery
 from trimcp.transports.http.door import HttpResponse
 
 if TYPE_CHECKING:
@@ -97,9 +98,12 @@ class RequestStream(NumberedStream):
 
     is_shared: ClassVar[bool] = False
 
-    def __init__(self, session: HttpSession, response: HttpResponse, owed: int, *, is_batch: bool) -> None:
-        """`owed`: the requests in the POST; `is_batch`: whether that is a batch."""
+    def __init__(
+        self, session: HttpSession, response: HttpResponse, owed: int, delivery: Delivery | None, *, is_batch: bool
+    ) -> None:
+        """`owed`: the requests in the POST; `delivery`: who sent it; `is_batch`: whether that is a batch."""
         super().__init__(session)
+        self.delivery = delivery
         self.is_batch = is_batch
         self._owed = owed
         self.track = Track(session.next_stream(), response)

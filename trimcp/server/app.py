@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from hypercorn.config import Config
 
-    from trimcp.endpoint.options import Authenticate, HttpOptions
+    from trimcp.endpoint.authentication import Authenticate
+    from trimcp.endpoint.options import HttpOptions
     from trimcp.transports.duplex import Duplex
     from trimcp.transports.http.asgi import AsgiDoor
     from trimcp.transports.http.limits import HttpLimits

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from trimcp.server.questions import Elicited, Question, Sampled
     from trimcp.server.running import Running
     from trimcp.server.sealed_state import Sealer
+    from trimcp.session.calls import Way
+    from trimcp.session.delivery import Delivery
     from trimcp.session.job import HandedJob
-    from trimcp.session.outlet import Outlet
     from trimcp.session.session import Session
     from trimcp.types.revisions import Revision
     from trimcp.types.roots import Root
@@ -94,12 +95,16 @@ class Context(ClientView):
         return self._request.revision
 
     @property
-    def _way(self) -> Outlet:
-        return self._request.outlet
+    def _delivery(self) -> Delivery:
+        return self._request.delivery
 
     @property
-    def _call_way(self) -> Outlet | None:
-        return self._request.outlet
+    def _way(self) -> Way:
+        return self._request
+
+    @property
+    def _call_way(self) -> Way | None:
+        return self._request
 
     # --- cancellation -----------------------------------------------------------------
 
@@ -321,7 +326,7 @@ class Context(ClientView):
         if not self._request.revision.server_asks:
             raise UsageError(f"in {self.protocol_version} a server sends no requests, so it cannot ping the client")
         request = self._request
-        await request.session.calls.call("ping", None, timeout=PING_TIMEOUT, via=request.outlet)
+        await request.session.calls.call("ping", None, timeout=PING_TIMEOUT, via=request)
 
     def start_job(self, work: Callable[[], Awaitable[Any]], *, name: str = "job") -> HandedJob:
         """Start async work, a function without arguments, that outlives the request and ends with the server.

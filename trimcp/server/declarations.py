@@ -22,6 +22,7 @@ from trimcp.server.tool import ToolOptions
 from trimcp.types.metadata import Icon
 
 if TYPE_CHECKING:
+    from trimcp.endpoint.routes import HttpRoute
     from trimcp.server.context import Context
     from trimcp.server.extension import ServerExtension
     from trimcp.server.session_context import SessionContext
@@ -46,6 +47,8 @@ class Declarations(ResourceDeclarations, PromptDeclarations):
         """Who may subscribe to what; everybody to everything, if None."""
         self.roots_changed: OnRootsChanged | None = None
         """What is told when the roots of a client are others."""
+        self.http_routes: list[HttpRoute] = []
+        """What is served by HTTP beside the endpoint."""
 
     @property
     def has_tools(self) -> bool:
@@ -209,6 +212,54 @@ class Declarations(ResourceDeclarations, PromptDeclarations):
             raise UsageError("declare what is told of changed roots once, before the server runs")
         self.roots_changed = function
         return function
+
+    def route(
+        self,
+        path: str,
+        *,
+        methods: Sequence[str] = ("GET",),
+        authenticate: bool = True,
+        guarded: bool = True,
+        prefix: bool = False,
+    ) -> Callable[[F], F]:
+        """Declare an async function that answers HTTP requests beside the endpoint.
+
+            @server.route("/metrics", authenticate=False)
+            async def metrics(request: trimcp.HttpRequest) -> trimcp.HttpReply:
+                return trimcp.HttpReply(text, headers={"Cache-Control": "no-store"})
+
+        It is called with the `HttpRequest`, whose body is there, and returns an `HttpReply` or a body alone: a
+        string, bytes, a JSON value, or None for a 204. It runs in a task of its own, which is cancelled when the
+        client leaves. Whatever it raises is a 500 for that request alone, and goes to the log. It is there by
+        `serve_http`, `serve_hypercorn` and `asgi`, below the mount of the latter.
+
+        Args:
+            path: begins with `/`; compared with the percent-decoded path of requests.
+            methods: of HTTP; `HEAD` goes with `GET`. Others get 405.
+            authenticate: whether the `authenticate` function of the endpoint, if it has one, is asked who sends the
+                request; `request.principal` is what it said.
+            guarded: whether Host and Origin are checked as for the endpoint.
+            prefix: whether the paths below it are meant as well.
+
+        Raises:
+            UsageError: the path, the methods or the function cannot be; another route has them; the server runs
+                already. A path of the endpoint's own is refused when the server is served.
+        """
+        from trimcp.endpoint.routes import RouteTable, user_route
+
+        if self._runs:
+            raise UsageError(f"Late declaration of the route {path}: declare routes before the server runs")
+
+        def declare(function: F) -> F:
+            options = {"authenticate": authenticate, "guarded": guarded, "prefix": prefix}
+            route = user_route(path, function, methods, **options)
+            table = RouteTable()
+            for each in (*self.http_routes, route):
+                table.add(each)
+            self.http_routes.append(route)
+            return function
+
+        return declare
 
     # --- extensions -------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import trio
 from trimcp.actors.supervisor import Supervisor, SupervisorSnapshot, open_supervisor
 from trimcp.framing.headers import NAMED_PARAMS
 from trimcp.observability import events, log
+from trimcp.protocol.principal import Principal, principal_of
 from trimcp.server.context import Context
 from trimcp.server.features.logging import LogMessages
 from trimcp.server.features.notification_handlers import NotificationHandlers
@@ -21,14 +22,16 @@ from trimcp.server.features.subscriptions.requests import SubscriptionRequests
 from trimcp.server.features.url_elicitations import PendingUrlElicitations
 from trimcp.server.service import ServerService
 from trimcp.session.admission import Admission
+from trimcp.session.delivery import NO_FIELDS, Delivery
 from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.job import Jobs
 from trimcp.session.request import InboundRequest
-from trimcp.session.session import DrainReport, Session
+from trimcp.session.session import CLOSE_TIMEOUT, DrainReport, Session
 from trimcp.session.snapshot import SessionSnapshot
 from trimcp.transports.duplex import Duplex
 
 if TYPE_CHECKING:
+    from trimcp.endpoint.routes import HttpRoute
     from trimcp.framing.header_params import HeaderParams
     from trimcp.server.app import Server
     from trimcp.server.sealed_state import Sealer
@@ -128,14 +131,26 @@ class Running:
         """The context of a request."""
         return Context(request, self)
 
+    @property
+    def routes(self) -> Sequence[HttpRoute]:
+        """What is served by HTTP beside the endpoint."""
+        return self.server.http_routes
+
     def header_params(self, tool: Any) -> HeaderParams | None:
         """Which parameters of a tool are mirrored into header fields, if any are."""
         found = self.server.tools.catalog.tools.get(tool) if type(tool) is str else None
         return None if found is None else found.header_params
 
-    async def serve(self, duplex: Duplex, *, principal: str | None = None) -> Session:
-        """Serve one connection until it ends; return its session, which says why."""
-        session = DuplexSession(duplex, self.service, self.admission, principal=principal)
+    async def serve(
+        self, duplex: Duplex, *, principal: Principal | str | None = None, fields: Mapping[bytes, bytes] = NO_FIELDS
+    ) -> Session:
+        """Serve one connection until it ends; return its session, which says why.
+
+        `principal`: the authenticated sender, if there is one; `fields`: of the HTTP request that opened the
+        connection, by their names in lower case.
+        """
+        delivery = Delivery(principal_of(principal), fields)
+        session = DuplexSession(duplex, self.service, self.admission, delivery=delivery)
         if self.admits(session):
             await session.run()
         else:
@@ -159,6 +174,8 @@ class Running:
         async def drain_one(session: Session) -> None:
             reports.append(await session.drain(deadline))
             session.close()
+            with trio.move_on_after(CLOSE_TIMEOUT):  # a handler that shields itself may take longer
+                await session.wait_over()
 
         seen: set[Session] = set()
         # One that was admitted just before may begin to run only now.

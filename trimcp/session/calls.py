@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import trio
 
-from trimcp.actors.mailbox import Mailbox, MailboxFull, Overflow
+from trimcp.actors.mailbox import Mailbox, Overflow
 from trimcp.actors.reply import Reply
 from trimcp.codec.envelope import encode_request
 from trimcp.errors import ConnectionClosed, ConnectionEnded, InvalidResult, RequestFailed, RequestTimedOut
@@ -88,14 +88,7 @@ class Call:
         """Take the answer, or the reason why there will be none. Only the first one counts."""
         is_first = self.reply.fail(error) if error is not None else self.reply.set(result or {})
         if is_first and self._reports is not None:
-            self._tell(self._reports, _Settled())
-
-    def _tell(self, reports: Mailbox[_Message], message: _Message) -> None:
-        try:
-            reports.tell(message)
-        except MailboxFull:
-            reports.receive_nowait()  # the callback is behind: it misses the oldest report
-            reports.tell(message)
+            self._reports.tell(_Settled())
 
     def progressed(self, progress: float, total: float | None, message: str | None) -> None:
         """Take a report: it gives the call more time, and waits for the callback."""
@@ -109,7 +102,7 @@ class Call:
         if self._deadline is not None and self.timeout is not None:
             deadline = now + self.timeout
             self._deadline.deadline = deadline if self.last_deadline is None else min(deadline, self.last_deadline)
-        self._tell(self._reports, _Told(progress, total, message, verdict is Verdict.HOLD))
+        self._reports.tell(_Told(progress, total, message, verdict is Verdict.HOLD))
 
     async def wait(self, on_progress: OnProgress | None) -> None:
         """Wait until the reply is set, and run the callback for each report before it, in order."""
@@ -132,7 +125,7 @@ class Call:
 
 
 class Way(Protocol):
-    """By which stream a request of ours goes to the peer."""
+    """A stream to the peer: that of a request, or the session's own."""
 
     @property
     def takes_posts(self) -> bool:
@@ -141,6 +134,14 @@ class Way(Protocol):
 
     def write(self, frame: bytes) -> None:
         """Post a frame that is never dropped, and write it at once where nothing waits before it."""
+        ...
+
+    def post(self, frame: bytes) -> None:
+        """Post a frame that is never dropped."""
+        ...
+
+    async def wait_room(self) -> None:
+        """Wait while more waits to leave than should."""
         ...
 
 
@@ -242,7 +243,7 @@ class Calls:
             meter: Meter | None = None
             if on_progress is not None:
                 params = _with_token(params, request_id)
-                reports = Mailbox(self._limits.progress_backlog, Overflow.REPLACE, key=_key)
+                reports = Mailbox(self._limits.progress_backlog + 1, Overflow.DROP_OLDEST, key=_key)
                 meter = Meter(self._limits.progress_rate, self._limits.progress_burst)
             frame = encode_request(request_id, method, params)
             call = Call(request_id, method, reports, meter)

@@ -10,7 +10,7 @@ basic/utilities/cancellation of the legacy revisions, basic/patterns/cancellatio
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import trio
 
@@ -56,7 +56,7 @@ _Message = _Unwinding | _Unwound
 class CancellationManager(Actor[_Message]):
     """The cancels of one session, or of all stateless peers of an endpoint."""
 
-    name: ClassVar[str] = "cancellation manager"
+    name = "cancellation manager"
 
     def __init__(self, owner: Owner, progress: ProgressTracker, limits: Limits) -> None:
         super().__init__(owner, Mailbox(CAPACITY + 2 * limits.server_requests))

@@ -9,6 +9,7 @@ from typing import Any
 
 from trimcp.actors.supervisor import Supervisor
 from trimcp.session.admission import Admission
+from trimcp.session.delivery import LOCAL, Delivery
 from trimcp.session.outlet import SessionOutlet
 from trimcp.session.reader import Reader
 from trimcp.session.service import Service
@@ -26,16 +27,16 @@ class DuplexSession(Session):
         service: Service,
         admission: Admission | None = None,
         *,
-        principal: str | None = None,
+        delivery: Delivery = LOCAL,
     ) -> None:
         """
         Args:
             duplex: the connection; the session closes it.
             service: what is served on it, and as which role.
             admission: the places shared with other sessions; its own, if there are none.
-            principal: who was authenticated at the other end, if anybody.
+            delivery: who opened the connection, and by which HTTP request, if by any.
         """
-        super().__init__(service, admission, principal=principal)
+        super().__init__(service, admission, delivery=delivery)
         self.duplex = duplex
         self.reader = Reader(self)
         self._writer: Writer | None = None

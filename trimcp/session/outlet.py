@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import ClassVar, Protocol
 
+from trimcp.session.delivery import Delivery
+
 
 class Outlet(Protocol):
     """The stream that a request's answer, progress and logs go to, in order of posting."""
@@ -12,6 +14,11 @@ class Outlet(Protocol):
     is_shared: ClassVar[bool]
     """Whether other requests leave by it too: its end is not that of one of them, and answers are told apart by
     their ids alone."""
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """Who sent the requests that leave by it; None where that is who opened the session."""
+        ...
 
     @property
     def room(self) -> int:
@@ -146,6 +153,7 @@ class SessionOutlet:
     )
 
     is_shared: ClassVar[bool] = True
+    delivery: ClassVar[None] = None
 
     def __init__(self, stream: Stream, room: int, requests: InFlight) -> None:
         self.room = room
@@ -190,6 +198,7 @@ class Batch:
     __slots__ = ("_answers", "_owed", "_stream", "room")
 
     is_shared: ClassVar[bool] = True
+    delivery: ClassVar[None] = None
 
     def __init__(self, stream: Stream, room: int) -> None:
         """`room`: bytes that all its answers may have; beyond, a member is answered with an error."""

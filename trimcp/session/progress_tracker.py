@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 import trio
 
@@ -20,6 +20,7 @@ from trimcp.actors.mailbox import Mailbox
 from trimcp.actors.reply import Reply
 from trimcp.codec.envelope import encode_notification
 from trimcp.observability import events, log
+from trimcp.protocol.cancelling import SILENT
 from trimcp.protocol.progress import Meter, Verdict
 from trimcp.session.limits import Limits
 
@@ -50,6 +51,14 @@ class _Answer(NamedTuple):
     code: int | None
 
 
+class _Post(NamedTuple):
+    """A request that has reported posts another message: a log message, which may be dropped, or any other."""
+
+    request: InboundRequest
+    frame: bytes
+    is_log: bool
+
+
 class _Forget(NamedTuple):
     """A request that has reported was cancelled: its reports are dropped."""
 
@@ -77,7 +86,7 @@ class _Flush(NamedTuple):
     reply: Reply[None]
 
 
-_Message = _Report | _Answer | _Forget | _Arrived | _Answered | _Flush
+_Message = _Report | _Answer | _Post | _Forget | _Arrived | _Answered | _Flush
 
 
 class _Reported:
@@ -94,7 +103,7 @@ class _Reported:
 class ProgressTracker(Actor[_Message]):
     """The progress of one session, or of all stateless peers of an endpoint."""
 
-    name: ClassVar[str] = "progress tracker"
+    name = "progress tracker"
 
     def __init__(self, owner: Owner, limits: Limits) -> None:
         super().__init__(owner, Mailbox(CAPACITY + 2 * limits.server_requests))
@@ -124,6 +133,13 @@ class ProgressTracker(Actor[_Message]):
     def answer(self, request: InboundRequest, frame: bytes, code: int | None) -> None:
         """Answer a request behind its reports; with a code, by an error."""
         self.tell(_Answer(request, frame, code))
+
+    def post(self, request: InboundRequest, frame: bytes, *, is_log: bool = False) -> None:
+        """Post a message of a request behind its reports; a log message may be dropped."""
+        if is_log and self._is_crowded:
+            log.debug(events.LOGS_DROPPED, request=request.serial, why="too many messages wait")
+        else:
+            self.tell(_Post(request, frame, is_log))
 
     def forget(self, request: InboundRequest) -> None:
         """Drop the reports of a request that have not left: it was cancelled."""
@@ -160,6 +176,8 @@ class ProgressTracker(Actor[_Message]):
             self._report(*message)
         elif kind is _Answer:
             self._answer(*message)
+        elif kind is _Post:
+            _post(*message)
         elif kind is _Forget:
             self._forget(*message)
         elif kind is _Arrived:
@@ -171,7 +189,7 @@ class ProgressTracker(Actor[_Message]):
             message.reply.set(None)  # type: ignore[union-attr]
 
     def _report(self, request: InboundRequest, progress: float, total: float | None, message: str | None) -> None:
-        if request.cancel_reason is not None:
+        if request.cancel_reason in SILENT:
             return
         reported = self._reported.get(request.serial)
         if reported is None:
@@ -204,8 +222,15 @@ class ProgressTracker(Actor[_Message]):
 
     def _forget(self, request: InboundRequest) -> None:
         self._reported.pop(request.serial, None)
-        if request.cancel_reason is not None:
+        if request.cancel_reason in SILENT:
             request.outlet.drop(request.serial)
+
+
+def _post(request: InboundRequest, frame: bytes, is_log: bool) -> None:
+    if is_log:
+        request.outlet.post_log(frame)
+    else:
+        request.outlet.post(frame)
 
 
 def _hand_on(calls: Calls, params: Mapping[str, Any] | None) -> None:

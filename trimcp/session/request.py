@@ -15,6 +15,7 @@ from trimcp.errors import InvalidPayload, RequestFailed, UsageError
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import ANSWERS, CancelReason
 from trimcp.protocol.profile import ClientProfile
+from trimcp.session.delivery import Delivery
 from trimcp.session.job import Job
 from trimcp.session.outlet import Outlet
 from trimcp.session.service import Route
@@ -98,6 +99,11 @@ class InboundRequest(Job):
         if self.profile is not None:
             return self.profile.revision
         return self.session.revision or LATEST_LEGACY
+
+    @property
+    def delivery(self) -> Delivery:
+        """Who sent it, and with which header fields."""
+        return self.outlet.delivery or self.session.delivery
 
     @property
     def is_settled(self) -> bool:
@@ -184,6 +190,9 @@ class InboundRequest(Job):
         if reason is not None:
             self._answer_cancel(reason)
             return
+        self._send_answer(frame, code)
+
+    def _send_answer(self, frame: bytes, code: int | None) -> None:
         self._settled = True
         if self.reports:
             self.session.progress.answer(self, frame, code)  # behind the reports
@@ -191,6 +200,36 @@ class InboundRequest(Job):
             self.outlet.answer(frame)
         else:
             self.outlet.refuse(frame, code)
+
+    def post(self, frame: bytes) -> None:
+        """Post a message that belongs to the request and is never dropped: behind its reports, before its answer."""
+        if self.reports:
+            self.session.progress.post(self, frame)
+        else:
+            self.outlet.post(frame)
+
+    def post_log(self, frame: bytes) -> None:
+        """Post a log message, which may be dropped: behind the reports of the request, before its answer."""
+        if self.reports:
+            self.session.progress.post(self, frame, is_log=True)
+        else:
+            self.outlet.post_log(frame)
+
+    def write(self, frame: bytes) -> None:
+        """Post a message that is never dropped, and write it at once where nothing waits before it. See `Way`."""
+        if self.reports:
+            self.session.progress.post(self, frame)
+        else:
+            self.outlet.write(frame)
+
+    async def wait_room(self) -> None:
+        """Wait while more waits to leave than should. See `Way`."""
+        await self.outlet.wait_room()
+
+    @property
+    def takes_posts(self) -> bool:
+        """Whether anything may precede the answer. See `Way`."""
+        return self.outlet.takes_posts
 
     def refuse(self, code: int, message: str, data: Any = ABSENT) -> None:
         """Answer with an error."""
@@ -226,17 +265,18 @@ class InboundRequest(Job):
         self.left()
 
     def _answer_cancel(self, reason: CancelReason) -> None:
-        self._settled = True
-        if self.reports:
-            self.session.progress.forget(self)
         error = ANSWERS[reason]
         if self._prepared is not None and reason is CancelReason.INPUT_REQUIRED:
-            self.outlet.answer(self._prepared)
-        elif error is None:
-            self.outlet.withdraw()
-        else:
+            self._send_answer(self._prepared, None)
+        elif error is not None:
             code, message = error
-            self.outlet.refuse(encode_error(self.id, code, message, {"reason": reason.value}, null_id=False), code)
+            frame = encode_error(self.id, code, message, {"reason": reason.value}, null_id=False)
+            self._send_answer(frame, code)
+        else:
+            self._settled = True
+            if self.reports:
+                self.session.progress.forget(self)
+            self.outlet.withdraw()
 
     def _too_large(self, size: int) -> None:
         most = self.session.limits.result_bytes

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from trimcp.actors.actor import Actor, Owner
 from trimcp.actors.mailbox import Mailbox
@@ -153,7 +153,7 @@ _Message = (
 class Router(Actor[_Message]):
     """Requests of one session, or of the stateless peers of an endpoint: from read to ended."""
 
-    name: ClassVar[str] = "router"
+    name = "router"
 
     def __init__(
         self,

@@ -25,10 +25,12 @@ from trimcp.errors import ConnectionClosed, ConnectionEnded, ConnectionLost
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import CancelReason
 from trimcp.protocol.lifecycle import Handshake
+from trimcp.protocol.principal import Principal
 from trimcp.protocol.profile import ClientProfile
 from trimcp.session.admission import Admission
 from trimcp.session.calls import Calls, Way
 from trimcp.session.cancellation_manager import CancellationManager
+from trimcp.session.delivery import LOCAL, Delivery
 from trimcp.session.dispatcher import Dispatcher
 from trimcp.session.eras import Eras
 from trimcp.session.handler_actors import HandlerActors
@@ -90,18 +92,18 @@ class Session(abc.ABC):
         service: Service,
         admission: Admission | None = None,
         *,
-        principal: str | None = None,
+        delivery: Delivery = LOCAL,
     ) -> None:
         """
         Args:
             service: what is served on it, and as which role.
             admission: the places shared with other sessions; its own, if there are none.
-            principal: who was authenticated at the other end, if anybody.
+            delivery: who opened it; of its requests too, where their outlets say nothing else.
         """
         self.number = next(_numbers)
         self.service = service
         self.limits = service.limits
-        self.principal = principal
+        self.delivery = delivery
         self.handshake = Handshake()
         self.client: ClientProfile | None = None
         """Whom `initialize` introduced; only ever set on a server."""
@@ -116,6 +118,11 @@ class Session(abc.ABC):
         self._ending = trio.Event()
         self.lost = 0
         """Requests that were accepted and not answered, when the session drained or ended."""
+
+    @property
+    def principal(self) -> Principal | None:
+        """The authenticated sender that opened the session; None for an anonymous one."""
+        return self.delivery.principal
 
     @property
     def unreadable_id_is_null(self) -> bool:
@@ -271,11 +278,11 @@ class Session(abc.ABC):
         self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None
     ) -> None:
         """Send a request of ours."""
-        (via or self.writer).write(frame)
+        (self.writer if via is None else via).write(frame)
 
     def give_up_call(self, id: RequestId, why: str, via: Way | None) -> None:
         """Tell the peer that no caller waits for the answer any more."""
-        self.cancellation.give_up(id, why, via or self.writer)
+        self.cancellation.give_up(id, why, self.writer if via is None else via)
 
     async def _input_ended(self) -> None:
         """The peer has closed its side: nothing it asked for is lost, nothing we ask is answered."""

@@ -84,7 +84,7 @@ def snapshot_of(session: Session, tasks: int, *, is_alive: bool) -> SessionSnaps
     return SessionSnapshot(
         number=session.number,
         peer=session.description,
-        principal=session.principal,
+        principal=None if session.principal is None else str(session.principal),
         phase=session.handshake.phase.value,
         revision=None if session.revision is None else session.revision.version,
         requests=tuple(requests),

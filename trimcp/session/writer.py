@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Hashable
-from typing import ClassVar, Final, Protocol
+from typing import Final, Protocol
 
 import trio
 
@@ -40,7 +40,7 @@ class Connected(Protocol):
 class Writer(Actor[Item]):
     """Frames to bytes to the peer. Also the stream of a session: what belongs to no request leaves by it."""
 
-    name: ClassVar[str] = "writer"
+    name = "writer"
 
     def __init__(self, owner: Owner, duplex: Duplex, limits: Limits, session: Connected) -> None:
         self.outbox = Outbox(limits, duplex.description)

@@ -39,6 +39,8 @@ PING_INTERVAL: Final = 20.0
 """Seconds between pings."""
 Handler = Callable[[Duplex, HttpRequest], Awaitable[None]]
 """Serves one connection, given the request that opened it. It is closed when the handler returns or raises."""
+Admit = Callable[[HttpRequest], Awaitable[Refusal | None]]
+"""Judges the request that opens a WebSocket before it is accepted, and may wait; None lets it in."""
 
 
 # --- the server -----------------------------------------------------------------------
@@ -51,6 +53,7 @@ async def serve_websocket(
     host: str = "127.0.0.1",
     path: str = "/mcp",
     refuse: Callable[[HttpRequest], Refusal | None] | None = None,
+    admit: Admit | None = None,
     ssl_context: ssl.SSLContext | None = None,
     message_bytes: int = MESSAGE_BYTES,
     ping_interval: float = PING_INTERVAL,
@@ -69,6 +72,7 @@ async def serve_websocket(
         host: address to listen on; the default is reached from this machine alone.
         path: the one path there is; others are answered with 404.
         refuse: judges the upgrade by its head, as `Handler.refuse` does: Origin and Host are its business.
+        admit: judges it after that, and may wait. It is cancelled when the client leaves.
         ssl_context: speaks TLS by it.
         message_bytes: bytes that an incoming message may have.
         ping_interval: seconds between pings.
@@ -92,6 +96,14 @@ async def serve_websocket(
                 return
             request = _request(upgrade, stream, secure=ssl_context is not None)
             refusal = _judge(request, upgrade.proposed_subprotocols, path, refuse)
+            if refusal is None and admit is not None:
+                with trio.CancelScope() as judging:
+                    wire.on_end = judging.cancel
+                    refusal = await admit(request)
+                wire.on_end = None
+                if judging.cancelled_caught:
+                    nursery.cancel_scope.cancel()
+                    return
             if refusal is not None:
                 log.debug(events.WEBSOCKET_REFUSED, peer=stream.description, status=refusal.status)
                 with trio.move_on_after(CLOSING):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
 
 import attrs
 import trio
 
-from trimcp.actors.doorbell import Doorbell
+from trimcp.actors.mailbox import Mailbox, Overflow
 from trimcp.client.notices import PromptsChanged, ResourcesChanged, ToolsChanged
 from trimcp.errors import UsageError
 
@@ -117,6 +116,11 @@ GroupEvent = MemberReady | MemberLost | MemberRestarting | MemberFailed | Member
 """Anything that `GroupEvents` gives."""
 
 
+def _change(event: GroupEvent) -> MemberChanged | None:
+    """The key of an event in its queue: a change that waits stands for each later one that is equal."""
+    return event if isinstance(event, MemberChanged) else None
+
+
 class GroupEvents:
     """Events in order: `async for event in events`. One task reads at a time.
 
@@ -127,53 +131,45 @@ class GroupEvents:
 
     def __init__(self, most: int) -> None:
         """Made by `Group.events`; `most` events may wait."""
-        self._most = most
-        self._waiting: deque[GroupEvent] = deque()
-        self._changes: set[MemberChanged] = set()
-        self._bell = Doorbell()
+        self._mailbox: Mailbox[GroupEvent] = Mailbox(most, Overflow.DROP_OLDEST, key=_change)
         self._is_read = False
-        self._is_over = False
-        self.dropped = 0
+        self.is_over = False
+        """Whether no more events come; those that wait can still be read."""
+
+    @property
+    def dropped(self) -> int:
         """Events that were dropped, since the reader was too far behind."""
+        return self._mailbox.dropped
 
     def put(self, event: GroupEvent) -> None:
         """Add an event. Never waits."""
-        if self._is_over:
-            return
-        if isinstance(event, MemberChanged):
-            if event in self._changes:
-                return
-            self._changes.add(event)
-        if len(self._waiting) >= self._most:
-            self._take()
-            self.dropped += 1
-        self._waiting.append(event)
-        self._bell.ring()
+        if not self.is_over:
+            self._mailbox.tell(event)
 
     def finish(self) -> None:
         """Let nothing more in; what waits can still be read."""
-        self._is_over = True
-        self._bell.ring()
+        self.is_over = True
+        self._mailbox.close()
 
     def __aiter__(self) -> GroupEvents:
         return self
 
     async def __anext__(self) -> GroupEvent:
         await trio.lowlevel.checkpoint()  # before an event is taken: a reader that is cancelled loses none
-        while not self._waiting:
-            if self._is_over:
-                raise StopAsyncIteration
-            if self._is_read:
-                raise UsageError("another task reads these events: give each task its own events()")
-            self._is_read = True
-            try:
-                await self._bell.wait()
-            finally:
-                self._is_read = False
-        return self._take()
+        try:
+            return self._mailbox.receive_nowait()
+        except trio.WouldBlock:
+            return await self._receive()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None
 
-    def _take(self) -> GroupEvent:
-        event = self._waiting.popleft()
-        if isinstance(event, MemberChanged):
-            self._changes.remove(event)
-        return event
+    async def _receive(self) -> GroupEvent:
+        if self._is_read:
+            raise UsageError("another task reads these events: give each task its own events()")
+        self._is_read = True
+        try:
+            return await self._mailbox.receive()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None
+        finally:
+            self._is_read = False

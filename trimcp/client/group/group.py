@@ -1,4 +1,4 @@
-"""`Group`: any number of servers behind one object, and the supervisor of the clients that speak to them."""
+"""`Group`: any number of servers behind one object. Its supervisor owns the actor of each member, and its own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import trio
 
+from trimcp.actors.supervisor import Supervisor, open_supervisor
 from trimcp.client.connect import connect
 from trimcp.client.group.calls import GroupCalls
-from trimcp.client.group.events import GroupEvent, GroupEvents, MemberClosed
+from trimcp.client.group.events import GroupEvents
 from trimcp.client.group.member import Member
+from trimcp.client.group.member_actor import MemberActor
+from trimcp.client.group.membership import Membership
 from trimcp.client.group.naming import check_server_name
 from trimcp.client.group.options import ConnectOptions, GroupFunctions, GroupOptions, check_options
 from trimcp.client.group.restarts import Restarts
@@ -36,7 +39,7 @@ class Group(GroupCalls):
 
     def __init__(
         self,
-        nursery: trio.Nursery,
+        supervisor: Supervisor,
         *,
         restarts: Restarts,
         members: int,
@@ -45,20 +48,17 @@ class Group(GroupCalls):
         options: Mapping[str, Any],
     ) -> None:
         """Made by `trimcp.open_group`."""
-        self._nursery = nursery
+        self._supervisor = supervisor
+        self._membership = supervisor.add(Membership(supervisor, members))
         self._restarts = restarts
-        self._most = members
         self._most_events = events
         self._functions = functions
         self._options = options
-        self._members: dict[str, Member] = {}
-        self._readers: dict[GroupEvents, None] = {}
-        self._is_open = True
 
     @property
     def members(self) -> Mapping[str, Member]:
         """All members by name, in the order in which they were added; a view."""
-        return MappingProxyType(self._members)
+        return MappingProxyType(self._membership.members)
 
     def member(self, name: str) -> Member:
         """The member of that name.
@@ -66,9 +66,9 @@ class Group(GroupCalls):
         Raises:
             UsageError: there is none.
         """
-        member = self._members.get(name)
+        member = self.members.get(name)
         if member is None:
-            there = ", ".join(self._members) or "none"
+            there = ", ".join(self.members) or "none"
             raise UsageError(f"no member of the group is called {name!r}; there are: {there}")
         return member
 
@@ -104,26 +104,19 @@ class Group(GroupCalls):
             UsageError: the name is none, or taken; there are as many members as may be; there is no such option;
                 the group is closed.
         """
-        if not self._is_open:
-            raise UsageError("the group is closed: nothing can be added to it")
         check_server_name(server)
         check_options(options)
-        if server in self._members:
-            raise UsageError(f"the member {self._members[server].describe()}: names are used once at a time")
-        if len(self._members) >= self._most:
-            raise UsageError(f"the group has {self._most} members, and may have no more: open_group(members=…)")
         given: dict[str, Any] = {**self._options, **self._functions.of(server), **options}
-        member = Member(
+        actor = MemberActor(
+            self._supervisor,
+            self._membership,
             server,
             functools.partial(_open, target, given),
             restarts or self._restarts,
             once=isinstance(target, Duplex),
-            tell=self._tell,
-            left=self._left,
         )
-        self._members[server] = member
-        self._nursery.start_soon(member.run, name=f"trimcp member {server}")
-        await trio.lowlevel.checkpoint()
+        member = Member(actor)
+        await self._membership.join(member)
         return member
 
     async def remove(self, name: str) -> None:
@@ -151,7 +144,7 @@ class Group(GroupCalls):
         """Wait until each member is ready, or its first attempt to connect has failed: a group that has just been
         opened has lists worth reading then, however bad some of its servers are."""
         await trio.lowlevel.checkpoint()
-        for member in list(self._members.values()):
+        for member in list(self.members.values()):
             await member.wait_attempted()
 
     # --- events -----------------------------------------------------------------------
@@ -169,35 +162,17 @@ class Group(GroupCalls):
         before it is added.
         """
         events = GroupEvents(self._most_events)
-        self._readers[events] = None
+        self._membership.follow(events)
         try:
             yield events
         finally:
-            del self._readers[events]
             events.finish()
-
-    def _tell(self, event: GroupEvent) -> None:
-        for reader in self._readers:
-            reader.put(event)
 
     # --- the end ----------------------------------------------------------------------
 
     def close(self) -> None:
         """Close all members. Does not wait; leaving the group's context does. Nothing can be added any more."""
-        self._is_open = False
-        for member in list(self._members.values()):
-            member.close()
-        self._finish_if_empty()
-
-    def _left(self, member: Member) -> None:
-        del self._members[member.name]
-        self._tell(MemberClosed(member.name))
-        self._finish_if_empty()
-
-    def _finish_if_empty(self) -> None:
-        if not self._is_open and not self._members:
-            for reader in self._readers:
-                reader.finish()
+        self._membership.close()
 
 
 def _open(target: object, options: Mapping[str, Any]) -> AbstractAsyncContextManager[Client]:
@@ -251,9 +226,9 @@ async def open_group(
     )
     failure: BaseException | None = None
     try:
-        async with trio.open_nursery() as nursery:
+        async with open_supervisor("group") as supervisor:
             group = Group(
-                nursery,
+                supervisor,
                 restarts=restarts or Restarts(),
                 members=members,
                 events=events,
@@ -269,6 +244,7 @@ async def open_group(
                 failure = exc
             finally:
                 group.close()
+            await group._membership.wait_empty()
     finally:
         if failure is not None:  # not lost either where the scope around it is cancelled
             raise failure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from trimcp.actors.actor import Actor, Owner
 from trimcp.actors.mailbox import MailboxFull
@@ -33,7 +33,7 @@ class Poster(Protocol):
 class Posts(Actor[Item]):
     """The session's own stream: an actor whose mailbox is the outbox."""
 
-    name: ClassVar[str] = "post queue"
+    name = "post queue"
 
     def __init__(self, owner: Owner, limits: Limits, poster: Poster) -> None:
         self.outbox = Outbox(limits, poster.description)

@@ -6,7 +6,7 @@ was asked for, no message is sent. server/utilities/logging of every revision.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -40,7 +40,7 @@ class LogMessages(Actor[_LogMessage]):
     next. Messages from threads come through the kernel, which keeps their order and number.
     """
 
-    name: ClassVar[str] = "log messages"
+    name = "log messages"
 
     def __init__(self, owner: Owner) -> None:
         super().__init__(owner, Mailbox(1), in_turn=True)  # the mailbox of an actor in turn stays empty
@@ -69,7 +69,7 @@ class LogMessages(Actor[_LogMessage]):
     def handle(self, message: _LogMessage) -> None:
         """See `Actor`."""
         if not _is_over(message.request):  # it may be, since a message came from another thread
-            message.request.outlet.post_log(message.frame)
+            message.request.post_log(message.frame)
 
 
 def _is_over(request: InboundRequest) -> bool:

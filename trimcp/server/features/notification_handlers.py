@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -59,7 +59,7 @@ _Message = _Notified | _Handled | _SessionEnded
 class NotificationHandlers(Actor[_Message]):
     """All notifications of clients that a program handles, in one run of a server."""
 
-    name: ClassVar[str] = "notification handlers"
+    name = "notification handlers"
 
     def __init__(self, supervisor: Supervisor, limits: Limits) -> None:
         """`limits`: of the server; as many functions run at once as it runs requests."""

@@ -11,7 +11,7 @@ basic/patterns/subscriptions of 2026-07-28.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -144,7 +144,7 @@ class _Frames:
 class SubscriptionBus(Actor[_Message]):
     """Tells sessions and listens of changes. Every door is synchronous, but those that wait for a reply."""
 
-    name: ClassVar[str] = "subscription bus"
+    name = "subscription bus"
 
     def __init__(
         self,
