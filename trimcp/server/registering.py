@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 
 from trimcp.errors import UsageError
-from trimcp.server.dependencies import Providers
+from trimcp.server.dependencies import Dependencies
 from trimcp.server.features.kinds import Kind
 from trimcp.server.features.pagination import Pages
 from trimcp.server.keys import Keys
@@ -36,7 +36,7 @@ class Registering:
     def __init__(self, limits: Limits, keys: Keys) -> None:
         self.limits = limits
         self.keys = keys
-        self._providers = Providers()
+        self._dependencies = Dependencies()
         self._threads = trio.CapacityLimiter(limits.tool_threads)
         self.pages = Pages(keys, limits.page)
         self.extensions: Extensions | None = None
@@ -50,25 +50,29 @@ class Registering:
         """The registry of resources; made, and its modules imported, when it is first used."""
         from trimcp.server.features.resources import ResourceRegistry
 
-        return ResourceRegistry(self._providers, self._threads, self._show)
+        return ResourceRegistry(self._dependencies, self._threads, self._show)
 
     @functools.cached_property
     def prompts(self) -> PromptRegistry:
         """The registry of prompts; see `resources`."""
         from trimcp.server.features.prompts import PromptRegistry
 
-        return PromptRegistry(self._providers, self._threads, self._show)
+        return PromptRegistry(self._dependencies, self._threads, self._show)
 
     @functools.cached_property
     def completions(self) -> CompletionRegistry:
         """The registry of completers; see `resources`."""
         from trimcp.server.features.completions import CompletionRegistry
 
-        return CompletionRegistry(self._providers, self._threads, self.prompts, self.resources)
+        return CompletionRegistry(self._dependencies, self._threads, self.prompts, self.resources)
 
     def has(self, kind: Kind) -> bool:
         """Whether the capability is declared: what a run began with, it keeps."""
-        return kind in self._began_with or self.count(kind) > 0
+        return kind in self._began_with or self.offers(kind)
+
+    def offers(self, kind: Kind) -> bool:
+        """Whether there is something of a feature now, or a provider that may have it."""
+        raise NotImplementedError
 
     def count(self, kind: Kind) -> int:
         """How much is declared of a feature."""

@@ -52,6 +52,8 @@ class RunSnapshot:
     resources: int
     """Resources and templates."""
     prompts: int
+    providers: tuple[str, ...]
+    """The names of the providers that were added, in their order."""
     tool_threads: int
     """Threads that run sync tools, abandoned ones included."""
     jobs: int
@@ -72,6 +74,7 @@ class RunSnapshot:
             f"├── tools  {self.tools}, {self.tool_threads} threads",
             *([f"├── resources  {self.resources}"] if self.resources else ()),
             *([f"├── prompts  {self.prompts}"] if self.prompts else ()),
+            *([f"├── providers  {', '.join(self.providers)}"] if self.providers else ()),
             f"├── jobs  {self.jobs}",
             f"├── subscriptions  {self.listens} listens, {self.subscriptions} to resources",
             *([f"├── callers  {len(self.callers)} without a session"] if self.callers else ()),
@@ -200,6 +203,7 @@ class Running:
             tools=len(self.server.tools),
             resources=self.server.count("resources"),
             prompts=self.server.count("prompts"),
+            providers=tuple(added.name for added in self.server.providers.added),
             tool_threads=self.server.tools.threads_in_use,
             jobs=len(self.jobs),
             listens=self.subscriptions.listens,

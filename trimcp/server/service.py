@@ -15,6 +15,7 @@ from trimcp.protocol.lifecycle import Step
 from trimcp.protocol.profile import ClientProfile
 from trimcp.server.caching import CacheHint, with_hint
 from trimcp.server.features.logging import set_level
+from trimcp.server.features.provider_lists import ProviderLists
 from trimcp.server.features.tools import ToolRequests
 from trimcp.server.middleware import Handle, wrap
 from trimcp.server.session_context import SessionContext
@@ -111,14 +112,15 @@ class ServerService(Service):
     def _add_features(self, handlers: dict[str, Handle]) -> None:
         """Add the handlers of the features that the server has."""
         server, context, pages = self._server, self._running.context, self._server.pages
+        providers = ProviderLists(server.providers, pages)
         if server.has("tools"):
-            tools = ToolRequests(server.tools, pages, context)
+            tools = ToolRequests(server.tools, providers, pages, context)
             handlers["tools/list"] = tools.list
             handlers["tools/call"] = tools.call
         if server.has("resources"):
             from trimcp.server.features.resources import ResourceRequests
 
-            resources = ResourceRequests(server.resources, pages, context)
+            resources = ResourceRequests(server.resources, providers, pages, context)
             handlers["resources/list"] = resources.list
             handlers["resources/templates/list"] = resources.list_templates
             handlers["resources/read"] = resources.read
@@ -127,13 +129,13 @@ class ServerService(Service):
         if server.has("prompts"):
             from trimcp.server.features.prompts import PromptRequests
 
-            prompts = PromptRequests(server.prompts, pages, context)
+            prompts = PromptRequests(server.prompts, providers, pages, context)
             handlers["prompts/list"] = prompts.list
             handlers["prompts/get"] = prompts.get
         if server.has("completions"):
             from trimcp.server.features.completions import CompletionRequests
 
-            handlers["completion/complete"] = CompletionRequests(server.completions, context).complete
+            handlers["completion/complete"] = CompletionRequests(server.completions, server.providers, context).complete
 
     def _checking_state(self, handle: Handle) -> Handle:
         """The handler behind a check of the state that a request brings, whether it is needed or not."""

@@ -14,8 +14,9 @@ from typing import Any
 import trio
 
 from trimcp.errors import InvalidParams, InvalidResult, UsageError
-from trimcp.server.dependencies import Providers
+from trimcp.server.dependencies import Dependencies
 from trimcp.server.features.prompts import FunctionPrompt, PromptRegistry
+from trimcp.server.features.provider_registry import ProviderRegistry
 from trimcp.server.features.resources import ResourceRegistry
 from trimcp.server.function import MakeContext, PreparedFunction
 from trimcp.server.resource import FunctionResource
@@ -32,13 +33,17 @@ class Completer:
     """One function that completes one argument."""
 
     def __init__(
-        self, function: Callable[..., Any], names: Iterable[str], providers: Providers, threads: trio.CapacityLimiter
+        self,
+        function: Callable[..., Any],
+        names: Iterable[str],
+        dependencies: Dependencies,
+        threads: trio.CapacityLimiter,
     ) -> None:
         """
         Raises:
             UsageError: the function takes no value, or something that is no argument.
         """
-        signature = inspect_function(function, injected=providers.injects)
+        signature = inspect_function(function, injected=dependencies.injects)
         self.owner = f"{signature.name}()"
         if not signature.parameters:
             raise UsageError(f"{self.owner} completes an argument: its first parameter is what there is of it, a str")
@@ -47,7 +52,7 @@ class Completer:
             if parameter.name not in names:
                 raise UsageError(f"{self.owner}: {parameter.name!r} is none of the arguments {', '.join(names)}")
         self._binder = TextBinder(given, self.owner)
-        self._function = PreparedFunction(signature, providers, threads)
+        self._function = PreparedFunction(signature, dependencies, threads)
 
     async def complete(
         self, request: InboundRequest, value: str, given: Mapping[str, str], context: MakeContext
@@ -80,9 +85,13 @@ class CompletionRegistry:
     """The completers that a program has declared on one server."""
 
     def __init__(
-        self, providers: Providers, threads: trio.CapacityLimiter, prompts: PromptRegistry, resources: ResourceRegistry
+        self,
+        dependencies: Dependencies,
+        threads: trio.CapacityLimiter,
+        prompts: PromptRegistry,
+        resources: ResourceRegistry,
     ) -> None:
-        self._providers = providers
+        self._dependencies = dependencies
         self._threads = threads
         self._prompts = prompts
         self._resources = resources
@@ -106,7 +115,7 @@ class CompletionRegistry:
         completers = self.catalog.get(owner, {})
         if argument in completers:
             raise UsageError(f"{argument!r} of {of!r} is completed already")
-        completer = Completer(function, list(parameters), self._providers, self._threads)
+        completer = Completer(function, list(parameters), self._dependencies, self._threads)
         self.catalog = MappingProxyType(
             {**self.catalog, owner: MappingProxyType({**completers, argument: completer})},
         )
@@ -137,18 +146,16 @@ class CompletionRegistry:
 class CompletionRequests:
     """The handler of `completion/complete`, in one run of a server."""
 
-    def __init__(self, registry: CompletionRegistry, context: MakeContext) -> None:
+    def __init__(self, registry: CompletionRegistry, providers: ProviderRegistry, context: MakeContext) -> None:
         self._registry = registry
+        self._providers = providers
         self._context = context
 
     async def complete(self, request: InboundRequest, params: CompleteRequestParams) -> CompleteResult:
         """Answer `completion/complete`."""
         found = self._registry.find(params)
         if found is None:
-            ref = params.ref
-            if isinstance(ref, PromptReference):
-                raise InvalidParams(f"Unknown prompt: {ref.name}")
-            raise InvalidParams(f"Unknown resource template: {ref.uri}")
+            return await self._complete_provided(request, params)
         owner, completers = found
         argument = params.argument
         parameter = owner.binder.parameters.get(argument.name)
@@ -159,6 +166,17 @@ class CompletionRequests:
             return CompleteResult(chosen(parameter, argument.value))
         given = {} if params.context is None else params.context.arguments or {}
         return CompleteResult(await completer.complete(request, argument.value, given, self._context))
+
+    async def _complete_provided(self, request: InboundRequest, params: CompleteRequestParams) -> CompleteResult:
+        for added in self._providers.of("completions"):
+            expected = (Iterable, Completion, CompleteResult, type(None))
+            value = await added.ask(expected, added.provider.complete, self._context(request), params)
+            if value is not None:
+                return CompleteResult(completion_of(value, f"the provider {added.name}"))
+        ref = params.ref
+        if isinstance(ref, PromptReference):
+            raise InvalidParams(f"Unknown prompt: {ref.name}")
+        raise InvalidParams(f"Unknown resource template: {ref.uri}")
 
 
 def chosen(parameter: TextParameter, value: str) -> Completion:

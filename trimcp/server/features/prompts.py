@@ -14,8 +14,10 @@ import attrs
 import trio
 
 from trimcp.errors import InvalidParams, UsageError
-from trimcp.server.dependencies import Providers
+from trimcp.server.dependencies import Dependencies
 from trimcp.server.features.pagination import Pages
+from trimcp.server.features.provider import ProvidedPrompt
+from trimcp.server.features.provider_lists import Listed, ProviderLists
 from trimcp.server.function import MakeContext, PreparedFunction
 from trimcp.server.messages import prompt_result
 from trimcp.server.signature import ToolSignature, inspect_function
@@ -44,7 +46,11 @@ class FunctionPrompt:
     """One prompt, whose messages a function makes."""
 
     def __init__(
-        self, signature: ToolSignature, options: PromptOptions, providers: Providers, threads: trio.CapacityLimiter
+        self,
+        signature: ToolSignature,
+        options: PromptOptions,
+        dependencies: Dependencies,
+        threads: trio.CapacityLimiter,
     ) -> None:
         """
         Raises:
@@ -53,7 +59,7 @@ class FunctionPrompt:
         self.name = signature.name
         self._owner = f"{signature.name}()"
         self.binder = TextBinder(signature.parameters, self._owner)
-        self._function = PreparedFunction(signature, providers, threads)
+        self._function = PreparedFunction(signature, dependencies, threads)
         self._description = options.description or signature.description
         arguments = [
             PromptArgument(p.name, p.title, p.description, required=p.required) for p in self.binder.parameters.values()
@@ -115,9 +121,9 @@ class PromptCatalog:
 class PromptRegistry:
     """The prompts that a program has declared on one server."""
 
-    def __init__(self, providers: Providers, threads: trio.CapacityLimiter, show: Callable[[Any], None]) -> None:
+    def __init__(self, dependencies: Dependencies, threads: trio.CapacityLimiter, show: Callable[[Any], None]) -> None:
         """`show` is called with each definition before it is entered, and may change or refuse it."""
-        self._providers = providers
+        self._dependencies = dependencies
         self._threads = threads
         self._show = show
         self.catalog = PromptCatalog()
@@ -129,13 +135,13 @@ class PromptRegistry:
         Raises:
             UsageError: the name is taken or invalid, or the function cannot be a prompt.
         """
-        signature = inspect_function(function, injected=self._providers.injects, name=options.name)
+        signature = inspect_function(function, injected=self._dependencies.injects, name=options.name)
         name = signature.name
         if name in self.catalog.prompts:
             raise UsageError(f"there is a prompt named {name!r} already: give this one a name=…")
         if not 0 < len(name) <= NAME_LENGTH or not name.isprintable():
             raise UsageError(f"invalid prompt name {name!r}: use 1 to {NAME_LENGTH} characters that can be printed")
-        prompt = FunctionPrompt(signature, options, self._providers, self._threads)
+        prompt = FunctionPrompt(signature, options, self._dependencies, self._threads)
         self._show(prompt.definition)
         self.catalog = self.catalog.with_prompt(prompt)
 
@@ -155,22 +161,41 @@ class PromptRegistry:
         return len(self.catalog.prompts)
 
 
+PROMPTS: Final = Listed(
+    "prompts", "prompts", Prompt, lambda prompt: prompt.name, "list_prompts", "find_prompt", ProvidedPrompt
+)
+
+
 class PromptRequests:
     """The handlers of `prompts/list` and `prompts/get`, in one run of a server."""
 
-    def __init__(self, registry: PromptRegistry, pages: Pages, context: MakeContext) -> None:
+    def __init__(self, registry: PromptRegistry, providers: ProviderLists, pages: Pages, context: MakeContext) -> None:
         self._registry = registry
+        self._providers = providers
         self._pages = pages
         self._context = context
 
     async def list(self, request: InboundRequest, params: PaginatedRequestParams) -> ListPromptsResult:
-        """Answer `prompts/list`: in the order of declaration."""
-        page = self._pages.page(self._registry.catalog.definitions, params.cursor, kind="prompts")
+        """Answer `prompts/list`: in the order of declaration, then of the providers."""
+        if self._providers.is_needed:
+            page = await self._providers.page(PROMPTS, self._context(request), params.cursor)
+        else:
+            page = self._pages.page(self._registry.catalog.definitions, params.cursor, kind=PROMPTS.label)
         return ListPromptsResult([*page.items], next_cursor=page.next_cursor)
 
     def get(self, request: InboundRequest, params: GetPromptRequestParams) -> Awaitable[GetPromptResult]:
         """Answer `prompts/get`."""
         prompt = self._registry.catalog.prompts.get(params.name)
-        if prompt is None:
+        if prompt is not None:
+            return prompt.get(request, params.arguments, self._context)
+        if not self._providers.is_needed:
             raise InvalidParams(f"Unknown prompt: {params.name}")
-        return prompt.get(request, params.arguments, self._context)
+        return self._get_provided(request, params)
+
+    async def _get_provided(self, request: InboundRequest, params: GetPromptRequestParams) -> GetPromptResult:
+        ctx, name = self._context(request), params.name
+        prompt = await self._providers.find("prompts", "find_prompt", ProvidedPrompt, ctx, name)
+        if prompt is None:
+            raise InvalidParams(f"Unknown prompt: {name}")
+        value = await prompt.get(ctx, {} if params.arguments is None else params.arguments)
+        return prompt_result(value, prompt.definition.description, f"the prompt {name}")

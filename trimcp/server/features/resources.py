@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import attrs
 import trio
 
 from trimcp.errors import RequestFailed, ResourceNotFound, UsageError
-from trimcp.server.dependencies import Providers
-from trimcp.server.features.pagination import Pages
+from trimcp.server.contents import ContentsShaper
+from trimcp.server.dependencies import Dependencies
+from trimcp.server.features.pagination import Page, Pages
+from trimcp.server.features.provider import ProvidedResource
+from trimcp.server.features.provider_lists import Listed, ProviderLists
 from trimcp.server.function import MakeContext
 from trimcp.server.resource import FunctionResource, ResourceOptions, ValueResource
 from trimcp.server.signature import inspect_function
@@ -30,6 +33,8 @@ from trimcp.types.resources import (
     Resource,
     ResourceTemplate,
 )
+
+T = TypeVar("T")
 
 DeclaredResource = FunctionResource | ValueResource
 
@@ -124,10 +129,10 @@ def _without(mapping: Mapping[str, Any], gone: object) -> Mapping[str, Any]:
 class ResourceRegistry:
     """The resources and templates that a program has declared on one server."""
 
-    def __init__(self, providers: Providers, threads: trio.CapacityLimiter, show: Callable[[Any], None]) -> None:
+    def __init__(self, dependencies: Dependencies, threads: trio.CapacityLimiter, show: Callable[[Any], None]) -> None:
         """`show` is called with each definition before it is entered, and may change or refuse it."""
-        self._providers = providers
-        self._threads = threads
+        self._dependencies = dependencies
+        self.threads = threads
         self._show = show
         self.catalog = ResourceCatalog()
         """The newest snapshot."""
@@ -139,8 +144,8 @@ class ResourceRegistry:
             UsageError: the URI is none or taken, or the function cannot be a resource.
         """
         self._check_free(uri)
-        signature = inspect_function(function, injected=self._providers.injects, name=options.name)
-        resource = FunctionResource(uri, signature, options, self._providers, self._threads)
+        signature = inspect_function(function, injected=self._dependencies.injects, name=options.name)
+        resource = FunctionResource(uri, signature, options, self._dependencies, self.threads)
         if resource.template is None:
             required = [parameter.name for parameter in signature.parameters if parameter.required]
             if required:
@@ -162,7 +167,7 @@ class ResourceRegistry:
         if "{" in uri:
             raise UsageError(f"{uri!r} is a template: it needs a function")
         self._check_free(uri)
-        self._add(ValueResource(uri, value, options, self._threads))
+        self._add(ValueResource(uri, value, options, self.threads))
 
     def _add(self, resource: DeclaredResource) -> None:
         normal = normal_uri(resource.key)
@@ -197,34 +202,72 @@ class ResourceRegistry:
         return len(self.catalog)
 
 
+RESOURCES: Final = Listed(
+    "resources",
+    "resources",
+    Resource,
+    lambda resource: resource.uri,
+    "list_resources",
+    "find_resource",
+    ProvidedResource,
+)
+TEMPLATES: Final = Listed(
+    "resources",
+    "resource templates",
+    ResourceTemplate,
+    lambda template: template.uri_template,
+    "list_resource_templates",
+)
+
+
 class ResourceRequests:
     """The handlers of `resources/list`, `resources/templates/list` and `resources/read`, in one run of a server."""
 
-    def __init__(self, registry: ResourceRegistry, pages: Pages, context: MakeContext) -> None:
+    def __init__(
+        self, registry: ResourceRegistry, providers: ProviderLists, pages: Pages, context: MakeContext
+    ) -> None:
         self._registry = registry
+        self._providers = providers
         self._pages = pages
         self._context = context
 
     async def list(self, request: InboundRequest, params: PaginatedRequestParams) -> ListResourcesResult:
-        """Answer `resources/list`: in the order of declaration."""
-        page = self._pages.page(self._registry.catalog.definitions, params.cursor, kind="resources")
+        """Answer `resources/list`: in the order of declaration, then of the providers."""
+        page = await self._page(RESOURCES, self._registry.catalog.definitions, request, params)
         return ListResourcesResult([*page.items], next_cursor=page.next_cursor)
 
     async def list_templates(
         self, request: InboundRequest, params: PaginatedRequestParams
     ) -> ListResourceTemplatesResult:
-        """Answer `resources/templates/list`: in the order of declaration."""
-        definitions = self._registry.catalog.template_definitions
-        page = self._pages.page(definitions, params.cursor, kind="resource templates")
+        """Answer `resources/templates/list`: in the order of declaration, then of the providers."""
+        page = await self._page(TEMPLATES, self._registry.catalog.template_definitions, request, params)
         return ListResourceTemplatesResult([*page.items], next_cursor=page.next_cursor)
+
+    async def _page(
+        self, listed: Listed[T], declared: Mapping[str, T], request: InboundRequest, params: PaginatedRequestParams
+    ) -> Page[T]:
+        if self._providers.is_needed:
+            return await self._providers.page(listed, self._context(request), params.cursor)
+        return self._pages.page(declared, params.cursor, kind=listed.label)
 
     async def read(self, request: InboundRequest, params: ReadResourceRequestParams) -> ReadResourceResult:
         """Answer `resources/read`."""
         try:
             found = self._registry.catalog.find(params.uri)
             if found is None:
-                raise ResourceNotFound(params.uri)
+                return await self._read_provided(request, params.uri)
             resource, kwargs = found
             return await resource.read(request, params, kwargs, self._context)
         except ResourceNotFound as exc:
             raise RequestFailed(request.revision.resource_not_found, exc.message, {"uri": params.uri}) from None
+
+    async def _read_provided(self, request: InboundRequest, uri: str) -> ReadResourceResult:
+        if not self._providers.is_needed:
+            raise ResourceNotFound(uri)
+        ctx = self._context(request)
+        resource = await self._providers.find("resources", "find_resource", ProvidedResource, ctx, uri)
+        if resource is None:
+            raise ResourceNotFound(uri)
+        value = await resource.read(ctx, uri)
+        shaper = ContentsShaper(uri, resource.definition.mime_type, True, self._registry.threads)
+        return await shaper.shape(value, uri, request.session.limits.result_bytes)

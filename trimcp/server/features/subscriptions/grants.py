@@ -144,7 +144,7 @@ class Grants:
         keys = [(topic, key) for topic, keys in topics.items() for key in keys]
         self.check_uris(key for _, key in keys)
         flags = (granted.tools_list_changed, granted.prompts_list_changed, granted.resources_list_changed)
-        kinds = tuple(kind for kind, on in zip(LISTS, flags, strict=True) if on)
+        kinds: tuple[Kind, ...] = tuple(kind for kind, on in zip(LISTS, flags, strict=True) if on)
         return Granted(granted, kinds, (*(uris or ()), *keys))
 
     def _uris(self, wanted: SubscriptionFilter) -> list[str] | None:
