@@ -13,6 +13,7 @@
     python -m benchmarks.startup           imports, and the time to the first answer
     python -m benchmarks.codec             microseconds for each step of reading and writing a call
     python -m benchmarks.path              where the microseconds of a request go
+    python -m benchmarks.large_payloads    microseconds for arguments and results with many objects, or of a megabyte
 
 None needs more than trimcp. Other SDKs are named by options (see `contestants`); `--parent PATH` names a checkout of
 another commit. Programs are measured in turns, in one run, and given as medians: a figure of one day and machine says

@@ -23,7 +23,7 @@ import orjson
 
 from benchmarks.messages import INITIALIZED, Era, failure_of, opening
 from benchmarks.pinning import Processors, add_pin_option, processors
-from benchmarks.process import PATIENCE, Unusable, cpu_seconds, rss
+from benchmarks.process import PATIENCE, Stretch, Unusable, cpu_seconds, rss, waited_seconds
 
 FOLDER: Final = Path(__file__).parent / "driver"
 FOREVER: Final = 10_000.0
@@ -79,8 +79,9 @@ class Driven:
             stdout=subprocess.PIPE,
             pass_fds=(from_server, to_server),
         )
+        self._apart = driver.where.apart
         self._ask(b"template 1\n-")  # it has started
-        self.began = time.monotonic()
+        self._began = time.monotonic()
         self._server = subprocess.Popen(
             driver.where.for_server(command), stdin=from_driver, stdout=to_driver, stderr=subprocess.DEVNULL, env=env
         )
@@ -91,7 +92,7 @@ class Driven:
         """Make the connection ready for calls.
 
         Returns:
-            Seconds from the start of the program to its first answer.
+            Seconds from the start of the program to its first answer, without those that it waited for a processor.
 
         Raises:
             Unusable: the server does not answer, or with an error.
@@ -102,7 +103,11 @@ class Driven:
             raise Unusable(failure)
         if era == "legacy":
             self.send(INITIALIZED)
-        return at - self.began
+        return self.since_start(at)
+
+    def since_start(self, at: float) -> float:
+        """Seconds from the start of the program to a time that has just passed, without its waiting for a processor."""
+        return at - self._began - waited_seconds(self._server.pid)
 
     def send(self, data: bytes) -> None:
         """Write one message to the server."""
@@ -116,20 +121,14 @@ class Driven:
         """Keep a number of calls in flight.
 
         Returns:
-            What the driver counted (see `stdio_driver.c`), and `rate`, calls a second; `server_cpu`, microseconds of
-            the server's processor time for a call; `busy`, the driver's share of the time.
+            What the driver counted (see `stdio_driver.c`), and the figures of `process.Stretch`.
 
         Raises:
             Unusable: an answer was an error, or the server has ended.
         """
-        before = cpu_seconds(self._server.pid)
+        stretch = Stretch(self._server.pid, self._driver.pid, apart=self._apart)
         found: dict[str, float] = self._ask(b"load %d %d %f\n" % (window, calls, seconds))
-        used = cpu_seconds(self._server.pid) - before
-        return found | {
-            "rate": found["calls"] / found["seconds"],
-            "server_cpu": used / found["calls"] * 1e6,
-            "busy": found["cpu"] / found["seconds"],
-        }
+        return found | stretch.figures(int(found["calls"]), found["seconds"])
 
     def last(self) -> dict[str, Any]:
         """The last answer."""
@@ -137,6 +136,10 @@ class Driven:
         assert self._driver.stdout is not None
         answer: dict[str, Any] = orjson.loads(self._driver.stdout.read(size))
         return answer
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the server has taken since it was started."""
+        return cpu_seconds(self._server.pid)
 
     def rss(self) -> float:
         """MiB of memory that the server holds."""

@@ -14,7 +14,6 @@ import argparse
 import gc
 import json
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 
@@ -30,7 +29,7 @@ from benchmarks.http_servers import (
 from benchmarks.messages import Era
 from benchmarks.pinning import Processors, add_pin_option, processors
 from benchmarks.process import Unusable
-from benchmarks.report import Found, comparison, machine, machine_line, progress, ratio
+from benchmarks.report import Found, OtherWork, comparison, machine, machine_line, progress, ratio
 
 
 class Loaded:
@@ -48,24 +47,15 @@ class Loaded:
         """Load it.
 
         Returns:
-            `rate` a second, `cpu` of the server in µs for each, `p50` and `p99` in ms, and `driver`, the
-            part of the time that this process was busy.
+            `p50` and `p99` in ms, and the figures of `process.Stretch`.
         """
         latencies: list[float] = []
         with connected(self.server.port, connections) as opened:
-            cpu, own = self.server.cpu_seconds(), time.process_time()
+            stretch = self.server.stretch()
             count, elapsed = load(opened, self._requests, seconds, latencies)
-            cpu, own = self.server.cpu_seconds() - cpu, time.process_time() - own
-        if not count:
-            raise Unusable(f"not one answer within {seconds} s")
+            figures = stretch.figures(count, elapsed)
         latencies.sort()
-        return {
-            "rate": count / elapsed,
-            "cpu": cpu / count * 1e6,
-            "p50": latencies[count // 2] * 1e3,
-            "p99": latencies[count * 99 // 100] * 1e3,
-            "driver": own / elapsed,
-        }
+        return figures | {"p50": latencies[count // 2] * 1e3, "p99": latencies[count * 99 // 100] * 1e3}
 
 
 def main() -> None:
@@ -83,6 +73,7 @@ def main() -> None:
     options = parser.parse_args()
     where = processors(options)
     where.hold_this_process()
+    others = OtherWork()
     facts, about = machine(), machine_line()
     with with_bytecode() as env:
         usable = [one for one in http_contestants(options) if _answers(one, options.era, env, where)]
@@ -96,7 +87,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": facts, "era": options.era, "rounds": found}))
         return
-    print(f"{versions_line(usable)}")
+    print(f"{versions_line(usable)}\n{others}")
     print(f"{where}")
     print(f"{about}; {options.era}, {options.rounds} × {options.bursts} bursts, {options.connections} connections\n")
     _print(found, options.connections)
@@ -133,13 +124,13 @@ def _round(
 def _print(found: Found, connections: int) -> None:
     columns = [
         ("serial/s", "serial rate", "{:,.0f}", True),
-        ("CPU µs", "serial cpu", "{:.0f}", True),
+        ("CPU µs", "serial server_cpu", "{:.0f}", True),
         (f"{connections} at once/s", "many rate", "{:,.0f}", True),
-        ("CPU µs", "many cpu", "{:.0f}", True),
+        ("CPU µs", "many server_cpu", "{:.0f}", True),
         ("p50 ms", "many p50", "{:.2f}", False),
         ("p99 ms", "many p99", "{:.2f}", False),
         ("MiB", "rss", "{:.0f}", False),
-        ("driver busy", "many driver", "{:.0%}", False),
+        ("driver busy", "many busy", "{:.0%}", False),
     ]
     print(comparison(found, columns))
     if THROUGH_HYPERCORN in found and HYPERCORN_FLOOR in found:

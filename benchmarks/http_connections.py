@@ -24,7 +24,7 @@ from benchmarks.http_driver import CHUNK, HOST, PATIENCE, Response, Session, cal
 from benchmarks.http_servers import Served, http_contestants, is_floor, served
 from benchmarks.pinning import Processors, add_pin_option, processors
 from benchmarks.process import Unusable
-from benchmarks.report import Found, comparison, machine, machine_line, note, progress
+from benchmarks.report import Found, OtherWork, comparison, machine, machine_line, note, progress
 
 PAUSE = 0.2
 """Seconds between waves, in which servers let go of the connections of the last one."""
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--waves", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    others = OtherWork()
     facts, about, where = machine(), machine_line(), processors(options)
     where.hold_this_process()
     gc.disable()
@@ -53,7 +54,8 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": facts, "programs": versions_line(programs), "found": found}))
         return
-    print(f"{about}\n{versions_line(programs)}\n{where}; {options.era}, {options.waves} waves of {options.new}\n")
+    print(f"{about}; {others}\n{versions_line(programs)}")
+    print(f"{where}; {options.era}, {options.waves} waves of {options.new}\n")
     columns = [
         (f"{title} {part} ms", f"{busy} {part}", "{:.0f}", part == "p99")
         for title, busy in (("idle:", "idle"), (f"{options.busy} busy:", "busy"))

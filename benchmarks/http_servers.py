@@ -31,7 +31,7 @@ from benchmarks.contestants import (
 )
 from benchmarks.http_driver import HOST, PATIENCE
 from benchmarks.pinning import Processors
-from benchmarks.process import Unusable, cpu_seconds, rss
+from benchmarks.process import Stretch, Unusable, rss
 
 THROUGH_HYPERCORN: Final = "trimcp, hypercorn"
 HYPERCORN_FLOOR: Final = "floor, hypercorn"
@@ -64,25 +64,25 @@ def http_contestants(options: argparse.Namespace) -> list[Contestant]:
         if python:
             command = (python, str(PEERS / file), "{port}")
             found.append(Contestant(name, command, package_version(python, package)))
-    if typescript := typescript_sdk(peers, "add", "http", "{port}"):
-        found.append(typescript)
-    if everything := server_everything(peers, "streamableHttp"):
-        found.append(everything)
+    if getattr(options, "era", "legacy") == "legacy":  # the TypeScript SDK 1 speaks nothing later
+        typescript = typescript_sdk(peers, "add", "http", "{port}"), server_everything(peers, "streamableHttp")
+        found += [one for one in typescript if one]
     return wanted(found, options)
 
 
 class Served:
     """One run of a server's program."""
 
-    def __init__(self, contestant: Contestant, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, contestant: Contestant, port: int, process: subprocess.Popen[bytes], where: Processors) -> None:
         self.name = contestant.name
         self.tool = contestant.tool
         self.port = port
         self.process = process
+        self._where = where
 
-    def cpu_seconds(self) -> float:
-        """Processor time so far."""
-        return cpu_seconds(self.process.pid)
+    def stretch(self) -> Stretch:
+        """Begin to measure what it and this process, its driver, take."""
+        return Stretch(self.process.pid, os.getpid(), apart=self._where.apart)
 
     def rss(self) -> float:
         """MiB of memory."""
@@ -119,7 +119,7 @@ def served(
     ) as process:
         try:
             _wait_for(port, process)
-            yield Served(contestant, port, process)
+            yield Served(contestant, port, process, where)
         finally:
             process.terminate()
             try:

@@ -26,7 +26,7 @@ from benchmarks.http_driver import Connection, Session, calls, connected, load, 
 from benchmarks.http_servers import THROUGH_HYPERCORN, Served, http_contestants, is_floor, served
 from benchmarks.pinning import Processors, add_pin_option, processors
 from benchmarks.process import Unusable
-from benchmarks.report import Found, machine, machine_line, progress, ratio, table
+from benchmarks.report import Found, OtherWork, machine, machine_line, progress, ratio, table
 
 UNREAD = 64
 """Calls for a mebibyte that it sends."""
@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    others = OtherWork()
     about = machine_line()
     where = processors(options)
     where.hold_this_process()
@@ -72,7 +73,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": machine(), "sessions": found, "stopped": stuck}))
         return
-    print(f"{about}\n{versions_line(wanted)}\n{where}; {options.connections} connections for calls\n")
+    print(f"{about}; {others}\n{versions_line(wanted)}\n{where}; {options.connections} connections for calls\n")
     _print(found, stuck, options.clients)
 
 
@@ -83,8 +84,8 @@ def _sessions(
 
         def burst(requests: Iterator[bytes], seconds: float) -> float:
             with connected(server.port, options.connections) as connections:
-                count, elapsed = load(connections, requests, seconds, [])
-                return count / elapsed
+                stretch = server.stretch()
+                return stretch.figures(*load(connections, requests, seconds, []))["rate"]
 
         with connected(server.port, 1) as (connection,):
             first = running.enter_context(closing(Session(server.port, connection)))

@@ -33,7 +33,7 @@ from benchmarks.http_servers import Served, served
 from benchmarks.messages import Era
 from benchmarks.pinning import Processors, add_pin_option, processors
 from benchmarks.process import Unusable
-from benchmarks.report import machine, machine_line, note, progress
+from benchmarks.report import OtherWork, machine, machine_line, note, progress
 from benchmarks.work import Results, print_results
 
 CONNECTIONS = {"add": 32, "text": 4, "blob": 4, "progress": 32}
@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--warm", type=float, default=1.0, help="seconds of load before the first burst counts")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    others = OtherWork()
     facts, about, where = machine(), machine_line(), processors(options)
     where.hold_this_process()
     gc.disable()
@@ -69,7 +70,7 @@ def main() -> None:
         found = {f"{case}, {number} connections": figures for (case, number), figures in results.items()}
         print(json.dumps({"machine": facts, "programs": versions_line(programs), "found": found}))
         return
-    print(f"{about}\n{versions_line(programs)}\n{where}; {options.era}\n")
+    print(f"{about}; {others}\n{versions_line(programs)}\n{where}; {options.era}\n")
     print_results(results, [one.name for one in programs])
 
 
@@ -93,15 +94,11 @@ class _Loaded:
         """Load it."""
         latencies: list[float] = []
         with connected(self.server.port, connections) as opened:
-            cpu = self.server.cpu_seconds()
+            stretch = self.server.stretch()
             count, elapsed = load(opened, requests, seconds, latencies)
-            cpu = self.server.cpu_seconds() - cpu
+            figures = stretch.figures(count, elapsed)
         latencies.sort()
-        return {
-            "rate": count / elapsed,
-            "server_cpu": cpu / count * 1e6,
-            "p99": latencies[count * 99 // 100] * 1e3,
-        }
+        return figures | {"p99": latencies[count * 99 // 100] * 1e3}
 
 
 def _round(

@@ -29,6 +29,11 @@ class Processors:
     server: int | None = None
     driver: int | None = None
 
+    @property
+    def apart(self) -> bool:
+        """Whether server and driver can run at the same time."""
+        return self.server is None or self.server != self.driver
+
     def for_server(self, command: Sequence[str]) -> list[str]:
         """The command of a server, held to its processor."""
         return [*_held(self.server), *command]

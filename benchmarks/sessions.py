@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import resource
 import select
 import socket
@@ -30,8 +31,8 @@ from pathlib import Path
 from benchmarks.contestants import PEERS, TRIMCP, Contestant, checkouts, versions_line, with_bytecode
 from benchmarks.messages import INITIALIZED, Era, call_params, opening, request_template
 from benchmarks.pinning import Processors, add_pin_option, processors
-from benchmarks.process import PATIENCE, Unusable, cpu_seconds, rss
-from benchmarks.report import machine, machine_line, note, progress, ratio, table
+from benchmarks.process import PATIENCE, Stretch, Unusable, rss
+from benchmarks.report import OtherWork, machine, machine_line, note, progress, ratio, table
 
 CHUNK = 1 << 16
 AT_ONCE = 32
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.25, help="of one burst")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    others = OtherWork()
     facts, about, where = machine(), machine_line(), processors(options)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the servers inherit it
@@ -72,7 +74,7 @@ def main() -> None:
         found = {f"{name}, {number} sessions": figures for (name, number), figures in results.items()}
         print(json.dumps({"machine": facts, "programs": versions_line(programs), "found": found, "sizes": sizes}))
         return
-    print(f"{about}\n{versions_line(programs)}\n{where}; {options.era}\n")
+    print(f"{about}; {others}\n{versions_line(programs)}\n{where}; {options.era}\n")
     _print(results, sizes)
 
 
@@ -91,9 +93,10 @@ def _sizes(one: Contestant, era: Era, env: Mapping[str, str]) -> dict[str, float
 class Sessions:
     """Sessions with one server, each on a connection of its own."""
 
-    def __init__(self, path: str, pid: int, era: Era) -> None:
+    def __init__(self, path: str, pid: int, era: Era, *, apart: bool) -> None:
         self._path = path
         self._pid = pid
+        self._apart = apart
         self._era: Era = era
         self._all: list[socket.socket] = []
         self._poll = select.epoll()
@@ -131,11 +134,11 @@ class Sessions:
         """Keep so many calls in flight, each on the session that has waited longest for one.
 
         Returns:
-            `rate`, calls a second, and `cpu`, microseconds of the server for each.
+            The figures of `process.Stretch`.
         """
         idle = deque(self._all)
         deep = max(1, at_once // len(idle))  # on one session
-        cpu, began = cpu_seconds(self._pid), time.perf_counter()
+        stretch, began = Stretch(self._pid, os.getpid(), apart=self._apart), time.perf_counter()
         end = began + seconds
         count = 0
         flying = 0
@@ -166,7 +169,7 @@ class Sessions:
                         flying += 1
                     if deep > 1:
                         idle.pop()
-        return {"rate": count / (now - began), "cpu": (cpu_seconds(self._pid) - cpu) / count * 1e6}
+        return stretch.figures(count, now - began)
 
     def close(self) -> None:
         """Close all connections."""
@@ -196,7 +199,7 @@ def _serving(one: Contestant, era: Era, env: Mapping[str, str], where: Processor
         path = str(Path(folder) / "socket")
         command = where.for_server([part.replace("{path}", path) for part in one.command])
         with subprocess.Popen(command, env={**env, **one.env}, stderr=subprocess.DEVNULL) as process:
-            sessions = Sessions(path, process.pid, era)
+            sessions = Sessions(path, process.pid, era, apart=where.apart)
             try:
                 end = time.monotonic() + PATIENCE
                 while not Path(path).exists():
@@ -259,7 +262,7 @@ def _print(results: Results, sizes: Mapping[str, Mapping[str, float]]) -> None:
                     row.append(f"{ratio(rate, base[f'{at_once} rate']):.2f}" if other != (TRIMCP, number) else "1.00")
                 else:
                     row.append(f"{ratio(base[f'{at_once} rate'], rate):.2f}")
-            row.append(f"{statistics.median(figures[f'{at_once} cpu']):.1f}")
+            row.append(f"{statistics.median(figures[f'{at_once} server_cpu']):.1f}")
         rows.append(row)
     print(table(head, rows))
     titles = ("KiB of Python objects for each session", "after the handshake", "after a list and a call")

@@ -21,7 +21,7 @@ from benchmarks.contestants import FLOOR, Contestant, add_options, contestants, 
 from benchmarks.driven import Driven, Driver, add_driver_options, built_driver
 from benchmarks.messages import Era, call_params, request_template
 from benchmarks.process import Unusable
-from benchmarks.report import Found, machine, machine_line, progress, ratio, table
+from benchmarks.report import Found, OtherWork, machine, machine_line, progress, ratio, table
 
 IMPORTS: Final = {
     "import trio": "import trio",
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--era", choices=["legacy", "modern"], default="legacy")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
+    others = OtherWork()
     facts, about = machine(), machine_line()
     with with_bytecode() as env, built_driver(options) as driver:
         imports: Found = {name: {} for name in IMPORTS if _imported(IMPORTS[name], env) is not None}
@@ -59,7 +60,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": facts, "era": options.era, "imports": imports, "starts": starts}))
         return
-    print(f"{about}; {options.era}, {options.rounds} rounds\n")
+    print(f"{about}; {others}; {options.era}, {options.rounds} rounds\n")
     print(
         table(
             ("", "ms", "× import trio"), [[name, *_cells(imports, name, "seconds", "import trio")] for name in imports]
@@ -85,7 +86,7 @@ def _started(driver: Driver, contestant: Contestant, era: Era, env: Mapping[str,
     try:
         program.prepare(request_template(era, "tools/call", call_params(era, contestant.tool)))
         answer = program.open(era)
-        return {"answer": answer, "call": program.load(1, calls=1)["last"] - program.began}
+        return {"answer": answer, "call": program.since_start(program.load(1, calls=1)["last"])}
     except Unusable as exc:
         print(f"{contestant.name}: left out, {exc}", file=sys.stderr)
         return {}

@@ -21,7 +21,7 @@ from benchmarks.cases import CASES, Case
 from benchmarks.contestants import TRIMCP, Contestant, add_options, versions_line, with_bytecode, work_contestants
 from benchmarks.driven import Driven, Driver, add_driver_options, built_driver
 from benchmarks.process import Unusable
-from benchmarks.report import Found, machine, machine_line, note, progress, ratio, table
+from benchmarks.report import Found, OtherWork, machine, machine_line, note, progress, ratio, table
 
 Results = dict[tuple[str, int], Found]
 """By case and calls in flight."""
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.25, help="of one burst")
     parser.add_argument("--warm", type=float, default=1.0, help="seconds of load before the first burst counts")
     options = parser.parse_args()
+    others = OtherWork()
     facts, about = machine(), machine_line()
     results: Results = {}
     with with_bytecode() as env, built_driver(options) as driver:
@@ -53,7 +54,7 @@ def main() -> None:
             json.dumps({"machine": facts, "programs": versions_line(programs), "driver": str(driver), "found": found})
         )
         return
-    print(f"{about}\n{versions_line(programs)}\n{driver}; {options.era}\n")
+    print(f"{about}; {others}\n{versions_line(programs)}\n{driver}; {options.era}\n")
     print_results(results, [one.name for one in programs])
 
 
@@ -79,7 +80,7 @@ def _round(
                 for window in (1, case.many):
                     for name in list(able)[:: 1 if number % 2 else -1]:
                         burst = able[name].load(window, seconds=options.seconds)
-                        figures = {figure: burst[figure] for figure in ("rate", "server_cpu", "p99", "busy")}
+                        figures = {figure: burst[figure] for figure in ("rate", "server_cpu", "p99", "busy", "waited")}
                         figures["bytes"] = burst["bytes"] / burst["calls"]
                         figures["messages"] = 1 + burst["others"] / burst["calls"]
                         note(results.setdefault((case.name, window), {}).setdefault(name, {}), figures)

@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from trimcp.session.limits import Limits
     from trimcp.session.session import DrainReport
     from trimcp.shapes.header import Header
+    from trimcp.transports.http.client_auth import AuthChallenge, AuthRequest, ClientAuth
     from trimcp.transports.http.door import HttpRequest
     from trimcp.transports.http.limits import HttpLimits
     from trimcp.types.extensions import ExtensionMethod, ExtensionNotification, ExtensionResult
@@ -99,11 +100,14 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Audio": "server.media",
+    "AuthChallenge": "transports.http.client_auth",
+    "AuthRequest": "transports.http.client_auth",
     "CacheHint": "server.caching",
     "Caching": "server.caching",
     "CancelReason": "protocol.cancelling",
     "CapabilityMissing": "errors",
     "Client": "client.client",
+    "ClientAuth": "transports.http.client_auth",
     "ClientExtension": "client.extension",
     "Configuration": "client.configuration",
     "ConfiguredServer": "client.configuration",
@@ -194,11 +198,14 @@ _PLACES = {
 
 __all__ = [
     "Audio",
+    "AuthChallenge",
+    "AuthRequest",
     "CacheHint",
     "Caching",
     "CancelReason",
     "CapabilityMissing",
     "Client",
+    "ClientAuth",
     "ClientExtension",
     "Configuration",
     "ConfiguredServer",

@@ -172,12 +172,20 @@ class ExchangeFailed(ConnectionLost):
     Attributes:
         status: of the response, where there was one that is no answer of MCP's.
         retry_after: seconds that the response said to wait before another try; None where it did not.
+        challenge: what `WWW-Authenticate` of the response says, of a 401 or 403; None where it is not there.
     """
 
-    def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        retry_after: float | None = None,
+        challenge: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
+        self.challenge = challenge
 
 
 class SessionFailed(TrimcpError):

@@ -234,12 +234,13 @@ async def test_senders_wait_while_more_bytes_wait_than_should(autojump_clock: Mo
     assert mailbox.is_over
     assert mailbox.waiting_bytes == 11
     started = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(sender)
-        nursery.start_soon(sender)
-        await trio.sleep(5)
-        assert went_on == []
-        assert take_all(mailbox) == ["a", "b"]
+    with trio.fail_after(100):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sender)
+            nursery.start_soon(sender)
+            await trio.sleep(5)
+            assert went_on == []
+            assert take_all(mailbox) == ["a", "b"]
     assert went_on == [started + 5, started + 5]
     assert mailbox.waiting_bytes == 0
 
@@ -260,13 +261,48 @@ async def test_a_message_that_replaces_another_takes_the_place_of_its_bytes() ->
     assert (mailbox.waiting_bytes, mailbox.is_over) == (7, False)
 
 
-async def test_a_sender_that_waits_for_room_learns_of_the_end(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox[str](100, max_bytes=1)
+async def test_senders_wait_while_a_mailbox_is_more_than_half_full(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox[str](4)
+    for message in "ab":
+        mailbox.tell(message)
+        await mailbox.wait_room()
+    mailbox.tell("c")
+    assert mailbox.is_over
+    with trio.fail_after(100):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(mailbox.wait_room)
+            await wait_all_tasks_blocked()
+            assert mailbox.receive_nowait() == "a"
+            await wait_all_tasks_blocked()
+            assert len(nursery.child_tasks) == 1  # until the receiver has taken all
+            assert take_all(mailbox) == ["b", "c"]
+
+
+async def test_a_sender_may_wait_until_all_was_taken(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox[str](100)
+    await mailbox.wait_taken()
+    mailbox.tell("a")
+    mailbox.tell("b")
+    with trio.fail_after(100):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(mailbox.wait_taken)
+            nursery.start_soon(mailbox.wait_taken)
+            await wait_all_tasks_blocked()
+            mailbox.receive_nowait()
+            await wait_all_tasks_blocked()
+            assert len(nursery.child_tasks) == 2
+            mailbox.receive_nowait()
+
+
+@pytest.mark.parametrize("capacity", [1, 100])
+async def test_a_sender_that_waits_for_room_learns_of_the_end(capacity: int, autojump_clock: MockClock) -> None:
+    mailbox = Mailbox[str](capacity, max_bytes=1)
     mailbox.tell("a", 2)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(mailbox.wait_room)
-        await wait_all_tasks_blocked()
-        mailbox.close()
+    with trio.fail_after(100):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(mailbox.wait_room)
+            await wait_all_tasks_blocked()
+            mailbox.close()
     assert take_all(mailbox) == ["a"]
 
 
@@ -306,13 +342,14 @@ async def test_closing_wakes_the_receiver_and_the_senders(autojump_clock: MockCl
             await full.send(message)
         ends.append("sender")
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(receive)
-        nursery.start_soon(send, "b")
-        nursery.start_soon(send, "c")
-        await wait_all_tasks_blocked()
-        empty.close()
-        full.close()
+    with trio.fail_after(100):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            nursery.start_soon(send, "b")
+            nursery.start_soon(send, "c")
+            await wait_all_tasks_blocked()
+            empty.close()
+            full.close()
     assert sorted(ends) == ["receiver", "sender", "sender"]
     assert take_all(full) == ["a"]
 

@@ -142,3 +142,22 @@ async def test_a_failure_keeps_nothing_alive() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+async def test_an_answer_may_be_waited_for_and_read_apart(autojump_clock: MockClock) -> None:
+    reply = Reply[int]()
+    assert reply.error is None
+    with assert_checkpoints():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reply.wait_set)
+            await wait_all_tasks_blocked()
+            reply.set(4)
+    assert (reply.get(), reply.error) == (4, None)
+    failure = ValueError("no")
+    failed = Reply[int]()
+    failed.fail(failure)
+    with assert_checkpoints():
+        await failed.wait_set()  # raises nothing
+    assert failed.error is failure
+    with pytest.raises(ValueError, match="no"):
+        failed.get()

@@ -6,11 +6,12 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.actors.notebook import Notebook
+from tests.actors.notebook import Notebook, where
+from tests.actors.pieces import HANDED_BACK, Piece, quick
 from trimcp.actors.actor import Actor, ActorSnapshot, Owner
 from trimcp.actors.mailbox import Mailbox, MailboxStatistics
 from trimcp.actors.supervisor import Supervisor, SupervisorSnapshot, open_supervisor
-from trimcp.actors.worker_pool import PoolSnapshot, WorkerPool
+from trimcp.actors.worker_pool import PoolSnapshot
 
 IN_TURN = pytest.mark.parametrize("in_turn", [False, True])
 
@@ -85,6 +86,15 @@ async def test_messages_told_to_a_supervisor_that_ends_are_handled(autojump_cloc
         actor.tell("after the end")
     assert awake.notes == ["a", "late", "after the end"]
     assert asleep.notes == ["late", "after the end"]
+
+
+async def test_an_actor_that_is_made_at_the_end_handles_messages_in_turn(autojump_clock: MockClock) -> None:
+    async with open_supervisor("session") as supervisor:
+        supervisor.stop()
+        actor = supervisor.add(Notebook(supervisor))
+        actor.tell("a")
+        assert actor.notes == ["a"]
+        assert actor.snapshot().state == "ended"
 
 
 async def test_a_message_that_was_handed_over_comes_before_the_others_at_the_end(autojump_clock: MockClock) -> None:
@@ -279,12 +289,34 @@ async def test_where_the_nursery_has_closed_a_message_is_handled_in_turn(autojum
         supervisor.fail(KeyError())
 
 
+async def test_a_pool_that_is_opened_at_the_end_is_closed(autojump_clock: MockClock) -> None:
+    async with open_supervisor("session") as supervisor:
+        supervisor.stop()
+        pool = supervisor.open_pool("late", 1)
+        piece = quick()
+        pool.post(piece)
+        assert piece.told == HANDED_BACK
+
+
+async def test_a_pool_runs_work_in_the_context_of_the_supervisor(autojump_clock: MockClock) -> None:
+    async def body(piece: Piece) -> str:
+        return where.get()
+
+    where.set("supervisor")
+    async with open_supervisor("session") as supervisor:
+        where.set("actor")
+        piece = Piece(body)
+        supervisor.open_pool("tools", 1).post(piece)
+        await wait_all_tasks_blocked()
+        assert piece.result == "supervisor"
+
+
 async def test_a_snapshot_tells_of_actors_pools_and_tasks(autojump_clock: MockClock) -> None:
     async with open_supervisor("session 7") as supervisor:
         awake = supervisor.add(Notebook(supervisor))
         supervisor.add(Notebook(supervisor))
         supervisor.add(Notebook(supervisor, in_turn=True))
-        pool = supervisor.add_pool(WorkerPool("tools", supervisor.nursery, 10))
+        pool = supervisor.open_pool("tools", 10)
         supervisor.nursery.start_soon(trio.sleep_forever, name="a task")
         awake.tell("a")
         await wait_all_tasks_blocked()
@@ -297,7 +329,7 @@ async def test_a_snapshot_tells_of_actors_pools_and_tasks(autojump_clock: MockCl
                 ActorSnapshot("notebook", "idle", empty),
                 ActorSnapshot("notebook", "in turn", empty),
             ),
-            (PoolSnapshot("tools", waiting=0, workers=0, idle=0, parked=0, done=0),),
+            (PoolSnapshot("session 7: tools", waiting=0, workers=0, idle=0, parked=0, done=0),),
             ("a task", "session 7: notebook"),
         )
         assert pool.snapshot() == supervisor.snapshot().pools[0]

@@ -11,7 +11,6 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import trimcp
 from tests.server.news import changed, newsy, updated
 from tests.session.peer import ERAS, LEGACY, MODERN, PATIENCE, Peer, RawServer, discovered, notification, result
-from trimcp.client.notice_board import NoticeBoard, notice_of
 from trimcp.client.notices import (
     ExtensionNotice,
     ListenEnd,
@@ -24,6 +23,7 @@ from trimcp.client.notices import (
     ToolsChanged,
     Topics,
 )
+from trimcp.client.notification_hub import notice_of
 
 
 async def following(notices: Notices) -> Notice:
@@ -256,6 +256,52 @@ async def test_a_second_task_that_reads_the_same_notices_is_told_better() -> Non
     assert await following(notices) == PromptsChanged()
 
 
+async def test_the_places_of_what_was_dropped_are_used_again_and_the_order_stays() -> None:
+    notices = Notices(2)
+    notices.put(ToolsChanged())
+    for n in range(1000):
+        notices.put(LogMessage("info", n))
+        if n == 900:
+            notices.put(PromptsChanged())
+    assert notices._mailbox.waiting <= notices._mailbox.capacity == 8
+    notices.finish(ListenEnd.FINISHED)
+    read = [n.data if isinstance(n, LogMessage) else n for n in [notice async for notice in notices]]
+    assert read == [ToolsChanged(), PromptsChanged(), 998, 999]
+    assert notices.dropped == 998
+
+
+async def test_a_notice_that_is_dropped_on_its_way_to_a_waiting_reader_is_not_read() -> None:
+    notices = Notices(1)
+    read: list[Notice] = []
+
+    async def reader() -> None:
+        read.extend([notice async for notice in notices])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reader)
+        await wait_all_tasks_blocked()
+        notices.put(ResourceUpdated("a:1"))  # in the reader's hand
+        notices.put(ResourceUpdated("a:2"))  # one more than may wait
+        notices.put(ResourceUpdated("a:2"))
+        await wait_all_tasks_blocked()
+        notices.finish(ListenEnd.FINISHED)
+    assert read == [ResourceUpdated("a:2")]
+    assert notices.dropped == 1
+
+
+async def test_what_ended_a_queue_is_raised_again_and_again_with_its_cause() -> None:
+    notices = Notices(1)
+    cause, error = OSError("cut"), trimcp.ConnectionLost("gone")
+    error.__cause__ = cause
+    notices.put(ToolsChanged())
+    notices.finish(ListenEnd.FAILED, error)
+    assert await following(notices) == ToolsChanged()
+    for _ in range(2):
+        with pytest.raises(trimcp.ConnectionLost, match="gone") as caught:
+            await following(notices)
+        assert caught.value.__cause__ is cause
+
+
 async def test_nothing_goes_into_a_queue_after_its_end_and_the_first_end_stays() -> None:
     notices = Notices(10)
     notices.finish(ListenEnd.CANCELLED)
@@ -298,21 +344,6 @@ def test_a_notification_is_a_notice_or_none(method: str, params: dict[str, Any] 
 )
 def test_topics_cover_what_they_name_and_its_parts(notice: Notice, covered: bool) -> None:
     assert Topics(tools=True, uris=("file:///d", "file:///e/")).cover(notice) is covered
-
-
-@pytest.mark.parametrize("tag", [None, 2, "1", True, 1.0, [], {}])
-async def test_a_tag_that_is_nobodys_leads_to_nobody(tag: Any) -> None:
-    board = NoticeBoard(10)
-    mine = Notices(10)
-    board.tag(1, mine, lambda params: pytest.fail("not acknowledged"))
-    everything = board.open(None)
-    meta = {"_meta": {"io.modelcontextprotocol/subscriptionId": tag}}
-    board.arrived("notifications/tools/list_changed", meta)
-    board.arrived("notifications/subscriptions/acknowledged", {**meta, "notifications": {}})
-    board.close(everything)
-    mine.finish(ListenEnd.CLOSED)
-    assert [notice async for notice in mine] == []
-    assert [notice async for notice in everything] == [ToolsChanged()]
 
 
 async def test_what_a_server_sends_that_is_no_notice_is_ignored() -> None:

@@ -352,7 +352,7 @@ async def test_one_stream_that_is_lost_is_asked_for_again_alone() -> None:
 
 def _listen_of(client: Any, notices: Notices) -> Any:
     (opened,) = [opened for opened in client._subscriptions._opened if opened.notices is notices]
-    return opened.listen._call
+    return opened.listen.call
 
 
 async def test_subscriptions_that_the_server_answers_with_an_error_do_not_end_in_silence() -> None:

@@ -1,4 +1,4 @@
-"""Results of tools whose structured content is JSON text: to everybody else, results like any other."""
+"""Results of tools whose structured content is JSON text: to all other code, results like any other."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_it_leaves_as_the_same_bytes(revision: Revision) -> None:
         assert frame_of(wrapped, revision) == frame_of(CallToolResult([TextContent(text)], {"result": value}), revision)
 
 
-def test_its_structured_content_is_data_to_everybody() -> None:
+def test_its_structured_content_reads_as_data() -> None:
     result = encoded()
     assert isinstance(result, CallToolResult)
     assert result.structured_content == DATA

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 import trio
@@ -14,8 +15,9 @@ from tests.http.raw import Http, serving
 from tests.http.wires import Answer, AsgiWire, settled
 from tests.http.workshop import Workshop, by_name
 from tests.session.peer import Logged
-from trimcp.endpoint.event_store import MemoryEventStore
 from trimcp.endpoint.http_session import HttpSession
+from trimcp.stores.event_store import EventBatch, StoredEvents
+from trimcp.stores.memory import MemoryEventStore
 from trimcp.transports.http.door import HttpRequest
 from trimcp.transports.http.limits import HttpLimits
 from trimcp.types.jsonrpc import Request
@@ -24,7 +26,7 @@ from trimcp.types.jsonrpc import Request
 class SlowStore(MemoryEventStore):
     """Takes a second to find anything."""
 
-    async def replay(self, session: str, stream: int, after: int) -> list[tuple[int, bytes]] | None:
+    async def replay(self, session: str, stream: int, after: int) -> StoredEvents | None:
         await trio.sleep(1)
         return await super().replay(session, stream, after)
 
@@ -32,8 +34,8 @@ class SlowStore(MemoryEventStore):
 class Forgetful(MemoryEventStore):
     """Keeps nothing."""
 
-    def append(self, session: str, stream: int, number: int, event: bytes) -> None:
-        """Forget it at once."""
+    async def append(self, batches: Sequence[EventBatch]) -> None:
+        """Forget them at once."""
 
 
 async def primed(answer: Answer) -> str:

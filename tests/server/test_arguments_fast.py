@@ -74,6 +74,10 @@ class Movie(TypedDict):
     place: NotRequired[Place]
 
 
+class Words(TypedDict, total=False):
+    place: str
+
+
 Odd = TypedDict("Odd", {"class": int, "a {b}": float, "it's": NotRequired[int]})
 
 
@@ -134,6 +138,7 @@ HINTS = [
     Cart[Item],
     Spot,
     Movie,
+    Words,
     dict[str, Movie],
     Odd,
     Renamed,
@@ -227,6 +232,15 @@ def test_both_ways_build_and_refuse_the_same(number: int) -> None:
     check()
 
 
+@pytest.mark.parametrize("value", [[{"size": 1e300}], [{"size": 1, "parts": [{"size": 1}, {"size": 1e20}]}]])
+def test_what_pydantic_alone_refuses_is_refused_in_its_words(value: Any) -> None:
+    number = HINTS.index(list[Thing])
+    (bind, build), (bind_slowly, build_slowly) = ways(number, fast=True), ways(number, fast=False)
+    assert outcome(bind, value) == outcome(bind_slowly, value)
+    assert outcome(build, value) == outcome(build_slowly, value)
+    assert "exceeded maximum size" in str(outcome(bind, value))
+
+
 def test_only_what_is_out_of_the_ordinary_takes_the_loop() -> None:
     def loop(value: Any) -> Any:
         return "loop", value
@@ -256,3 +270,8 @@ def test_a_constructor_that_cannot_be_seen_through_gets_names() -> None:
     compiled_loader(Made, {"a": None}, lambda value: value, closed=True)({"a": 1})
     assert seen == [((), {"a": 1})]
     assert compiled_loader(int, {}, lambda value: value, closed=True)({}) == 0
+
+    class Native:
+        __init__ = dict.update  # type: ignore[assignment]  # which has no signature
+
+    assert compiled_loader(Native, {"a": None}, lambda value: "loop", closed=True)({"a": 1}) == "loop"

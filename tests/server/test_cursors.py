@@ -39,6 +39,18 @@ def test_a_key_that_was_rotated_still_reads_its_cursors() -> None:
         pages(OLD).page(ITEMS, cursor_of(pages(NEW, OLD)), kind="things")
 
 
+async def test_a_rotation_in_a_server_that_runs_reads_the_cursors_before() -> None:
+    keys = Keys([OLD])
+    cut = Pages(keys, 2)
+    before = cursor_of(cut)
+    await keys.rotate(NEW)
+    assert cut.page(ITEMS, before, kind="things").items == [2, 3]
+    assert pages(NEW).page(ITEMS, cursor_of(cut), kind="things").items == [2, 3]
+    await keys.rotate()
+    with pytest.raises(InvalidParams):
+        cut.page(ITEMS, before, kind="things")
+
+
 def test_without_keys_each_process_has_its_own() -> None:
     with pytest.raises(InvalidParams):
         pages().page(ITEMS, cursor_of(pages()), kind="things")

@@ -28,6 +28,7 @@ from trimcp.codec.validation import compile_schema
 from trimcp.errors import InvalidPayload, InvalidResult
 from trimcp.server.results import ResultShaper
 from trimcp.shapes.dump import NotJson, dump
+from trimcp.shapes.plain import plain_object
 from trimcp.types.content import TextContent
 from trimcp.types.revisions import REVISIONS
 from trimcp.types.tools import CallToolResult
@@ -135,6 +136,17 @@ class Simple(pydantic.BaseModel):
 
 class Larger(Simple):
     more: int = 1
+
+
+class Dated(pydantic.BaseModel):
+    at: datetime.datetime = datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC)
+    day: datetime.date | None = None
+    noon: datetime.time = datetime.time(12)
+    took: datetime.timedelta = datetime.timedelta(hours=1)
+    price: decimal.Decimal = decimal.Decimal("1.50")
+    key: uuid.UUID = uuid.UUID(int=3)
+    color: Color = Color.RED
+    suits: set[Suit] = {Suit.HEARTS}
 
 
 class Special(pydantic.BaseModel):
@@ -253,6 +265,19 @@ SIMPLE = mostly(
         max_leaves=4,
     )
 )
+DATED = mostly(
+    constructed(
+        Dated,
+        at=mostly(TIMES),
+        day=mostly(st.none() | st.dates()),
+        noon=mostly(st.times()),
+        took=mostly(st.timedeltas()),
+        price=mostly(st.decimals()),
+        key=mostly(st.uuids()),
+        color=mostly(st.sampled_from(Color)),
+        suits=mostly(st.just({Suit.HEARTS})),
+    )
+)
 SPECIAL = mostly(st.builds(Special) | st.builds(Special, made=TIMES, more=st.integers()))
 TICKETS = mostly(st.builds(Ticket, INTEGERS, TIMES, PLACES))
 
@@ -282,6 +307,7 @@ VALUES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (list[Thing], st.lists(mostly(constructed(Thing, size=INTEGERS, name=WORDS)), max_size=3)),
     (list[Simple], mostly(st.lists(SIMPLE, max_size=3))),
     (Simple, SIMPLE),
+    (list[Dated], mostly(st.lists(DATED, max_size=2))),
     (list[Special], mostly(st.lists(SPECIAL, max_size=2))),
     (list[Ticket], mostly(st.lists(TICKETS, max_size=2))),
 ]
@@ -383,10 +409,159 @@ def test_an_iterator_inside_is_read_once_whatever_comes_of_it() -> None:
 
     class Numbers(pydantic.BaseModel):
         rows: list[int]
-        at: datetime.date | None = None  # which leaves the model to pydantic
+        at: datetime.date | None = None
 
     made = ResultShaper(Numbers, owner="forecast()")
     with pytest.raises(InvalidResult, match=r"expected integer @ \$\.rows\[1\]"):
         made.shape(Numbers.model_construct(rows=iter([1, "a"])))
     with pytest.raises(InvalidResult, match=r"cannot be sent.*not JSON serializable: Numbers"):
         made.shape(Numbers.model_construct(rows=iter([object(), 1])))
+    several = ResultShaper(list[Numbers], owner="forecast()")
+    assert several.shape([Numbers.model_construct(rows=iter([1])), Numbers(rows=[])]).structured_content == {
+        "result": [{"rows": [1], "at": None}, {"rows": [], "at": None}]
+    }
+
+
+class Serialized(pydantic.BaseModel):
+    a: int = 1
+
+    @pydantic.field_serializer("a")
+    def _a(self, a: int) -> str:
+        return f"<{a}>"
+
+
+class Validated(pydantic.BaseModel):
+    a: int = 1
+    place: Simple = Simple(size=3)
+
+    @pydantic.field_validator("a")
+    @classmethod
+    def _a(cls, a: int) -> int:
+        return a + 1
+
+    @pydantic.model_validator(mode="after")
+    def _all(self) -> Validated:
+        return self
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _raw(cls, raw: Any) -> Any:
+        return raw
+
+
+class Numbered(pydantic.BaseModel):
+    by_number: dict[int, str] = {1: "a"}
+
+
+class Root(pydantic.RootModel[list[int]]):
+    root: list[int] = [1]
+
+
+class Open(pydantic.BaseModel, extra="allow"):
+    a: int = 1
+
+
+class Infinite(pydantic.BaseModel, ser_json_inf_nan="strings"):
+    a: float = float("inf")
+
+
+class Computed(pydantic.BaseModel):
+    a: int = 1
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def more(self) -> int:
+        return self.a + 1
+
+
+class AnythingDated(pydantic.BaseModel):
+    at: datetime.date = datetime.date(2026, 1, 31)
+    any: Any = None
+
+
+class WithDefaultField(pydantic.BaseModel):
+    at: datetime.date = datetime.date(2026, 1, 31)
+    default: Any = None
+
+
+class Bare(pydantic.BaseModel):
+    anything: list = [1]  # type: ignore[type-arg]
+    named: dict = {"a": 1}  # type: ignore[type-arg]
+
+
+@pydantic.dataclasses.dataclass
+class Plainer:
+    a: int = 1
+    at: datetime.date = datetime.date(2026, 1, 31)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Serialized(),
+        Validated(),
+        Numbered(),
+        Root(),
+        Open(a=1, b=2),  # type: ignore[call-arg]
+        Infinite(),
+        Computed(),
+        AnythingDated(any=b"bytes"),
+        AnythingDated(any=iter([1])),
+        WithDefaultField(default=iter([1])),
+        Bare(),
+        Bare(anything=[datetime.date(2026, 1, 31)]),
+        Plainer(),
+        Simple.model_construct(parts=[Larger(size=1)]),
+        Simple.model_construct(note=datetime.date(2026, 1, 31)),
+    ],
+    ids=repr,
+)
+def test_what_pydantic_does_to_a_model_is_done(value: Any) -> None:
+    made = ResultShaper(type(value), owner="forecast()")
+    several = ResultShaper(list[type(value)], owner="forecast()")  # type: ignore[misc]
+    if "iterator" in repr(value):
+        name = "any" if isinstance(value, AnythingDated) else "default"
+        assert made.shape(value).structured_content == {"at": "2026-01-31", name: [1]}
+        return
+    right = expected(made, value)
+    if isinstance(right, list):
+        with pytest.raises(InvalidResult):
+            made.shape(value)
+        with pytest.raises(InvalidResult):
+            several.shape([value] * 3)
+        return
+    assert made.shape(value) == CallToolResult([TextContent(right[0])], right[1])
+    assert several.shape([value] * 30) == CallToolResult(
+        [TextContent(f"[{','.join([dump(value).decode()] * 30)}]")], {"result": [orjson.loads(dump(value))] * 30}
+    )
+
+
+def test_no_attribute_is_read_by_a_name_that_is_no_identifier() -> None:
+    assert plain_object(Place, {"city": None, "a b": None}) is None
+    assert plain_object(Place, {"class": None}) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x" * 10_000,
+        "ä" * 10_000,
+        'a "quoted" line\\\n' * 1_000,
+        "x" * 10_000 + '"\n',
+        "ä",
+        "x" * 10_000 + "\0☀",
+    ],
+    ids=["plain", "not ASCII", "escaped", "escaped at the end", "short", "control"],
+)
+def test_a_long_string_is_written_as_it_is(value: str) -> None:
+    for annotation in (str, str | None):
+        result = ResultShaper(annotation, owner="forecast()").shape(value)
+        right = CallToolResult([TextContent(value)], {"result": value})
+        assert result == right
+        for revision in REVISIONS:
+            assert wire_of(result, revision) == wire_of(right, revision)
+
+
+def test_a_long_string_with_a_lone_surrogate_is_refused() -> None:
+    with pytest.raises(InvalidResult, match=r"cannot be sent.*surrogates"):
+        ResultShaper(str, owner="forecast()").shape("x" * 10_000 + "\ud800")

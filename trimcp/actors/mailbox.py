@@ -57,6 +57,7 @@ class Mailbox(Generic[M]):
 
     __slots__ = (
         "_get",
+        "_is_closed",
         "_key",
         "_keyed",
         "_max_bytes",
@@ -94,12 +95,13 @@ class Mailbox(Generic[M]):
         if capacity < 1:
             raise ValueError(f"a mailbox holds 1 message or more, and {capacity} were asked for")
         if (key is None) == (overflow is Overflow.REPLACE) and overflow is not Overflow.DROP_OLDEST:
-            raise ValueError("a key function goes with the policies to replace and to drop, and must go with the first")
+            raise ValueError("a mailbox that replaces needs a key function, and one that refuses or waits has none")
         self.capacity: Final = capacity
         self._overflow = overflow
         self._key = key
         self._max_bytes = max_bytes
         self._keyed: dict[Hashable, list[Any]] = {}
+        self._is_closed = False
         self._room: trio.Event | None = None
         self._places: trio.lowlevel.ParkingLot | None = None  # where `send` waits
         self._send: trio.MemorySendChannel[Any] | None = None
@@ -241,8 +243,8 @@ class Mailbox(Generic[M]):
         )
 
     async def wait_room(self) -> None:
-        """Wait while `is_over`, until the receiver has taken all that waits."""
-        while self.is_over:
+        """Wait while `is_over`, until the receiver has taken all that waits, or the mailbox is closed."""
+        while self.is_over and not self._is_closed:
             if self._room is None:
                 self._room = trio.Event()
             await self._room.wait()
@@ -258,11 +260,11 @@ class Mailbox(Generic[M]):
         """End the mailbox: the receiver takes what waits, and then learns that no more will come. Idempotent."""
         send, _ = self._opened()
         send.close()
+        self._is_closed = True
         self._keyed.clear()  # from now on none is replaced either
         if self._places is not None:
             self._places.unpark_all()
         if self._room is not None:
-            self.waiting_bytes = 0
             self._room.set()
             self._room = None
 

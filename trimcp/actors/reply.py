@@ -52,7 +52,10 @@ class Reply(Generic[T]):
             RuntimeError: another task waits already.
         """
         await self.wait_set()
-        return self.get()
+        try:
+            return self.get()
+        finally:
+            del self  # as in `get`
 
     async def wait_set(self) -> None:
         """Wait until the answer is there.

@@ -31,6 +31,19 @@ class SupervisorSnapshot:
     tasks: tuple[str, ...]
     """The names of the tasks, sorted."""
 
+    def render(self) -> list[str]:
+        """Return one line for each actor and each pool, for people."""
+        return [
+            *(
+                f"{actor.name}  {actor.state}, {actor.mailbox.waiting} of {actor.mailbox.told} messages wait"
+                for actor in self.actors
+            ),
+            *(
+                f"{pool.name.rpartition(': ')[2]}  {pool.workers} workers, {pool.idle} idle, {pool.waiting} pieces wait"
+                for pool in self.pools
+            ),
+        ]
+
 
 class Supervisor:
     """Owns a nursery and the actors in it. Made by `open_supervisor`."""

@@ -19,19 +19,24 @@ from typing import Final, Protocol
 import attrs
 import trio
 
+from trimcp.actors.abandoned_generators import abandoned_generators
+
 TURN: Final = 64
 """Pieces of work that a worker runs before other tasks get a turn, where none of the pieces waits."""
 MOST_IDLE: Final = 2
 """Workers that wait for work; one more that finds none ends."""
 PATIENCE: Final = 8
-"""Passes of the scheduler that an abandoned generator gets to close its nursery, before its worker parks."""
+"""Passes of the scheduler in each of which a parked worker looks whether its nurseries are gone."""
+LOOK_AGAIN: Final = 0.5
+"""Seconds after which it looks again from then on: Trio does not tell."""
 
 
 class Work(Protocol):
     """A piece of work, as a pool sees it."""
 
     scope: trio.CancelScope | None
-    """Set by the pool while the work runs: cancelling it cancels the work."""
+    """Set by the pool while the work runs, and while its worker waits for nurseries that the work has left open.
+    Cancelling it cancels the work, or gives up its place."""
 
     async def run(self) -> None:
         """Do the work."""
@@ -67,12 +72,14 @@ class ScopesLeftOpen(Exception):
         )
 
 
-@attrs.frozen
+@attrs.define
 class _Judged:
     """A piece of work that raised, or left its cancel scope in disorder: judged outside of that scope."""
 
     work: Work
     failure: BaseException | None
+    left_open: bool
+    """Whether it left scopes open, or closed those of its worker."""
 
 
 @attrs.frozen
@@ -94,13 +101,13 @@ class WorkerPool:
     """Runs posted work, in order of posting, by as many workers as there is work that waits."""
 
     __slots__ = (
+        "_abandoned",
         "_base",
         "_coming",
         "_idle",
         "_is_closed",
         "_nursery",
         "_receive",
-        "_released",
         "_send",
         "_waiting",
         "_workers",
@@ -125,7 +132,7 @@ class WorkerPool:
         self._coming = 0  # workers that will look into the channel
         self._workers = 0
         self._is_closed = False
-        self._released = trio.Event()
+        self._abandoned = abandoned_generators()
         self.parked = 0
         self.done = 0
 
@@ -174,6 +181,7 @@ class WorkerPool:
         self._coming -= 1
         self._workers += 1
         task = trio.lowlevel.current_task()
+        self._abandoned.workers.add(task)
         try:
             while await self._serve(task):  # each pass is the life of one cancel scope
                 pass
@@ -183,24 +191,27 @@ class WorkerPool:
             raise
         finally:
             self._workers -= 1
+            self._abandoned.workers.remove(task)
+            if self._abandoned.kept:
+                self._abandoned.release(task)
 
     async def _serve(self, task: trio.lowlevel.Task) -> bool:
         """Run work until the scope cannot be used again (True), or this worker is not needed (False)."""
         await trio.lowlevel.checkpoint_if_cancelled()  # takes nothing more in a nursery that was cancelled
         outside = task._cancel_status
         stopped: bool | _Judged = True  # stays so where the scope was cancelled behind the back of the work
-        disorder: RuntimeError | None = None
+        scope = trio.CancelScope()
         try:
-            with trio.CancelScope() as scope:
+            with scope:
                 stopped = await self._serve_in(scope, task)
-        except RuntimeError as exc:
+        except RuntimeError:
             if not isinstance(stopped, _Judged):
                 raise
-            disorder = exc  # the work closed scopes that are not its own, or left some open
+            # The work has closed scopes that are not its own, or left some open: it is judged for that.
         if not isinstance(stopped, _Judged):
             return stopped
         can_go_on = task._cancel_status is outside  # else the work has closed the scope, and opened one of its own
-        await self._judge(stopped.work, stopped.failure or disorder, scope, task, can_park=can_go_on)
+        await self._judge(stopped, scope, task, can_park=can_go_on)
         if not can_go_on and self._waiting and not self._coming:
             self._start()
         return can_go_on
@@ -210,42 +221,46 @@ class WorkerPool:
         inside = task._cancel_status
         done = 0
         while True:
-            done += 1
-            if self._is_tainted():
+            if done == TURN or self._is_tainted():
+                done = 0
                 task.context = self._base.copy()  # from the next step on
                 if self._waiting:
                     await trio.lowlevel.cancel_shielded_checkpoint()
-                done = 0
-            elif done > TURN:
-                await trio.lowlevel.cancel_shielded_checkpoint()
-                done = 0
             work = self._next()
             if work is None:
-                if self._idle >= MOST_IDLE:
-                    return False
-                work = await self._wait()
-                if self._is_closed:
-                    work.handed_back()
-                    return False
                 done = 0
+                work = await self._wait()
+                if work is None:
+                    return False
+            done += 1
             if self._waiting and not self._coming:
                 self._start()
             work.scope = scope
             try:
                 await work.run()
             except BaseException as exc:  # noqa: BLE001 - judged outside of the scope of the work
-                return _Judged(work, exc)
+                return _Judged(work, exc, task._cancel_status is not inside)
             if task._cancel_status is not inside or task.child_nurseries:
-                return _Judged(work, None)
+                return _Judged(work, ScopesLeftOpen(), left_open=True)
+            if self._abandoned.kept:
+                self._abandoned.release(task)
             used_up = work.finished()
             work.scope = None
             work.left()
-            self._one_done()
+            self.done += 1
             if used_up:
                 return True
 
-    async def _wait(self) -> Work:
-        """Wait for work. This worker is idle meanwhile."""
+    def _next(self) -> Work | None:
+        if not self._waiting:
+            return None
+        self._waiting -= 1
+        return self._receive.receive_nowait()
+
+    async def _wait(self) -> Work | None:
+        """Wait for work; None if this worker is not needed."""
+        if self._idle >= MOST_IDLE:
+            return None
         self._idle += 1
         try:
             work = await self._receive.receive()
@@ -257,40 +272,43 @@ class WorkerPool:
                 self._waiting += 1
             raise
         self._coming -= 1
+        if self._is_closed:
+            work.handed_back()
+            return None
         return work
 
     async def _judge(
-        self,
-        work: Work,
-        failure: BaseException | None,
-        scope: trio.CancelScope,
-        task: trio.lowlevel.Task,
-        *,
-        can_park: bool,
+        self, judged: _Judged, scope: trio.CancelScope, task: trio.lowlevel.Task, *, can_park: bool
     ) -> None:
         """Tell a piece of work how it failed, and clean up behind it. Runs outside of its scope.
 
         Raises:
             KeyboardInterrupt: the work raised it.
         """
+        work, failure = judged.work, judged.failure
+        assert failure is not None
         is_cancelled = scope.cancel_called or trio.current_effective_deadline() == -math.inf
-        error = failure if failure is None or not is_cancelled else _without_cancelled(failure)
+        error = _without_cancelled(failure) if is_cancelled else failure
         interrupt = _interrupt_in(failure)
         if interrupt is None and error is not None:
-            work.failed(ScopesLeftOpen() if _is_misnesting(error) else error)
+            is_of_scopes = _is_misnesting(error) or (judged.left_open and _without_cancelled(error) is None)
+            work.failed(ScopesLeftOpen() if is_of_scopes else error)
+        judged.failure = failure = error = None  # it may keep alive a generator that has a nursery open
         work.finished()
         work.scope = None
-        try:
-            if task.child_nurseries and interrupt is None and can_park:
-                await self._park(task)
-        finally:
-            work.left()
-            self._one_done()
+        if interrupt is None and can_park and task.child_nurseries:
+            await self._park(work, task, keeps_place=not is_cancelled)
+            return
+        work.left()
+        self.done += 1
         if interrupt is not None:
             raise interrupt
 
-    async def _park(self, task: trio.lowlevel.Task) -> None:
-        """Wait until the nurseries that a handler left open in this task are gone: a task cannot end before them."""
+    async def _park(self, work: Work, task: trio.lowlevel.Task, *, keeps_place: bool) -> None:
+        """Wait until the nurseries that work has left open in this task are gone: a task cannot end before them.
+
+        The work keeps its place until then, or until it is cancelled.
+        """
         if not self._coming and self._waiting:
             self._start()
         nurseries = task.child_nurseries
@@ -299,28 +317,23 @@ class WorkerPool:
             # As Trio does for a task that ends. Another task that leaves this nursery, such as the one that closes
             # abandoned generators, then does not wait in it: Trio would wake this task in its place, and crash.
             nursery._closed = True
-        for _ in range(PATIENCE):
-            await trio.lowlevel.checkpoint()
-            if not _are_open(nurseries, task):
-                return
+        self._abandoned.release(task)
         self.parked += 1
         try:
-            while _are_open(nurseries, task):
-                await self._released.wait()
+            try:
+                if keeps_place:
+                    with trio.CancelScope() as work.scope:
+                        await _wait_gone(nurseries, task)
+            finally:
+                work.scope = None
+                work.left()
+                self.done += 1
+            await _wait_gone(nurseries, task)
         finally:
             self.parked -= 1
-
-    def _next(self) -> Work | None:
-        if not self._waiting:
-            return None
-        self._waiting -= 1
-        return self._receive.receive_nowait()
-
-    def _one_done(self) -> None:
-        self.done += 1
-        if self.parked:  # an occasion to look again
-            self._released.set()
-            self._released = trio.Event()
+            with trio.CancelScope(shield=True):  # without a deadline, as a nursery waits for its children
+                while any(nursery.child_tasks for nursery in nurseries):  # noqa: ASYNC110
+                    await trio.sleep(LOOK_AGAIN)
 
     def _is_tainted(self) -> bool:
         """Whether the work that has just ended changed the context of its worker."""
@@ -343,15 +356,19 @@ def _without_cancelled(exc: BaseException) -> BaseException | None:
     return None if isinstance(exc, trio.Cancelled) else exc
 
 
-def _interrupt_in(exc: BaseException | None) -> BaseException | None:
+def _interrupt_in(exc: BaseException) -> BaseException | None:
     """The part of an exception that must not be contained: Ctrl-C."""
     if isinstance(exc, BaseExceptionGroup):
         return exc.split(KeyboardInterrupt)[0]
     return exc if isinstance(exc, KeyboardInterrupt) else None
 
 
-def _are_open(nurseries: list[trio.Nursery], task: trio.lowlevel.Task) -> bool:
-    return bool(task.child_nurseries) or any(nursery.child_tasks for nursery in nurseries)
+async def _wait_gone(nurseries: list[trio.Nursery], task: trio.lowlevel.Task) -> None:
+    """Wait until nurseries of a task are closed and have no children."""
+    passes = 0
+    while task.child_nurseries or any(nursery.child_tasks for nursery in nurseries):  # no event tells
+        await trio.sleep(0 if passes < PATIENCE else LOOK_AGAIN)
+        passes += 1
 
 
 def _is_misnesting(exc: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -12,17 +13,18 @@ from trimcp.client.cache import Cache
 from trimcp.client.features.elicitation import wait_for_call
 from trimcp.client.handlers import Handlers, RootsSource
 from trimcp.client.negotiation import Agreement
-from trimcp.client.news import News
 from trimcp.client.output import OutputSchemas
 from trimcp.client.prompts import PromptCalls
 from trimcp.client.resources import ResourceCalls
 from trimcp.client.rounds import answers_to, in_rounds
+from trimcp.client.subscription_calls import SubscriptionCalls
 from trimcp.client.tools import ToolCalls
 from trimcp.codec.envelope import encode_notification
 from trimcp.codec.revisions import RevisionCodec, codec_for
 from trimcp.errors import RequestFailed, UsageError
 from trimcp.observability.tracing import trace_context
 from trimcp.session.calls import OnProgress
+from trimcp.session.containment import contained
 from trimcp.session.session import Session
 from trimcp.types.capabilities import ServerCapabilities
 from trimcp.types.input_required import InputRequiredResult
@@ -31,8 +33,10 @@ from trimcp.types.methods import METHODS, Method
 from trimcp.types.revisions import Era
 
 if TYPE_CHECKING:
+    from trimcp.actors.supervisor import Supervisor
     from trimcp.client.extensions import ClientExtensions
     from trimcp.client.notices import ExtensionNotice
+    from trimcp.client.notification_handlers import NotificationHandlers
     from trimcp.types.extensions import ExtensionMethod
 
 P = TypeVar("P")
@@ -56,7 +60,7 @@ class Timeouts:
     """For the answer that shows which era a server speaks; one that is silent counts as legacy."""
 
 
-class Client(ToolCalls, ResourceCalls, PromptCalls, News):
+class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
     """A session with a server. All of it may be used from any task, by any number at once.
 
     Every call is a request of its own: leaving it early, by a deadline or a cancel of Trio's,
@@ -72,18 +76,21 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, News):
     def __init__(
         self,
         session: Session,
+        supervisor: Supervisor,
         agreement: Agreement,
         timeouts: Timeouts,
         handlers: Handlers,
         cache: Cache | None = None,
         extensions: ClientExtensions | None = None,
     ) -> None:
-        """Made by `trimcp.connect`."""
+        """Made by `trimcp.connect`. `supervisor`: owns the actors of the client."""
+        self._supervisor = supervisor
         self._handlers = handlers
         self._timeouts = timeouts
         self._own_cache = cache
         self._own_extensions = extensions
         self._outputs = OutputSchemas()
+        self._notification_handlers: NotificationHandlers | None = None
         self._speak(session, agreement)
 
     def _speak(self, session: Session, agreement: Agreement) -> None:
@@ -197,6 +204,8 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, News):
             raw["_meta"] = stamp if meta is None and not trace else {**trace, **(meta or {}), **stamp}
         row = METHODS.get(method) if self._extensions is None else self._extensions.row(method) or METHODS.get(method)
         first, most = self._deadlines(row, timeout)
+        if on_progress is not None:
+            on_progress = _contained(on_progress)
         cancellable = row is None or row.cancellable
         try:
             return await self._session.calls.call(
@@ -351,8 +360,22 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, News):
             self._outputs.forget()
         if self._cache is not None:
             self._cache.noticed(method, params)
-        known = None if self._extensions is None else self._extensions.noticed(self, method, params)
-        super().noticed(method, params, known)
+        notice = None if self._extensions is None else self._extensions.notice_of(method, params)
+        if notice is not None:
+            self._call_handlers(notice)
+        super().noticed(method, params, notice)
+
+    def _call_handlers(self, notice: ExtensionNotice) -> None:
+        """Have the functions called that hear a notification of an extension."""
+        handlers = () if self._extensions is None else self._extensions.hearers(notice.method)
+        if not handlers:
+            return
+        if self._notification_handlers is None:
+            from trimcp.client.notification_handlers import NotificationHandlers
+
+            actor = NotificationHandlers(self._supervisor, self, self._session.limits.notices)
+            self._notification_handlers = self._supervisor.add(actor)
+        self._notification_handlers.call(notice.method, notice.params, handlers)
 
     def close(self) -> None:
         """End the session at once. May be called from any task, any number of times.
@@ -360,3 +383,15 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, News):
         What waits for an answer raises `ConnectionClosed`.
         """
         self._session.close()
+
+
+def _contained(on_progress: OnProgress) -> OnProgress:
+    """Makes an error of whatever else a progress callback raises: it runs in the caller's task, as the call itself."""
+
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        with contained("on_progress"):
+            waiting = on_progress(progress, total, message)
+            if inspect.isawaitable(waiting):
+                await waiting
+
+    return told

@@ -140,8 +140,9 @@ class ClientExtension:
     ) -> Callable[[Callable[[Client, P], None]], Callable[[Client, P], None]]:
         """Declare what is called with the client and the params of each such notification.
 
-        It is called while messages are read, so it must not wait; a `send_nowait` to a memory channel is
-        a good use of it. What it raises goes to the log.
+        An actor of the client calls it, one notification after the other, so it must not wait; a `send_nowait`
+        to a memory channel is a good use of it. Where more than `Limits.notices` wait, the oldest are dropped. What
+        it raises goes to the log.
 
         Raises:
             UsageError: servers do not send it.

@@ -174,8 +174,8 @@ class AgreedExtensions:
 
     # --- notifications ----------------------------------------------------------------
 
-    def noticed(self, client: Client, method: str, params: Mapping[str, Any] | None) -> ExtensionNotice | None:
-        """Tell those of a notification who hear it; the notice that it is, if it is an extension's."""
+    def notice_of(self, method: str, params: Mapping[str, Any] | None) -> ExtensionNotice | None:
+        """The notice that a notification is, if it is an extension's, and what its declaration says."""
         for extension in self._extensions:
             notification = extension.received.get(method)
             if notification is None or not notification.exists_in(self._revision):
@@ -185,13 +185,15 @@ class AgreedExtensions:
             except InvalidPayload as exc:
                 log.warning(events.MESSAGE_IGNORED, method=method, why=str(exc))
                 return None
-            for hearer in extension.hearers.get(method, ()):
-                try:
-                    hearer(client, decoded)
-                except Exception as exc:  # noqa: BLE001 - the program's own; others still hear it
-                    log.error(events.HANDLER_FAILED, exc_info=exc, method=method)
             return ExtensionNotice(method, decoded)
         return None
+
+    def hearers(self, method: str) -> Sequence[Callable[[Client, Any], None]]:
+        """The functions that are declared for a notification."""
+        for extension in self._extensions:
+            if method in extension.received:
+                return extension.hearers.get(method, ())
+        return ()
 
 
 def _handle(handler: Callable[[Any], Awaitable[Any]]) -> Callable[[InboundRequest, Any], Awaitable[Any]]:

@@ -119,7 +119,7 @@ class Handlers:
         return await handler() if self._dialogs is None else await self._dialogs.ask(handler)
 
     async def _agreed(self, method: str, params: Asked) -> bool:
-        return self.consent is None or await self.consent(method, params)
+        return self.consent is None or _is_yes(await self.consent(method, params), "consent")
 
     async def _sample(self, params: CreateMessageRequestParams) -> CreateMessageResult:
         if self.sampling is None:
@@ -151,7 +151,7 @@ class Handlers:
         went = await self.visit(params)
         if isinstance(went, ElicitResult):
             return went
-        return ElicitResult("accept" if went else "decline")
+        return ElicitResult("accept" if _is_yes(went, "visit") else "decline")
 
     async def _roots(self) -> ListRootsResult:
         if self.roots is None:
@@ -160,6 +160,17 @@ class Handlers:
             raise RequestFailed(REJECTED, "User rejected the request for roots")
         given = await self.roots() if callable(self.roots) else self.roots
         return ListRootsResult([_root(root) for root in given])
+
+
+def _is_yes(answer: object, function: str) -> bool:
+    """Whether a function of the user's agreed; what is neither a yes nor a no is not taken for a yes.
+
+    Raises:
+        UsageError: it is neither, such as a coroutine that was not awaited.
+    """
+    if isinstance(answer, bool) or answer is None:
+        return bool(answer)
+    raise UsageError(f"{function} returned a {type(answer).__name__}: return True or False")
 
 
 def _root(given: str | os.PathLike[str] | Root) -> Root:

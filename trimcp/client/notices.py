@@ -1,7 +1,7 @@
-"""What a server lets its client know without being asked, and the queues that programs read it from.
+"""The notices of a server, as small objects, and the queues that programs read them from.
 
-`Notices` is one such queue. Who hands what to which is `trimcp.client.notice_board`'s business, and
-what is asked of the server for them `trimcp.client.listen`'s.
+`Notices` is one such queue. `trimcp.client.notification_hub` puts notices in, and `trimcp.client.subscriptions` asks
+the server for them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from trimcp.actors.doorbell import Doorbell
+from trimcp.actors.mailbox import Mailbox, MailboxFull
 from trimcp.errors import TrimcpError, UsageError
 from trimcp.types.logging import LoggingLevel
 
@@ -169,6 +169,15 @@ class ListenEnd(enum.Enum):
     """The connection is gone, or the server answered with an error: reading raises which."""
 
 
+class _Slot:
+    """A notice that waits; empty if it was dropped since."""
+
+    __slots__ = ("notice",)
+
+    def __init__(self, notice: Notice) -> None:
+        self.notice: Notice | None = notice
+
+
 class Notices:
     """Notices in order of arrival: `async for notice in notices`. One task reads at a time.
 
@@ -185,10 +194,10 @@ class Notices:
     def __init__(self, most: int, asked: Topics | None = None) -> None:
         """`asked`: None for all that comes."""
         self._most = most
-        # What waits, with its number in the order of arrival: changes, log messages, notices of extensions.
-        self._waiting: tuple[dict[Notice, int], ...] = ({}, {}, {})
-        self._count = 0
-        self._bell = Doorbell()
+        # Those that wait, oldest first: changes, log messages, notices of extensions.
+        self._waiting: tuple[dict[Notice, _Slot], ...] = ({}, {}, {})
+        # One more of each kind than may wait is dropped out of its place, which stays, empty, until there are many.
+        self._mailbox: Mailbox[_Slot] = Mailbox((len(self._waiting) + 1) * most)
         self._is_read = False
         self._error: TrimcpError | None = None
         self.asked = asked
@@ -204,43 +213,69 @@ class Notices:
 
     def put(self, notice: Notice) -> None:
         """Add a notice, unless it waits already. Never waits."""
-        waiting = self._waiting[_KINDS.get(type(notice), 0)]
+        waiting = self._waiting_with(notice)
         if self.end is not None or notice in waiting:
             return
         if len(waiting) >= self._most:
-            del waiting[next(iter(waiting))]
+            waiting.pop(next(iter(waiting))).notice = None
             self.dropped += 1
-        self._count += 1
-        waiting[notice] = self._count
-        self._bell.ring()
+        slot = waiting[notice] = _Slot(notice)
+        try:
+            self._mailbox.tell(slot)
+        except MailboxFull:
+            self._take_out_empty()
+            self._mailbox.tell(slot)
+
+    def _waiting_with(self, notice: Notice) -> dict[Notice, _Slot]:
+        return self._waiting[_KINDS.get(type(notice), 0)]
+
+    def _take_out_empty(self) -> None:
+        slots: list[_Slot] = []
+        while True:
+            try:
+                slots.append(self._mailbox.receive_nowait())
+            except trio.WouldBlock:
+                break
+        for slot in slots:
+            if slot.notice is not None:
+                self._mailbox.tell(slot)
 
     def finish(self, end: ListenEnd, error: TrimcpError | None = None) -> None:
         """Let nothing more in; the first end stays."""
         if self.end is None:
             self.end, self._error = end, error
-            self._bell.ring()
+            self._mailbox.close()
 
     def __aiter__(self) -> Notices:
         return self
 
     async def __anext__(self) -> Notice:
         await trio.lowlevel.checkpoint()  # before a notice is taken: a reader that is cancelled loses none
-        while not any(self._waiting):
-            if self._error is not None:
-                raise self._error
-            if self.end is not None:
-                raise StopAsyncIteration
-            if self._is_read:
-                raise UsageError("another task reads these notices: give each task its own notices() or listen()")
-            self._is_read = True
-            try:
-                await self._bell.wait()
-            finally:
-                self._is_read = False
-        first = min((waiting for waiting in self._waiting if waiting), key=lambda waiting: next(iter(waiting.values())))
-        notice = next(iter(first))
-        del first[notice]
-        return notice
+        notice: Notice | None = None
+        try:
+            while notice is None:
+                notice = (await self._next()).notice
+        except trio.EndOfChannel:
+            pass
+        if notice is not None:
+            del self._waiting_with(notice)[notice]
+            return notice
+        if self._error is not None:
+            raise self._error
+        raise StopAsyncIteration
+
+    async def _next(self) -> _Slot:
+        try:
+            return self._mailbox.receive_nowait()
+        except trio.WouldBlock:
+            pass
+        if self._is_read:
+            raise UsageError("another task reads these notices: give each task its own notices() or listen()")
+        self._is_read = True
+        try:
+            return await self._mailbox.receive()
+        finally:
+            self._is_read = False
 
 
 def topics(

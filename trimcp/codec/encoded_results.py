@@ -1,8 +1,8 @@
 """Results of tools whose structured content is JSON text already, so that it is not encoded again.
 
 The value that a tool returned is written once, when it is checked; the text form is that text, and
-the answer takes it over as it stands. To everything else the result is a `CallToolResult`, whose
-structured content is decoded when it is first looked at. `server.results` makes them, and
+the answer takes it over as it stands. For all other code the result is a `CallToolResult`, whose
+structured content is decoded when it is first read. `server.results` makes these results, and
 `payloads` encodes them.
 """
 
@@ -23,7 +23,7 @@ Encode = Callable[[CallToolResult], dict[str, Any]]
 class EncodedToolResult(CallToolResult):
     """A result made of one value whose JSON text is known; make it with `of`."""
 
-    # The slot of `structured_content` stays empty until somebody asks for it: Python calls
+    # The slot of `structured_content` stays empty until the attribute is read: Python calls
     # `__getattr__` for an attribute that is not there.
     __slots__ = ("_json", "_property", "_string")
 
@@ -64,7 +64,7 @@ class EncodedToolResult(CallToolResult):
     def encode(self, encode: Encode) -> dict[str, Any]:
         """The wire form, by the encoder of a revision for `CallToolResult`.
 
-        Structured content that was looked at may have been changed, and is encoded like any other.
+        Structured content that was read may have been changed, and is encoded like any other.
         """
         if _holds_structured(self):
             return encode(self)

@@ -26,7 +26,7 @@ _MAX_SEARCH_DEPTH: Final = 260
 """orjson writes at most 254 levels, so the search for what it refused needs to go no deeper."""
 
 _SHORT: Final = 8192
-"""Bytes up to which brackets are counted before anything else is done about the depth."""
+"""Bytes up to which brackets are counted before the depth of the value is looked for."""
 _FEW: Final = 64
 """Values that are walked through in Python to find a depth."""
 
@@ -59,8 +59,14 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     except orjson.JSONDecodeError as error:
         # The exception itself holds the whole text in its `doc`: it must not travel.
         raise InvalidJson(_reason(error)) from None
-    # A level takes two bytes at least. Nearly every message is done with that.
-    if len(data) > 2 * max_depth and _is_deeper(value, data, max_depth):
+    # A level takes two bytes at least, and the count of what opens one, within strings too, is an
+    # upper bound of the depth. Nearly every message is done with these; to count takes longer the
+    # more there is to count.
+    if (
+        len(data) > 2 * max_depth
+        and (len(data) > _SHORT or data.count(b"[") + data.count(b"{") > max_depth)
+        and _is_deeper(value, max_depth)
+    ):
         raise InvalidJson(f"nested deeper than {max_depth} levels")
     return value
 
@@ -89,12 +95,8 @@ def _reason(error: orjson.JSONDecodeError) -> str:
     return f"{words} at line {error.lineno}, column {error.colno}"
 
 
-def _is_deeper(value: Any, data: bytes, limit: int) -> bool:
-    """Whether arrays and objects lie deeper within each other than the limit; `data` is the value's text."""
-    # What opens a level, within strings too, is an upper bound of the depth. To count it takes one
-    # pass for each, and the longer the more of them there are.
-    if len(data) <= _SHORT and data.count(b"[") + data.count(b"{") <= limit:
-        return False
+def _is_deeper(value: Any, limit: int) -> bool:
+    """Whether arrays and objects lie deeper within each other than the limit."""
     found = _depth_of_few(value)
     if found is not None:
         return found > limit

@@ -18,19 +18,20 @@ from trimcp.actors.supervisor import open_supervisor
 from trimcp.codec.jsontext import dumps
 from trimcp.endpoint.accepts import accepted
 from trimcp.endpoint.authentication import authenticated, challenge
-from trimcp.endpoint.contained_store import ContainedStore
-from trimcp.endpoint.event_store import MemoryEventStore, read_event_id
+from trimcp.endpoint.caretaker import Caretaker
+from trimcp.endpoint.event_log import open_event_log
+from trimcp.endpoint.event_store import TAG_PURPOSE, read_event_id
 from trimcp.endpoint.exchanges import Exchanges
+from trimcp.endpoint.live_sessions import open_live_sessions, session_store_of, subscription_store_of
 from trimcp.endpoint.posting import UNKNOWN_SESSION, Posting, refuse
-from trimcp.endpoint.registry import LocalSessions
 from trimcp.endpoint.request_tasks import RequestTasks, request_failed, split_request_error
 from trimcp.endpoint.routes import NO_WEBSOCKET, NOT_FOUND, HttpRoute, Owner, RouteTable, Take, any_request
 from trimcp.endpoint.sessions import HttpSessions
 from trimcp.endpoint.stream_writer import StreamWriter
 from trimcp.errors import Unauthenticated
 from trimcp.framing import headers
-from trimcp.observability import events, log
 from trimcp.session.handler_actors import HandlerActors
+from trimcp.stores.sync_event_store import event_store_of
 from trimcp.transports.http.door import HttpRequest, HttpResponse, Refusal
 from trimcp.types.jsonrpc import INVALID_REQUEST
 from trimcp.types.revisions import Era
@@ -85,10 +86,17 @@ class Endpoint:
             host: the run of a server.
             guard: which requests come from where they should.
             options: the user's.
+
+        Raises:
+            UsageError: `store`, `registry` or `subscriptions` is none.
         """
         self._host = host
         self._guard = guard
         self._options = options
+        store, registry, subscriptions = options.get("store"), options.get("registry"), options.get("subscriptions")
+        self._event_store = None if store is None else event_store_of(store)  # one that is empty may well be false
+        self._session_store = None if registry is None else session_store_of(registry)
+        self._subscription_store = None if subscriptions is None else subscription_store_of(subscriptions)
         limits = host.service.limits
         self._limits = limits
         self.body_limit = limits.message_bytes
@@ -128,49 +136,38 @@ class Endpoint:
     async def run(self, *, task_status: trio.TaskStatus[Endpoint] = trio.TASK_STATUS_IGNORED) -> None:
         """Be there for the doors, until cancelled."""
         host, limits, options = self._host, self._limits, self._options
+        secret = (await host.secrets.read()).derive(TAG_PURPOSE)[0]
         async with open_supervisor("http endpoint") as supervisor:
             nursery = supervisor.nursery
-            store, registry = options.get("store"), options.get("registry")
-            if store is None:  # one that is empty may well be false
-                store = MemoryEventStore(events=limits.stored_events, bytes=limits.stored_bytes, age=limits.stored_age)
-            else:
-                store = ContainedStore(store)
-            if registry is None:
-                registry = LocalSessions()
+            event_log = open_event_log(supervisor, self._event_store, limits)
+            live = open_live_sessions(supervisor, self._session_store, self._subscription_store, limits)
             actors = HandlerActors(supervisor, limits.server_requests)
             self._tasks = RequestTasks(nursery, limits.server_requests)
             nursery.start_soon(self._end_tasks, self._tasks, name="trimcp http tasks' end")
             writer = supervisor.add(StreamWriter(supervisor))
             self._exchanges = Exchanges(host.service, host.admission, host.draining, supervisor, actors, writer)
-            self._sessions = HttpSessions(host, registry, store, nursery, actors, writer)
+            self._sessions = HttpSessions(host, live, event_log, nursery, actors, writer, secret)
             self._posting = Posting(host, self._exchanges, self._sessions)
             if options.get("sse"):
                 from trimcp.endpoint.legacy_sse import LegacySse
 
                 self._legacy_sse = LegacySse(host, nursery)
-            nursery.start_soon(self._take_care, name="trimcp caretaker")
+            caretaker = supervisor.add(Caretaker(supervisor, limits.keep_alive))
+            for tended in (self._exchanges, self._sessions, self._legacy_sse):
+                if tended is not None:
+                    caretaker.watch(tended)
+            host.endpoints.append(supervisor)
             self._ready.set()
             task_status.started(self)
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                host.endpoints.remove(supervisor)
 
     async def _end_tasks(self, tasks: RequestTasks) -> None:
         """Once the sessions have drained, give the requests that functions of the user's work at some time more."""
         await self._host.drained.wait()
         await tasks.finish(self._limits.grace)
-
-    async def _take_care(self) -> None:
-        """See, now and then, to what passes with time."""
-        assert self._exchanges is not None
-        assert self._sessions is not None
-        while True:
-            await trio.sleep(self._limits.keep_alive)
-            try:
-                self._exchanges.tend()
-                self._sessions.tend()
-                if self._legacy_sse is not None:
-                    self._legacy_sse.tend()
-            except Exception as exc:  # noqa: BLE001 - a registry of the user's, or ours: the next round may do better
-                log.error(events.CARETAKER_FAILED, exc_info=exc)
 
     # --- Handler ----------------------------------------------------------------------
 

@@ -8,8 +8,10 @@ that is lost is not the end of anything.
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import trio
 
 from trimcp.actors.supervisor import Supervisor
@@ -18,6 +20,7 @@ from trimcp.endpoint.streams import RequestStream, StandingStream, Track
 from trimcp.errors import ConnectionClosed
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import CancelReason
+from trimcp.protocol.principal import key_of
 from trimcp.session.admission import Admission
 from trimcp.session.delivery import Delivery
 from trimcp.session.eras import Eras
@@ -26,16 +29,20 @@ from trimcp.session.outlet import Outlet, SessionOutlet
 from trimcp.session.router import Router
 from trimcp.session.service import Service
 from trimcp.session.session import DrainReport, Session
+from trimcp.stores.session_store import SessionRecord
 from trimcp.transports.http.door import HttpResponse
 
 if TYPE_CHECKING:
-    from trimcp.endpoint.event_store import EventStore
+    from trimcp.endpoint.event_log import EventLog
+    from trimcp.endpoint.live_sessions import LiveSessions
     from trimcp.endpoint.reply import Reply
     from trimcp.session.calls import Way
     from trimcp.types.jsonrpc import RequestId
 
 STANDING: Final = 8
 """Streams opened by GET that one session may have at once."""
+STREAMS_BETWEEN_RECORDS: Final = 1024
+"""Streams that a session opens until its record is updated for that alone."""
 UNCONFIRMED: Final = 60.0
 """Seconds that a session may be idle whose client has said nothing since it opened it: opening costs a client next
 to nothing, and sessions are counted."""
@@ -52,7 +59,8 @@ class HttpSession(Session):
         id: str,
         service: Service,
         admission: Admission,
-        store: EventStore,
+        event_log: EventLog,
+        live: LiveSessions,
         actors: HandlerActors,
         writer: StreamWriter,
         *,
@@ -65,7 +73,8 @@ class HttpSession(Session):
             id: what its client shows with each request; nobody else knows it.
             service: what is served.
             admission: the places shared with other sessions.
-            store: where the events of its streams are kept for a client that lost its connection.
+            event_log: keeps the events of its streams for a client that lost its connection.
+            live: keeps its record and its subscriptions.
             actors: the endpoint's handler actors, which run its requests.
             writer: writes the streams of the endpoint.
             tag: what its event ids begin with.
@@ -74,12 +83,14 @@ class HttpSession(Session):
         """
         super().__init__(service, admission, delivery=delivery)
         self.id = id
-        self.store = store
+        self.event_log = event_log
+        self._live_sessions = live
         self.tag = tag
         self.stream_writer = writer
         self._actors = actors
         self.touched_at = trio.current_time()
         """When its client was last heard of, or listened."""
+        self._opened_at = time.time()
         self._peer = peer
         self._streams: dict[int, RequestStream] = {}
         self._orphans: dict[Outlet, float] = {}
@@ -184,7 +195,7 @@ class HttpSession(Session):
     async def see_off(self, stream: RequestStream) -> None:
         """Let the head of a stream leave, whose requests were taken: with the answer, where that is there at once."""
         for _ in range(2):  # the task of a handler that need not wait has its turn before this one by then
-            await trio.lowlevel.cancel_shielded_checkpoint()
+            await trio.lowlevel.checkpoint()
         if not stream.is_answered:
             stream.move()
 
@@ -198,7 +209,7 @@ class HttpSession(Session):
     def stream_over(self, stream: RequestStream) -> None:
         """The last answer of a stream has left, or is stored."""
         if self._streams.pop(stream.track.number, None) is not None:
-            self.store.finish(self.id, stream.track.number)
+            self.event_log.finish(self.id, stream.track.number, stream.track.sent)
         self.touch()
 
     def completed_unread(self, stream: RequestStream) -> None:
@@ -211,14 +222,40 @@ class HttpSession(Session):
         self.touch()
         log.debug(events.STREAM_DETACHED, session=self.number, stream=stream.track.number)
 
+    # --- as data ----------------------------------------------------------------------
+
+    @property
+    def record_state(self) -> tuple[object, ...]:
+        """What its record is updated for: where one of these has changed."""
+        level = None if self.client is None else self.client.log_level
+        return self.client, level, self.handshake.phase, self._posted > 1, self._numbers // STREAMS_BETWEEN_RECORDS
+
+    def record(self) -> SessionRecord:
+        """The session as data, as it is now."""
+        return SessionRecord(
+            id=self.id,
+            principal=key_of(self.principal),
+            opened_at=self._opened_at,
+            seen_at=time.time() - (trio.current_time() - self.touched_at),
+            phase=self.handshake.phase,
+            # A copy: a client may set another log level at any time.
+            client=None if self.client is None else attrs.evolve(self.client),
+            has_posted=self._posted > 1,
+            next_stream=self._numbers + 1,
+        )
+
+    def subscribed(self, uri: str, *, is_on: bool) -> None:
+        """See `KeepsSubscriptions`."""
+        self._live_sessions.subscribed(self, uri, is_on=is_on)
+
+    # --- streams by GET, and resuming --------------------------------------------------
+
     def stand(self, response: HttpResponse) -> None:
         """Open one more stream by GET. Beyond `STANDING`, the one that was opened first ends: a server may do
         that at any time, but must not refuse."""
         if len(self.standing.tracks) >= STANDING:
             self.standing.let_go(self.standing.tracks[0])
         self.standing.open(response)
-
-    # --- resuming ---------------------------------------------------------------------
 
     async def resume(self, response: HttpResponse, number: int, after: int) -> bool:
         """Carry on with a stream on another connection, after an event that its client has.
@@ -264,7 +301,7 @@ class HttpSession(Session):
         """The events of a stream after that number, as they were sent."""
         pieces: list[bytes] = []
         while True:
-            stored = await self.store.replay(self.id, number, after)
+            stored = await self.event_log.replay(self.id, number, after)
             if stored is None:
                 # Nothing may have been sent since, on a stream that goes on.
                 return b"".join(pieces) if track is not None and track.sent == after else None

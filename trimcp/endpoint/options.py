@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from trimcp.endpoint.authentication import Authenticate
-    from trimcp.endpoint.event_store import EventStore
-    from trimcp.endpoint.registry import SessionRegistry
     from trimcp.endpoint.security import Cors
+    from trimcp.stores.event_store import EventStore
+    from trimcp.stores.session_store import SessionStore
+    from trimcp.stores.subscription_store import SubscriptionStore
 
 
 class HttpOptions(TypedDict, total=False):
@@ -33,7 +34,9 @@ class HttpOptions(TypedDict, total=False):
     """An async function that is called with each request and says who sends it: a `Principal`, its subject alone as
     a string, None for an anonymous request, or `Unauthenticated`. Sessions, request states and limits belong to the
     subject and client that it names."""
-    registry: SessionRegistry | None
-    """Where legacy sessions are kept; in this process, if not given."""
+    registry: SessionStore | None
+    """Where the records of legacy sessions are kept; in this process, if not given. See `SessionStore`."""
+    subscriptions: SubscriptionStore | None
+    """Where the subscriptions of legacy sessions are kept; in this process, if not given. See `SubscriptionStore`."""
     store: EventStore | None
-    """Where events are kept for clients that lose a connection; in this process, if not given."""
+    """Where events are kept for clients that lose a connection; in this process, if not given. See `EventStore`."""

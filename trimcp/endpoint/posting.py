@@ -261,6 +261,8 @@ class Posting:
         session.dispatcher.take(message, reply, len(request.body), trio.current_time())
         if session.handshake.phase is Phase.OPENING:
             session.close()  # it was refused: nobody has use for the session
+        else:
+            self._sessions.save(session)
 
     # --- batches (2025-03-26) ---------------------------------------------------------
 

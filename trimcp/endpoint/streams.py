@@ -62,13 +62,13 @@ class NumberedStream(EventStream):
     def _events(self, track: Track, frames: list[bytes]) -> bytes:
         """Frames as events, each numbered and stored."""
         session = self._session
-        store, tag = session.store, session.tag
-        events: list[bytes] = []
-        for frame in frames:
-            track.sent += 1
-            event = encode_event(frame, id=make_event_id(tag, track.number, track.sent))
-            store.append(session.id, track.number, track.sent, event)
-            events.append(event)
+        tag, first = session.tag, track.sent + 1
+        track.sent += len(frames)
+        events = [
+            encode_event(frame, id=make_event_id(tag, track.number, number))
+            for number, frame in enumerate(frames, first)
+        ]
+        session.event_log.append(session.id, track.number, first, events)
         return b"".join(events)
 
     def _opening(self, track: Track, response: HttpResponse) -> bytes:

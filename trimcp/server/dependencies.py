@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import attrs
+import trio
 
 from trimcp.errors import UsageError
 from trimcp.server.context import Context
@@ -105,3 +106,13 @@ class Injection:
             elif dependency.kind == "managed":
                 made = await stack.enter_async_context(made)
             arguments[name] = made
+
+
+async def swallowed(function: str) -> RuntimeError:
+    """Returns the error of a call whose failure a dependency swallowed, so that there is no result.
+
+    Raises:
+        Cancelled: it was that.
+    """
+    await trio.lowlevel.checkpoint()
+    return RuntimeError(f"a dependency of {function} swallowed what the call raised: raise it again after its yield")

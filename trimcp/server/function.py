@@ -14,7 +14,7 @@ from typing import Any
 import trio
 
 from trimcp.server.context import Context
-from trimcp.server.dependencies import Dependencies
+from trimcp.server.dependencies import Dependencies, swallowed
 from trimcp.server.signature import ToolSignature
 from trimcp.session.request import InboundRequest
 
@@ -38,6 +38,7 @@ class PreparedFunction:
         async with AsyncExitStack() as stack:
             await self._injection.fill(kwargs, context(request), stack)
             return await self._run(kwargs)
+        raise await swallowed(self.name)
 
     async def _run(self, kwargs: dict[str, Any]) -> Any:
         if self._is_async:

@@ -36,6 +36,7 @@ _LONG_TEXT: Final = 8192
 _LARGE: Final = 512
 """Bytes of JSON from which on it pays not to read it again."""
 _SAMPLE: Final = 1024
+"""Characters at the beginning of a long string that tell whether it is slow to write."""
 _QUOTE: Final = ord('"')
 _NOT_PLAIN: Final = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 """What validator, JSON writer and attributes raise for a value that is not as its annotation says."""
@@ -213,27 +214,25 @@ class ResultShaper:
             return self._checked_whole(value)
         try:
             plain = value if self._plain is None else self._plain(value)
-            fits = self._is_valid(self._structured(plain))
+            fits = self._is_valid({RESULT_PROPERTY: plain} if self.wrapped else plain)
             # As deep as it will stand in the answer, since the JSON writer refuses what is nested too deep.
             if self.wrapped:
                 encoded = orjson.dumps([[[plain]]], None, OPTIONS)[3:-3]
             else:
                 encoded = orjson.dumps([[plain]], None, OPTIONS)[2:-2]
-        except NotJson as error:
-            raise self._unsendable(error) from None
         except _NOT_PLAIN:
-            # Not as the annotation says; the class of each value inside tells what it is.
-            return self._checked(self._encode(value))
+            return self._by_class(value)
         if not fits or (self._minds_null and b"null" in encoded):
-            return self._checked(encoded)
+            return self._by_class(value)
         if len(encoded) < _LARGE:
             return self._of_data(encoded, orjson.loads(encoded))
         # A string that is no str is that of an enumeration.
         text = encoded.decode() if encoded[0] != _QUOTE else plain if type(plain) is str else orjson.loads(encoded)
         return self._encoded_result.of(encoded, text, RESULT_PROPERTY if self.wrapped else None)
 
-    def _checked(self, encoded: bytes) -> CallToolResult:
-        """The result of a value as JSON, in which a float that is not finite has become null."""
+    def _by_class(self, value: Any) -> CallToolResult:
+        """The result of a value that is not as its annotation says, or not finite, by the class of each value in it."""
+        encoded = self._encode(value)
         data = orjson.loads(encoded)
         structured = self._structured(data)
         if not self._is_valid(structured):
@@ -283,10 +282,7 @@ class ResultShaper:
         try:
             return dump(value)
         except NotJson as error:
-            raise self._unsendable(error) from None
-
-    def _unsendable(self, error: NotJson) -> InvalidResult:
-        return InvalidResult([f"{self._owner} returned what cannot be sent: {error}"])
+            raise InvalidResult([f"{self._owner} returned what cannot be sent: {error}"]) from None
 
     def _misfit(self, structured: Any) -> InvalidResult:
         annotation = self._annotation

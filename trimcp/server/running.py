@@ -20,6 +20,7 @@ from trimcp.server.features.subscriptions.bus import SubscriptionBus
 from trimcp.server.features.subscriptions.grants import Grants
 from trimcp.server.features.subscriptions.requests import SubscriptionRequests
 from trimcp.server.features.url_elicitations import PendingUrlElicitations
+from trimcp.server.lifespan import entered
 from trimcp.server.service import ServerService
 from trimcp.session.admission import Admission
 from trimcp.session.delivery import NO_FIELDS, Delivery
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from trimcp.framing.header_params import HeaderParams
     from trimcp.server.app import Server
     from trimcp.server.sealed_state import Sealer
+    from trimcp.stores.secret_store import Secrets, SecretStore
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -63,6 +65,8 @@ class RunSnapshot:
     """SubscriptionBus: subscriptions to resources."""
     supervisor: SupervisorSnapshot
     """The actors and tasks of the run, which all its sessions share."""
+    endpoints: tuple[SupervisorSnapshot, ...]
+    """The actors and handler actors of its HTTP endpoints."""
     sessions: tuple[SessionSnapshot, ...]
     callers: tuple[SessionSnapshot, ...]
     """Connections and principals that speak 2026-07-28 over HTTP, without a session."""
@@ -77,6 +81,8 @@ class RunSnapshot:
             *([f"├── providers  {', '.join(self.providers)}"] if self.providers else ()),
             f"├── jobs  {self.jobs}",
             f"├── subscriptions  {self.listens} listens, {self.subscriptions} to resources",
+            *(f"├── {line}" for line in self.supervisor.render()),
+            *(f"├── {endpoint.name}: {line}" for endpoint in self.endpoints for line in endpoint.render()),
             *([f"├── callers  {len(self.callers)} without a session"] if self.callers else ()),
             f"└── sessions  {len(self.sessions)}",
         ]
@@ -98,6 +104,8 @@ class Running:
         """What the lifespan yielded."""
         self.admission = Admission(server.limits.server_requests)
         self.jobs = Jobs(supervisor, server.limits.server_requests)
+        self.endpoints: list[Supervisor] = []
+        """The supervisors of its HTTP endpoints; each endpoint adds and removes its own."""
         self.sessions: set[Session] = set()
         self.callers: set[Session] = set()
         """Those of 2026-07-28 over HTTP, who have no session: each is a connection, or a principal."""
@@ -113,6 +121,7 @@ class Running:
         """What the lifespans of extensions yielded, by identifier."""
         self.url_elicitations = PendingUrlElicitations()
         self._sealer: Sealer | None = None
+        self._sealed_with: Secrets | None = None
         self.draining = trio.Event()
         """Set when no new work is taken."""
         self.drained = trio.Event()
@@ -123,12 +132,19 @@ class Running:
 
     @property
     def sealer(self) -> Sealer:
-        """What seals the states of requests that ask the client; made when the first one does."""
-        if self._sealer is None:
+        """What seals the states of requests that ask the client; made when the first one does, and after a rotation."""
+        secrets = self.server.keys.current
+        if self._sealer is None or self._sealed_with is not secrets:
             from trimcp.server.sealed_state import PURPOSE, Sealer
 
-            self._sealer = Sealer(self.server.keys.derive(PURPOSE))
+            self._sealed_with = secrets
+            self._sealer = Sealer(secrets.derive(PURPOSE))
         return self._sealer
+
+    @property
+    def secrets(self) -> SecretStore:
+        """What the keys for all that clients keep for the server are derived from."""
+        return self.server.keys
 
     def context(self, request: InboundRequest) -> Context:
         """The context of a request."""
@@ -177,8 +193,11 @@ class Running:
         async def drain_one(session: Session) -> None:
             reports.append(await session.drain(deadline))
             session.close()
-            with trio.move_on_after(CLOSE_TIMEOUT):  # a handler that shields itself may take longer
-                await session.wait_over()
+            if not (
+                session.is_running and len(session.requests.in_flight)
+            ):  # else a handler shields itself, and may do so for long
+                with trio.move_on_after(CLOSE_TIMEOUT):
+                    await session.wait_over()
 
         seen: set[Session] = set()
         # One that was admitted just before may begin to run only now.
@@ -209,6 +228,7 @@ class Running:
             listens=self.subscriptions.listens,
             subscriptions=self.subscriptions.watched,
             supervisor=self.supervisor.snapshot(),
+            endpoints=tuple(endpoint.snapshot() for endpoint in self.endpoints),
             sessions=tuple(s.snapshot() for s in sorted(self.sessions, key=lambda s: s.number)),
             callers=tuple(s.snapshot() for s in sorted(self.callers, key=lambda s: s.number)),
         )
@@ -220,11 +240,12 @@ async def run_of(server: Server) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         state = None
         if server.lifespan is not None:
-            state = await stack.enter_async_context(server.lifespan(server))
+            state = await stack.enter_async_context(entered(server.lifespan(server), f"the lifespan of {server.name}"))
         states: dict[str, Any] = {}
         for extension in server.extensions or ():
             if extension.lifespan is not None:
-                states[extension.identifier] = await stack.enter_async_context(extension.lifespan(server))
+                lifespan = entered(extension.lifespan(server), f"the lifespan of {extension.identifier}")
+                states[extension.identifier] = await stack.enter_async_context(lifespan)
         async with open_supervisor(f"server {server.name}") as supervisor:
             running = Running(server, state, supervisor)
             running.extension_states = states

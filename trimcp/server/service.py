@@ -46,6 +46,7 @@ class ServerService(Service):
         self._running = running
         self._server = server
         self.limits = server.limits
+        self.instruments = server.instruments
         self.revisions = server.revisions
         self._routes: dict[str, dict[str, Route]] = {}
 

@@ -18,7 +18,7 @@ from trimcp.framing.header_params import HeaderParams, header_params
 from trimcp.observability import events, log
 from trimcp.server.arguments import ArgumentBinder, InvalidArguments
 from trimcp.server.context import Context
-from trimcp.server.dependencies import Injection
+from trimcp.server.dependencies import Injection, swallowed
 from trimcp.server.requirements import NEEDS, Requirement, check
 from trimcp.server.results import ResultShaper
 from trimcp.server.signature import ToolSignature
@@ -138,6 +138,7 @@ class ToolFunction:
             return await trio.to_thread.run_sync(
                 functools.partial(self.function, **kwargs), limiter=self._threads, abandon_on_cancel=True
             )
+        raise await swallowed(self.name)
 
 
 def failed_result(exc: Exception, name: str, request: InboundRequest, *, show_errors: bool) -> CallToolResult:

@@ -56,7 +56,10 @@ def _key(message: _Message) -> str | None:
 class Call:
     """One request of ours, for as long as its caller waits. Its reply is the raw result."""
 
-    __slots__ = ("_deadline", "_meter", "_reports", "id", "is_answered", "last_deadline", "method", "reply", "timeout")
+    __slots__ = (
+        *("_deadline", "_left", "_meter", "_reports", "_suspended_at"),
+        *("id", "is_answered", "last_deadline", "method", "reply", "timeout"),
+    )
 
     def __init__(self, id: RequestId, method: str, reports: Mailbox[_Message] | None, meter: Meter | None) -> None:
         self.id = id
@@ -69,6 +72,8 @@ class Call:
         self._reports = reports
         self._meter = meter
         self._deadline: trio.CancelScope | None = None
+        self._suspended_at = 0.0
+        self._left = math.inf
 
     @property
     def wants_progress(self) -> bool:
@@ -123,6 +128,21 @@ class Call:
         """Let progress move the deadline of this scope."""
         self._deadline = scope
 
+    def suspend(self) -> None:
+        """Stop the clock of its timeouts: what it waits for now is not the peer."""
+        self._suspended_at = trio.current_time()
+        if self._deadline is not None:
+            self._left = self._deadline.deadline - self._suspended_at
+            self._deadline.deadline = math.inf
+
+    def resume(self) -> None:
+        """Let the clock run again."""
+        now = trio.current_time()
+        if self.last_deadline is not None:
+            self.last_deadline += now - self._suspended_at
+        if self._deadline is not None:
+            self._deadline.deadline = now + self._left
+
 
 class Way(Protocol):
     """A stream to the peer: that of a request, or the session's own."""
@@ -145,26 +165,37 @@ class Way(Protocol):
         ...
 
 
-Send = Callable[[RequestId, str, dict[str, Any] | None, bytes, Way | None], None]
-"""Sends a request: its id, method and params, and all of it as a frame; by a certain way, or the session's own."""
+class CallWatcher(Protocol):
+    """An actor that keeps open calls."""
+
+    def settled(self, call: OpenCall) -> None:
+        """Tell the actor that a call has its answer, or will never have one. Never waits."""
+        ...
 
 
 class OpenCall(Call):
-    """A request that no task waits for: its end is told to a callback, in the Reader's turn."""
+    """A request that no task waits for: an actor is told of its answer, or that there will be none."""
 
-    __slots__ = ("_on_settled", "error")
+    __slots__ = ("_watcher", "error")
 
-    def __init__(self, id: RequestId, method: str, on_settled: Callable[[OpenCall], None]) -> None:
+    def __init__(self, id: RequestId, method: str, watcher: CallWatcher | None) -> None:
+        """`watcher`: None where nothing depends on the answer."""
         super().__init__(id, method, None, None)
         self.error: Exception | None = None
-        self._on_settled = on_settled
+        self._watcher = watcher
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the answer is there, or will never be."""
+        return self.reply.is_set
 
     def settle(self, result: dict[str, Any] | None, error: Exception | None) -> None:
         """See `Call`."""
-        if not self.reply.is_set:
+        if not self.is_settled:
             self.error = error
             super().settle(result, error)
-            self._on_settled(self)
+            if self._watcher is not None:
+                self._watcher.settled(self)
 
 
 class CallMedium(Protocol):
@@ -282,18 +313,18 @@ class Calls:
 
     # --- requests without anybody who waits -------------------------------------------
 
-    def begin(self, method: str, params: dict[str, Any] | None, on_settled: Callable[[OpenCall], None]) -> OpenCall:
+    def begin(self, method: str, params: dict[str, Any] | None, watcher: CallWatcher) -> OpenCall:
         """Make a request that stays open, without a task: for `subscriptions/listen`.
 
-        `on_settled` is told of its answer, or that there will be none; it must not wait, nor
-        raise. The request is not among those that `Limits.calls` bounds.
+        The actor is told of its answer, or that there will be none, perhaps before this returns. The request is
+        not among those that `Limits.calls` bounds.
 
         Raises:
             ConnectionEnded: the connection is gone.
         """
         if self._over is not None:
             raise self._over.again()
-        call = OpenCall(self._outbound.new_id(), method, on_settled)
+        call = OpenCall(self._outbound.new_id(), method, watcher)
         frame = encode_request(call.id, method, params)
         self._outbound.add(call.id, call)
         self._medium.send_call(call.id, method, params, frame, None)
@@ -309,7 +340,7 @@ class Calls:
         if self._over is not None:
             return
         request_id = self._outbound.new_id()
-        self._outbound.add(request_id, OpenCall(request_id, method, _unheard))
+        self._outbound.add(request_id, OpenCall(request_id, method, None))
         self._outbound.give_up(request_id)
         self._medium.send_call(request_id, method, params, encode_request(request_id, method, params), None)
 
@@ -413,10 +444,6 @@ class Calls:
 
     def __len__(self) -> int:
         return len(self._outbound)
-
-
-def _unheard(call: OpenCall) -> None:
-    """Make nothing of an answer."""
 
 
 def _with_token(params: dict[str, Any] | None, token: RequestId) -> dict[str, Any]:

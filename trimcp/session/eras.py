@@ -27,13 +27,14 @@ BEFORE_HANDSHAKE: Final = ("initialize", "ping")
 class Eras:
     """Reads which revision a request is of, for the sessions of one service."""
 
-    __slots__ = ("_openable", "_service", "_stateless", "limits")
+    __slots__ = ("_openable", "_service", "_stateless", "instruments", "limits")
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._stateless = Stateless(service.revisions)
         self._openable = _openable(service.revisions)
         self.limits = service.limits
+        self.instruments = service.instruments
 
     def profile(self, session: Session, method: str, meta: Any) -> ClientProfile | ErrorData | None:
         """Return the profile of the client that asks, None on a client or before the handshake, or the refusal."""

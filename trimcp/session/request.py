@@ -36,6 +36,7 @@ class InboundRequest(Job):
         "_is_kept",
         "_prepared",
         "_settled",
+        "code",
         "id",
         "outlet",
         "params",
@@ -82,6 +83,8 @@ class InboundRequest(Job):
         """Progress reports that its handler has told so far."""
         self.rounds: Any = None
         """The rounds of questions to the client before this one, and this one; kept here by its owner."""
+        self.code: int | None = None
+        """The code of the error that answered it; None where it was answered by a result, or not yet."""
         self._frame: bytes | None = None
         self._has_deadline = False
         self._is_kept = False
@@ -194,6 +197,7 @@ class InboundRequest(Job):
 
     def _send_answer(self, frame: bytes, code: int | None) -> None:
         self._settled = True
+        self.code = code
         if self.reports:
             self.session.progress.answer(self, frame, code)  # behind the reports
         elif code is None:

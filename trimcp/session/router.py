@@ -12,6 +12,8 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import trio
+
 from trimcp.actors.actor import Actor, Owner
 from trimcp.actors.mailbox import Mailbox
 from trimcp.actors.reply import Reply
@@ -183,6 +185,7 @@ class Router(Actor[_Message]):
         self._admission = admission
         self._cancellation = cancellation
         self._limits = limits
+        self._instruments = eras.instruments
         self._handlers: dict[type, Callable[[Any], None]] = {
             _Arrived: self._accept,
             _Left: self._on_left,
@@ -377,6 +380,7 @@ class Router(Actor[_Message]):
         register.bytes += request.size
 
     def _refuse_draining(self, request: InboundRequest) -> None:
+        self._count_refused(request.method, "draining")
         request.refuse(DRAINING, "The server is stopping and takes no new work", another_time("draining"))
 
     def _refuse_busy(self, register: Register, request: InboundRequest, what: str) -> None:
@@ -384,11 +388,13 @@ class Router(Actor[_Message]):
         if log.is_worth_saying(register.refused):
             count = register.refused
             log.warning(events.REQUEST_REFUSED, method=request.method, id=request.id, reason="busy", count=count)
+        self._count_refused(request.method, "busy")
         request.refuse(BUSY, f"Busy: {what} of this session are under way", another_time("busy"))
 
     def _refuse(
         self, message: Request, outlet: Outlet, code: int, text: str, data: Any = ABSENT, *, unfit: bool = False
     ) -> None:
+        self._count_refused(message.method, "unfit")
         if log.debugging():
             log.debug(events.REQUEST_REFUSED, method=message.method, id=message.id, code=code)
         outlet.refuse(encode_error(message.id, code, text, data, null_id=False), code, unfit=unfit)
@@ -419,7 +425,20 @@ class Router(Actor[_Message]):
             self._admission.release()
         if request.cancel_reason is not None:
             self._cancellation.unwound(request)
+        if self._instruments.meters:
+            self._count(request)
         self._if_idle(register)
+
+    def _count(self, request: InboundRequest) -> None:
+        reason = request.cancel_reason
+        outcome = reason.value if reason is not None else "ok" if request.code is None else "error"
+        seconds = trio.current_time() - request.received_at
+        for meter in self._instruments.meters:
+            meter.ended(request.method, outcome, seconds, request.size, is_cancelled=reason is not None)
+
+    def _count_refused(self, method: str, reason: str) -> None:
+        for meter in self._instruments.meters:
+            meter.refused(method, reason)
 
     def _if_idle(self, register: Register) -> None:
         if register.idle and not len(register.in_flight):

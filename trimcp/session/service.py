@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
+from trimcp.observability.instruments import Instruments
 from trimcp.session.limits import Limits
 from trimcp.types.methods import Method
 from trimcp.types.payload import EmptyResult
@@ -81,6 +82,8 @@ class Service(abc.ABC):
     limits: Limits
     revisions: Sequence[Revision]
     """Those offered, oldest first."""
+    instruments: Instruments
+    """Counts its requests, while a meter is open."""
 
     @abc.abstractmethod
     def routes(self, revision: Revision) -> Mapping[str, Route]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
+from trimcp.actors.supervisor import SupervisorSnapshot
 from trimcp.types.jsonrpc import RequestId
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class SessionSnapshot:
     """Writer: messages, so far."""
     tasks: int
     """Tasks of the session, the Reader's included."""
+    supervisor: SupervisorSnapshot | None
+    """The actors and the handler actors of the session; None where they are the endpoint's, or the session is over."""
 
     def render(self) -> str:
         """The session as indented lines, for people."""
@@ -59,10 +62,11 @@ class SessionSnapshot:
         lines = [
             f"session {self.number}  {self.peer}  {spoken}  {self.tasks} tasks",
             f"├── reader  {self.read} frames",
-            f"├── router  {len(self.requests)} requests, {self.waiting} of them wait, {self.refused} refused",
+            *(f"├── {line}" for line in (() if self.supervisor is None else self.supervisor.render())),
+            f"├── requests  {len(self.requests)}, {self.waiting} of them wait, {self.refused} refused",
             *(f"│   ├── {r.method}  id {r.id!r}  {r.age:.3f} s  {r.state}" for r in self.requests),
-            f"├── writer  {self.written} messages, {self.out_bytes} bytes wait",
-            f"└── calls   {self.calls} wait for the peer",
+            f"├── written  {self.written} messages, {self.out_bytes} bytes wait",
+            f"└── calls  {self.calls} wait for the peer",
         ]
         return "\n".join(lines)
 
@@ -95,4 +99,5 @@ def snapshot_of(session: Session, tasks: int, *, is_alive: bool) -> SessionSnaps
         read=session.messages_read if is_alive else 0,
         written=session.writer.posted if is_alive else 0,
         tasks=tasks,
+        supervisor=session.supervisor.snapshot() if is_alive and not session.is_stateless else None,
     )

@@ -1,21 +1,34 @@
 """Plain JSON of pydantic models, without asking pydantic where it would only copy the fields.
 
 pydantic's serializer takes twice as long as reading the fields of a model. Its core schema says
-whether there is more to do: serializers, computed or excluded fields, extra fields, types with
-a JSON form of their own. Whatever is not known here to be a mere copy is left to pydantic, so
-features of its later versions are too. `foreign` asks for each model that a tool returns.
+whether there is more to do: serializers, computed or excluded fields, extra fields. Whatever is
+not known here to be a mere copy is left to pydantic, so features of its later versions are too.
+Where a field holds a value of another type than it says, it may be copied where pydantic would
+have converted it; the published schema then refuses it, and pydantic is asked after all. (An
+int in a field of floats is no such value: it stays as it is.) `foreign` calls this for models.
 """
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from trimcp.shapes.dump import NotJson
-from trimcp.shapes.plain import Plain, plain_items, plain_mapping, plain_members, plain_union
+from trimcp.shapes.plain import Plain, plain_items, plain_mapping, plain_members, plain_text, plain_union
 
-_COPIED: Final = frozenset({"any", "none", "bool", "int", "float", "str", "literal"})
-"""Types whose values are JSON already, or are refused by what comes after."""
+_COPIED: Final = frozenset({"any", "none", "bool", "int", "float", "str", "literal", "enum"})
+"""Types whose values are JSON already to validator and JSON writer, which refuse all others."""
+_WRITTEN: Final = {
+    "datetime": datetime.datetime,
+    "date": datetime.date,
+    "time": datetime.time,
+    "timedelta": datetime.timedelta,
+    "decimal": decimal.Decimal,
+    "uuid": uuid.UUID,
+}
+"""Types whose values pydantic writes as strings in a form of its own."""
 _WRAPPERS: Final = frozenset({"default", "nullable", "function-before", "function-after"})
 """What adds to validation, and nothing to serialization."""
 _MODEL: Final = frozenset(
@@ -32,9 +45,10 @@ _FIELD: Final = frozenset({"type", "schema", "metadata", "validation_alias", "se
 """The keys of each part of a core schema with which its values are still copied."""
 
 
-_READ_ALIKE: Final = _COPIED | {"list", "dict", "nullable", "default", "union", "definitions", "definition-ref"} | {
-    "model", "model-fields", "model-field"
-}  # fmt: skip
+_READ_ALIKE: Final = frozenset(
+    {"any", "none", "bool", "int", "float", "str", "literal", "list", "dict", "nullable", "default", "union"}
+    | {"definitions", "definition-ref", "model", "model-fields", "model-field"}
+)
 """Types that pydantic builds of JSON's own types as it does of JSON text, if it is not told to be strict."""
 
 
@@ -43,31 +57,11 @@ class _LeftToPydantic(Exception):
 
 
 def plain_model(cls: Any) -> Plain | None:
-    """For a model, or a dataclass of pydantic's, whose schema is complete."""
-
-    def plain(value: Any) -> Any:
-        if type(value) is not cls:
-            return value
-        try:
-            return cls.__pydantic_serializer__.to_python(value, mode="json", by_alias=True)
-        except Exception as error:
-            raise NotJson(f"the value has no JSON form: Type is not JSON serializable: {cls.__name__}") from error
-
+    """For a model whose schema is complete; None where pydantic has more to do than to copy the fields."""
     try:
-        return _Reader().read(cls.__pydantic_core_schema__) or plain
-    except (_LeftToPydantic, LookupError, TypeError, AttributeError):  # a schema of another form than is known here
-        # The long way reads a value a second time, which an iterator inside does not stand.
-        return None if _may_hold_iterators(cls.__pydantic_core_schema__) else plain
-
-
-def _may_hold_iterators(schema: Any) -> bool:
-    if isinstance(schema, Mapping):
-        kind = schema.get("type")
-        if kind in ("generator", "any"):
-            return True
-        foreign = ("metadata", "default") if isinstance(kind, str) else ()  # else these are names of fields
-        return any(_may_hold_iterators(part) for key, part in schema.items() if key not in foreign)
-    return isinstance(schema, list | tuple) and any(_may_hold_iterators(part) for part in schema)
+        return _Reader().read(cls.__pydantic_core_schema__)
+    except (_LeftToPydantic, LookupError, TypeError, AttributeError):
+        return None  # the last three: the core schema is of another form than is known here
 
 
 def reads_values(schema: Mapping[str, Any]) -> bool:
@@ -98,6 +92,8 @@ class _Reader:
             raise _LeftToPydantic
         if kind in _COPIED:
             return None
+        if kind in _WRITTEN:
+            return _written(kind)
         if kind in _WRAPPERS:
             inner = self.read(schema["schema"])
             return plain_union([inner, None]) if kind == "nullable" else inner
@@ -111,6 +107,7 @@ class _Reader:
             "definitions": self._read_definitions,
             "definition-ref": lambda schema: self._read_reference(schema["schema_ref"]),
             "list": lambda schema: plain_items(self._read_if_any(schema.get("items_schema")), is_array=True),
+            "set": lambda schema: plain_items(self._read_if_any(schema.get("items_schema")), is_array=False),
             "dict": self._read_dict,
             "union": lambda schema: plain_union([self.read(choice) for choice in schema["choices"]]),
             "model": self._read_model,
@@ -158,3 +155,11 @@ class _Reader:
                 raise _LeftToPydantic
             parts.append((field.get("serialization_alias", name), name, self.read(field["schema"])))
         return plain_members(schema["cls"], parts)
+
+
+def _written(kind: str) -> Plain:
+    import pydantic_core
+
+    schema: Any = {"type": kind}
+    serializer = pydantic_core.SchemaSerializer(schema)
+    return plain_text(_WRITTEN[kind], lambda value: serializer.to_python(value, mode="json"))

@@ -3,9 +3,9 @@
 `dump` goes by the class of each value that it meets; this goes by the annotation, which is much
 faster for many objects, and gives a value that a validator can check before it is written. Each
 function keeps one promise: what it returns, orjson writes exactly as `dump` writes the value, or
-not at all. A value of any other class than the declared one is returned as it is; where that is
-no JSON, validator and orjson refuse it, and the caller takes the long way. A type that needs no
-function has None.
+else validator or orjson refuse it. So a value of any other class than the declared one is returned
+as it is: where it is no JSON, it is refused, and the caller takes the long way. No function
+changes the value, or uses up an iterator in it. A type that needs no function has None.
 
 `builder`, `classes`, `containers`, `unions`, `scalars` and `foreign` put the functions into the
 shapes of results; `server.results` calls them.
@@ -26,7 +26,7 @@ _ITERABLES: Final = frozenset({list, tuple, set, frozenset, collections.deque})
 _LEAVES: Final = frozenset({type(None), str, int, float, bool})
 
 
-def plain_object(cls: type, parts: Mapping[str, Plain | None]) -> Plain | None:
+def plain_object(cls: Any, parts: Mapping[str, Plain | None]) -> Plain | None:
     """For a dataclass or attrs class: a dict of the attributes that `parts` names."""
     if not all(name.isidentifier() and not keyword.iskeyword(name) for name in parts):
         return None  # attributes that only `make_class` can make

@@ -9,16 +9,19 @@ from __future__ import annotations
 import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, NoReturn
 from urllib.parse import unquote, urlsplit
 
 import trio
 import trio_websocket
 
-from trimcp.errors import ConnectionLost, UsageError
+from trimcp.errors import ConnectionLost, ExchangeFailed, UsageError
+from trimcp.framing.header_fields import HeaderFields
 from trimcp.observability import events, log
 from trimcp.transports.duplex import Duplex
+from trimcp.transports.http.authorization import CHALLENGES, Authorization
+from trimcp.transports.http.client_auth import AuthChallenge, AuthRequest
 from trimcp.transports.http.door import PLAIN, Connection, HttpRequest, Refusal
 from trimcp.transports.lines import READ_CHUNK, ByteStream
 from trimcp.transports.listener import MAX_CONNECTIONS, Report, serve_tcp_streams
@@ -196,7 +199,7 @@ async def open_websocket_duplex(
 
     Raises:
         UsageError: the URL is none of a WebSocket.
-        ConnectionLost: nobody answers there, or not so.
+        ConnectionLost: nobody answers there, or not so; `ExchangeFailed` where the upgrade was refused by a status.
     """
     # The URL is not in it, since it may hold secrets.
     none = UsageError("that is no address of a WebSocket: write ws://HOST:PORT/PATH, or wss://…")
@@ -220,7 +223,7 @@ async def open_websocket_duplex(
             upgrade = functools.partial(_upgrade, wire, context, host, port, resource, extra, message_bytes)
             opened = await nursery.start(functools.partial(attend, wire, upgrade))
             if isinstance(opened, Exception):
-                failure = ConnectionLost(f"cannot open {description}: {_why(opened)}")
+                failure = _unopened(f"cannot open {description}: {_why(opened)}", opened)
                 failure.__cause__ = opened
             else:
                 duplex = WebSocketDuplex(opened, wire, nursery, description, message_bytes=message_bytes)
@@ -233,6 +236,59 @@ async def open_websocket_duplex(
     finally:
         if failure is not None:  # not lost either where the scope around it is cancelled
             raise failure
+
+
+@asynccontextmanager
+async def open_authorized_websocket(
+    url: str, authorization: Authorization, *, headers: Mapping[str, str], message_bytes: int
+) -> AsyncIterator[WebSocketDuplex]:
+    """The same, where a hook authorizes the upgrade: one that is answered with 401 or 403 may be made again.
+
+    Raises:
+        UsageError, ConnectionLost: as `open_websocket_duplex`; the latter also where the hook fails.
+    """
+    request = AuthRequest(method="GET", url=url)
+    repeated: set[int] = set()
+    async with AsyncExitStack() as stack:
+        while True:
+            sent, generation = await authorization.headers(request)
+            own = {name.lower() for name in sent}
+            fields = {**{name: value for name, value in headers.items() if name.lower() not in own}, **sent}
+            opening = open_websocket_duplex(url, headers=fields, message_bytes=message_bytes)
+            try:
+                duplex = await stack.enter_async_context(opening)
+                break
+            except ExchangeFailed as exc:
+                refusal = exc
+            rejected = _rejection(refusal.__cause__)
+            if rejected is None or rejected.status_code not in CHALLENGES or rejected.status_code in repeated:
+                raise refusal
+            repeated.add(rejected.status_code)
+            challenge = AuthChallenge(
+                status=rejected.status_code,
+                www_authenticate=refusal.challenge,
+                request=request,
+                sent=sent,
+                headers=HeaderFields({name.lower(): value for name, value in rejected.headers}),
+            )
+            if not await authorization.challenged(challenge, generation):
+                raise refusal
+        yield duplex
+
+
+def _unopened(text: str, exc: BaseException) -> ConnectionLost:
+    """Why a WebSocket was not opened: the server has refused it by a status, or something else."""
+    rejected = _rejection(exc)
+    if rejected is None:
+        return ConnectionLost(text)
+    said = [value.decode("latin-1") for name, value in rejected.headers if name.lower() == b"www-authenticate"]
+    return ExchangeFailed(text, rejected.status_code, challenge=", ".join(said) or None)
+
+
+def _rejection(exc: BaseException | None) -> trio_websocket.ConnectionRejected | None:
+    if isinstance(exc, BaseExceptionGroup):
+        return next(filter(None, map(_rejection, exc.exceptions)), None)
+    return exc if isinstance(exc, trio_websocket.ConnectionRejected) else None
 
 
 async def _connect(host: str, port: int, description: str) -> ByteStream:

@@ -126,6 +126,48 @@ async def test_a_dialog_that_raises_fails_its_question_alone(version: str, autoj
         assert (await client.call_tool("one", {"text": "good"})).text == "good"
 
 
+@pytest.mark.parametrize("version", ERAS)
+async def test_the_members_of_a_group_ask_one_after_the_other(version: str, autojump_clock: MockClock) -> None:
+    person = Person()
+    agreed: list[str] = []
+
+    async def elicitation(member: str, params: Any) -> dict[str, Any]:
+        return await person.elicitation(params)
+
+    async def consent(member: str, method: str, params: Any) -> bool:
+        agreed.append(member)
+        return True
+
+    async with trimcp.open_group(elicitation=elicitation, consent=consent) as group:
+        for n in range(4):
+            await group.add(f"m{n}", asking(), revision=version)
+        async with trio.open_nursery() as nursery:
+            for n in range(4):
+                client = await group.member(f"m{n}").wait_ready()
+                nursery.start_soon(client.call_tool, "one", {"text": f"q{n}"})
+    assert len(person.seen) == 4
+    assert person.most == 1
+    assert sorted(agreed) == ["m0", "m1", "m2", "m3"]
+
+
+@pytest.mark.parametrize("version", ERAS)
+async def test_a_dialog_that_calls_another_member_lets_its_question_in(version: str, autojump_clock: MockClock) -> None:
+    seen: list[tuple[str, str]] = []
+
+    async def elicitation(member: str, params: Any) -> dict[str, Any]:
+        seen.append((member, params.message))
+        if params.message == "outer":
+            return {"name": (await group.client("b").call_tool("one", {"text": "inner"})).text}
+        return {"name": "answered"}
+
+    async with trimcp.open_group(elicitation=elicitation) as group:
+        for name in ("a", "b"):
+            await (await group.add(name, asking(), revision=version)).wait_ready()
+        with trio.fail_after(20):
+            assert (await group.client("a").call_tool("one", {"text": "outer"})).text == "answered"
+    assert seen == [("a", "outer"), ("b", "inner")]
+
+
 async def test_a_question_that_is_given_up_before_its_turn_never_opens(autojump_clock: MockClock) -> None:
     opened: list[int] = []
 

@@ -23,7 +23,7 @@ from trimcp.framing import headers
 from trimcp.observability import events, log, tracing
 from trimcp.session.outlet import SessionOutlet
 from trimcp.session.session import Session
-from trimcp.transports.http.remote import shown
+from trimcp.transports.http.remote import ScopeDeadline, shown
 from trimcp.types.jsonrpc import ErrorResponse, Request, Response
 from trimcp.types.metadata import PROTOCOL_VERSION
 from trimcp.types.revisions import Era
@@ -183,8 +183,8 @@ class RemoteSession(Session):
     async def post(self, frame: bytes) -> None:
         """Post a notification or an answer. One that a session was to have is not for another."""
         generation, id = self.reopening.generation, self.reopening.id
-        with trio.move_on_after(self.limits.write_timeout):
-            async with self.remote.request("POST", self.fields(), frame) as reply:
+        with trio.move_on_after(self.limits.write_timeout) as scope:
+            async with self.remote.request("POST", self.fields(), frame, deadline=ScopeDeadline(scope)) as reply:
                 if 200 <= reply.status < 300:
                     if reply.media_type != "text/event-stream":
                         await reply.body(self.limits.message_bytes)  # its connection can be used again

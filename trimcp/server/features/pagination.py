@@ -45,7 +45,7 @@ class Pages:
             keys: the server's.
             size: how many items make a page.
         """
-        self._keys = keys.derive(PURPOSE)
+        self._keys = keys  # derived from when needed, since secrets may rotate
         self.size = size
 
     def page(self, items: Mapping[str, T], cursor: str | None, *, kind: str) -> Page[T]:
@@ -70,7 +70,7 @@ class Pages:
     def seal(self, kind: str, place: str) -> str:
         """Make the cursor of a place in a list."""
         encoded = place.encode()
-        return base64.urlsafe_b64encode(_mac(self._keys[0], kind, encoded) + encoded).decode()
+        return base64.urlsafe_b64encode(_mac(self._keys.derive(PURPOSE)[0], kind, encoded) + encoded).decode()
 
     def unseal(self, kind: str, cursor: str) -> str | None:
         """Return the place that a cursor of this list leads to; None where it is not one of this list."""
@@ -79,7 +79,7 @@ class Pages:
                 return None
             sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
             mac, place = sealed[:MAC_BYTES], sealed[MAC_BYTES:]
-            if not any(hmac.compare_digest(mac, _mac(key, kind, place)) for key in self._keys):
+            if not any(hmac.compare_digest(mac, _mac(key, kind, place)) for key in self._keys.derive(PURPOSE)):
                 return None
             return place.decode()
         except (ValueError, binascii.Error):

@@ -15,7 +15,16 @@ import trio
 
 from trimcp.errors import ExchangeFailed
 from trimcp.framing.header_fields import HeaderFields
-from trimcp.transports.http.remote import KEPT, REDIRECTS, Origin, Remote, RemoteReply, redirected, too_long
+from trimcp.transports.http.remote import (
+    KEPT,
+    REDIRECTS,
+    Deadline,
+    Origin,
+    Remote,
+    RemoteReply,
+    redirected,
+    too_long,
+)
 from trimcp.transports.http.remote_connection import Connection, Unintelligible
 from trimcp.transports.http.remote_heads import Target
 from trimcp.transports.http.remote_wires import TAKES_NOTHING, Wire, WireBroken, connect
@@ -90,6 +99,7 @@ class DirectRemote(Remote):
         *,
         url: str | None = None,
         repeatable: bool = False,
+        deadline: Deadline | None = None,
     ) -> AbstractAsyncContextManager[RemoteReply]:
         """See `Remote`."""
         return DirectReply(self, verb, headers, body, url or self.url, repeatable)

@@ -1,4 +1,4 @@
-"""The part of `Client` that a server tells things: notices, and what is asked for them."""
+"""The part of `Client` that reads what a server tells, and asks for it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from typing import TYPE_CHECKING, Any
 from trimcp.errors import ConnectionClosed
 
 if TYPE_CHECKING:
+    from trimcp.actors.supervisor import Supervisor
     from trimcp.client.client import Timeouts
-    from trimcp.client.listen import Subscriptions
     from trimcp.client.negotiation import Agreement
-    from trimcp.client.notice_board import NoticeBoard
     from trimcp.client.notices import ExtensionNotice, Notices
+    from trimcp.client.notification_hub import NotificationHub
+    from trimcp.client.subscriptions import Subscriptions
     from trimcp.errors import ConnectionEnded
     from trimcp.session.session import Session
 
 
-class News:
-    """What `Client` inherits. Its modules are imported, and its state made, when they are first used."""
+class SubscriptionCalls:
+    """What `Client` inherits. Its modules are imported, and its actors made, when they are first used."""
 
     _session: Session
+    _supervisor: Supervisor
     _agreement: Agreement
     _timeouts: Timeouts
-    _board: NoticeBoard | None = None
+    _hub: NotificationHub | None = None
     _subscriptions: Subscriptions | None = None
     _stays = False
 
@@ -104,17 +106,23 @@ class News:
 
     def _subscribing(self) -> Subscriptions:
         if self._subscriptions is None:
-            from trimcp.client.listen import Subscriptions
-            from trimcp.client.notice_board import NoticeBoard
+            from trimcp.client.subscriptions import Subscriptions
 
             session = self._session
-            self._board = NoticeBoard(session.limits.notices)
-            if session.end is not None and not self._stays:
-                self._board.over(session.end)
-            self._subscriptions = Subscriptions(
-                session.calls, self._agreement, self._board, self._timeouts.request, stays=self._stays
-            )
+            hub = self._notification_hub()
+            self._subscriptions = Subscriptions(session.calls, self._agreement, hub, self._timeouts.request)
         return self._subscriptions
+
+    def _notification_hub(self) -> NotificationHub:
+        if self._hub is None:
+            from trimcp.client.notification_hub import NotificationHub
+
+            session = self._session
+            self._hub = self._supervisor.add(NotificationHub(self._supervisor, session.limits.notices))
+            self._hub.stays = self._stays
+            if session.end is not None and not self._stays:
+                self._hub.finish(session.end)
+        return self._hub
 
     # --- over another connection ------------------------------------------------------
 
@@ -124,22 +132,20 @@ class News:
         Until then those who read notices wait, and calls fail as they do on a lost connection.
         """
         self._stays = True
-        if self._subscriptions is not None:
-            self._subscriptions.stays = True
+        if self._hub is not None:
+            self._hub.stays = True
 
     def gave_up(self, end: ConnectionEnded, *, for_good: bool = True) -> None:
         """There will be no other connection: those who wait for notices are told why.
 
         Not for good: whoever asks from here on asks anew.
         """
-        if self._board is not None:
-            self._board.over(end)
         if self._subscriptions is not None:
-            self._subscriptions.end(end)
+            self._subscriptions.finish(end, for_good=for_good)
         if for_good:
             self._stays = False
         else:
-            self._board = self._subscriptions = None
+            self._subscriptions = None
 
     async def _resume(self, *, anew: bool) -> None:
         """Ask again for what was to be told, on the session that there is now."""
@@ -150,15 +156,15 @@ class News:
 
     def noticed(self, method: str, params: Mapping[str, Any] | None, known: ExtensionNotice | None = None) -> None:
         """Called by the session for each notification that is not its own."""
-        if self._board is not None:
-            self._board.arrived(method, params, known)
+        if self._hub is not None:
+            self._hub.arrived(method, params, known)
 
     def ended(self) -> None:
         """Called when the session is over."""
         end = self._session.end
-        if self._board is None or end is None:
+        if self._hub is None or end is None:
             return
         if self._stays and not isinstance(end, ConnectionClosed):
-            self._board.interrupted()
+            self._hub.interrupt()
         else:
-            self._board.over(end)
+            self._hub.finish(end)
