@@ -1,13 +1,13 @@
 """What type checkers make of a program that uses trimcp. Never run: a test has it checked by mypy and pyright."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_type
 
 import trio
 
 import trimcp
-from trimcp.types import CallToolResult, Tool
+from trimcp.types import CallToolResult, Resource, Tool
 
 
 @dataclass
@@ -134,3 +134,35 @@ def failed(exc: trimcp.RequestFailed) -> int:
 
 
 program: Callable[[], Awaitable[None]] = main
+
+
+# --- providers ----------------------------------------------------------------------------
+
+
+class Books(trimcp.Provider):
+    """A provider with pages of its own."""
+
+    features = {"tools", "resources"}  # noqa: RUF012
+    name = "books"
+
+    async def list_tools(self, ctx: trimcp.Context, cursor: str | None) -> list[Tool]:
+        return [Tool(name="lend", input_schema={"type": "object"})]
+
+    async def find_tool(self, ctx: trimcp.Context, name: str) -> trimcp.ProvidedTool | None:
+        (tool,) = await self.list_tools(ctx, None)
+        return trimcp.ProvidedTool(tool, self.lend)
+
+    async def lend(self, ctx: trimcp.Context, arguments: Mapping[str, Any]) -> str:
+        self.notify_changed("resources")
+        return str(arguments["book"])
+
+    async def list_resources(self, ctx: trimcp.Context, cursor: str | None) -> trimcp.ProvidedPage[Resource]:
+        return trimcp.ProvidedPage([Resource(uri="book://1", name="one")], "next")
+
+    async def find_resource(self, ctx: trimcp.Context, uri: str) -> trimcp.ProvidedResource | None:
+        return None
+
+
+server.add_provider(Books(), timeout=None)
+server.remove_provider(Books())
+server.add_provider(len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
