@@ -114,12 +114,15 @@ class Bench:
     async def _send(self, message: Message) -> None:
         with trio.CancelScope() as scope:
             self.sending[message.number] = scope, message
+            has_room = len(self.model.waiting) < self.model.capacity and not self.model.is_closed
+            if has_room:  # it is in before the sender lets a receiver run
+                assert self.model.tell(message) is None
             try:
                 await self.mailbox.send(message, message.size)
             except trio.ClosedResourceError:
                 assert self.model.is_closed
             else:
-                assert self.model.tell(message) is None  # there was room
+                assert has_room or self.model.tell(message) is None  # there is room by now
             finally:
                 del self.sending[message.number]
 
