@@ -77,6 +77,13 @@ if TYPE_CHECKING:
     from trimcp.server.caching import CacheHint, Caching
     from trimcp.server.context import Context
     from trimcp.server.extension import ServerExtension
+    from trimcp.server.features.provider import (
+        ProvidedPage,
+        ProvidedPrompt,
+        ProvidedResource,
+        ProvidedTool,
+        Provider,
+    )
     from trimcp.server.media import Audio, File, Image
     from trimcp.server.middleware import Proceed
     from trimcp.server.questions import Elicit, Elicited, ElicitUrl, Roots, Sample, Sampled
@@ -153,6 +160,11 @@ _PLACES = {
     "Principal": "protocol.principal",
     "Proceed": "server.middleware",
     "PromptsChanged": "client.notices",
+    "ProvidedPage": "server.features.provider",
+    "ProvidedPrompt": "server.features.provider",
+    "ProvidedResource": "server.features.provider",
+    "ProvidedTool": "server.features.provider",
+    "Provider": "server.features.provider",
     "RequestFailed": "errors",
     "RequestTimedOut": "errors",
     "ResourceNotFound": "errors",
@@ -246,6 +258,11 @@ __all__ = [
     "Principal",
     "Proceed",
     "PromptsChanged",
+    "ProvidedPage",
+    "ProvidedPrompt",
+    "ProvidedResource",
+    "ProvidedTool",
+    "Provider",
     "RequestFailed",
     "RequestTimedOut",
     "ResourceNotFound",

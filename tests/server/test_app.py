@@ -38,7 +38,7 @@ def test_a_server_needs_revisions_that_exist(revisions: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["with space", "ümlaut", "a" * 129, "a/b", "new\nline"])
 def test_a_tools_name_is_checked(name: str) -> None:
-    with pytest.raises(UsageError, match="no name for a tool"):
+    with pytest.raises(UsageError, match="invalid tool name"):
         trimcp.Server("a").tool(name=name)(noop)
 
 

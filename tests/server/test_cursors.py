@@ -11,8 +11,8 @@ from trio.testing import MockClock
 import trimcp
 from tests.server.reading import client_of, refusal
 from trimcp.errors import InvalidParams
+from trimcp.server.features.pagination import CURSOR_BYTES, Pages
 from trimcp.server.keys import Keys
-from trimcp.server.pagination import CURSOR_BYTES, Pages
 
 OLD, NEW = b"o" * 16, b"n" * 16
 ITEMS = {f"item-{n}": n for n in range(5)}

@@ -137,17 +137,11 @@ HOSTILE: dict[str, Callable[[], Any]] = {
 }
 
 
-NEED_THE_WORKER_POOL = ("Cancelled", "GeneratorExit", "a group", "an open scope", "a cancelled scope")
-"""Contained for `resources/subscribe` once requests run in the kernel's `WorkerPool`."""
-
-
 @pytest.mark.parametrize("version", ERAS)
 @pytest.mark.parametrize("how", HOSTILE)
 async def test_a_function_of_the_user_that_misbehaves_fails_its_one_request(
     version: str, how: str, logged: Logged
 ) -> None:
-    if version != MODERN and how in NEED_THE_WORKER_POOL:
-        pytest.skip("requests do not run in the kernel's pool yet")
     server = newsy()
 
     @server.may_subscribe

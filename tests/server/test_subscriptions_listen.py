@@ -245,12 +245,15 @@ async def test_a_lost_connection_ends_listens_without_a_word() -> None:
 async def test_a_listen_takes_no_place_and_no_task(autojump_clock: MockClock) -> None:
     server = newsy(session_requests=1, session_waiting=0, listens=100)
     async with served(server) as peer:
-        for id in range(50):
-            await peer.ask(listen(peer, id, tools=True))
+        await peer.ask(listen(peer, 0, tools=True))
         assert peer.session is not None
+        tasks = peer.session.snapshot().tasks
+        for id in range(1, 50):
+            await peer.ask(listen(peer, id, tools=True))
         snapshot = peer.session.snapshot()
         assert [request.state for request in snapshot.requests] == ["long-lived"] * 50
-        assert snapshot.tasks <= 3  # of the session, its Router and its Writer: none for a listen
+        assert snapshot.tasks == tasks
+        assert server.tree()[0].supervisor.tasks == ("server newsy: subscription bus",)
         assert (await peer.ask(peer.call("work", "add", {"a": 1, "b": 2})))["result"]["structuredContent"] == {
             "result": 3
         }

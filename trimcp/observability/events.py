@@ -32,6 +32,8 @@ REQUEST_CHALLENGED: Final = "request.challenged"
 REQUEST_CANCELLED: Final = "request.cancelled"
 REQUEST_OVERSTAYED: Final = "request.overstayed"
 HANDLER_FAILED: Final = "handler.failed"
+PROVIDER_FAILED: Final = "provider.failed"
+DEFINITION_SHADOWED: Final = "definition.shadowed"
 
 CANCEL_IGNORED: Final = "cancel.ignored"
 PROGRESS_IGNORED: Final = "progress.ignored"

@@ -54,6 +54,8 @@ class RunSnapshot:
     resources: int
     """Resources and templates."""
     prompts: int
+    providers: tuple[str, ...]
+    """The names of the providers that were added, in their order."""
     tool_threads: int
     """Threads that run sync tools, abandoned ones included."""
     jobs: int
@@ -76,6 +78,7 @@ class RunSnapshot:
             f"├── tools  {self.tools}, {self.tool_threads} threads",
             *([f"├── resources  {self.resources}"] if self.resources else ()),
             *([f"├── prompts  {self.prompts}"] if self.prompts else ()),
+            *([f"├── providers  {', '.join(self.providers)}"] if self.providers else ()),
             f"├── jobs  {self.jobs}",
             f"├── subscriptions  {self.listens} listens, {self.subscriptions} to resources",
             *(f"├── {line}" for line in self.supervisor.render()),
@@ -154,7 +157,8 @@ class Running:
 
     def header_params(self, tool: Any) -> HeaderParams | None:
         """Which parameters of a tool are mirrored into header fields, if any are."""
-        return self.server.tools.header_params(tool) if type(tool) is str else None
+        found = self.server.tools.catalog.tools.get(tool) if type(tool) is str else None
+        return None if found is None else found.header_params
 
     async def serve(
         self, duplex: Duplex, *, principal: Principal | str | None = None, fields: Mapping[bytes, bytes] = NO_FIELDS
@@ -218,6 +222,7 @@ class Running:
             tools=len(self.server.tools),
             resources=self.server.count("resources"),
             prompts=self.server.count("prompts"),
+            providers=tuple(added.name for added in self.server.providers.added),
             tool_threads=self.server.tools.threads_in_use,
             jobs=len(self.jobs),
             listens=self.subscriptions.listens,

@@ -141,7 +141,7 @@ class Runs(Declarations):
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Running]:
         async with run_of(cast("Server", self)) as running:
-            self._began_with = frozenset(kind for kind in KINDS if self.count(kind))
+            self._began_with = frozenset(kind for kind in KINDS if self.offers(kind))
             self._runs.append(running)
             try:
                 yield running

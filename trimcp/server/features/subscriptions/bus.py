@@ -23,7 +23,7 @@ from trimcp.codec.envelope import encode_notification
 from trimcp.codec.revisions import codec_for
 from trimcp.errors import RequestFailed
 from trimcp.protocol.lifecycle import Phase
-from trimcp.server.features.subscriptions.ask_user import AskUser
+from trimcp.server.features.subscriptions.ask_user import AskAboutListen, AskAboutSubscription
 from trimcp.server.features.subscriptions.listener import (
     LISTS,
     UPDATED,
@@ -168,7 +168,7 @@ class SubscriptionBus(Actor[_Message]):
         self._limits = limits
         self._revisions = revisions
         self._register = SubscriptionRegister(limits.subscriptions)
-        self._users = supervisor.open_pool("who may subscribe", 2 * limits.server_listens)
+        self._users = supervisor.open_pool("who may subscribe", 2 * limits.server_listens + 2 * limits.server_requests)
         self._listens: dict[InboundRequest, Listener | None] = {}  # None until it was granted
         self._listens_of: dict[Session, int] = {}
         self._parting: dict[InboundRequest, float] = {}  # answered, and over at that time; the first one first
@@ -249,27 +249,34 @@ class SubscriptionBus(Actor[_Message]):
 
     # --- legacy subscriptions ---------------------------------------------------------
 
-    async def subscribe(self, session: Session, uri: str) -> None:
-        """Tell a legacy session of the changes of a resource. A second time changes nothing.
+    async def subscribe(self, request: InboundRequest, uri: str) -> None:
+        """Tell the session of a request of the changes of a resource. A second time changes nothing.
 
         Raises:
-            RequestFailed: it has as many subscriptions as it may, or the session is over.
+            RequestFailed: it has as many subscriptions as it may, it may not have this one, or it is over.
         """
         reply: Reply[None] = Reply()
-        self._tell_or_refuse(_Subscribe(session, uri, reply))
+        if self._grants.calls_user_about_uris:
+            self._users.post(AskAboutSubscription(request, uri, reply, self._grants, self))
+        else:
+            self.subscription_granted(request, uri, reply)
         await reply.wait()
+
+    def subscription_granted(self, request: InboundRequest, uri: str, reply: Reply[None]) -> None:
+        """Make the subscription of a legacy session, and set the reply."""
+        try:
+            self.tell(_Subscribe(request.session, uri, reply))
+        except MailboxFull:
+            reply.fail(busy("too many subscriptions come and go"))
 
     async def unsubscribe(self, session: Session, uri: str) -> None:
         """Tell a legacy session no more of a resource, also where it was not told of it."""
         reply: Reply[None] = Reply()
-        self._tell_or_refuse(_Unsubscribe(session, uri, reply))
-        await reply.wait()
-
-    def _tell_or_refuse(self, message: _Message) -> None:
         try:
-            self.tell(message)
+            self.tell(_Unsubscribe(session, uri, reply))
         except MailboxFull:
             raise busy("too many subscriptions come and go") from None
+        await reply.wait()
 
     def session_ended(self, session: Session) -> None:
         """Forget a legacy session. Its listens are released one by one."""
@@ -289,8 +296,8 @@ class SubscriptionBus(Actor[_Message]):
         self._known_in_all += 1
         self.tell(_Open(request, params.notifications))
 
-    def grant(self, request: InboundRequest, granted: Granted) -> None:
-        """Tell a listen of what the functions of the user have granted. For the worker that asked them."""
+    def listen_granted(self, request: InboundRequest, granted: Granted) -> None:
+        """Acknowledge a listen, of which the functions of the user have granted this much."""
         self.tell(_Grant(request, granted))
 
     def finish(self, request: InboundRequest) -> None:
@@ -420,7 +427,7 @@ class SubscriptionBus(Actor[_Message]):
         if granted is not None:
             self._granted(request, granted)
         else:
-            self._users.post(AskUser(request, wanted, self._grants, self))
+            self._users.post(AskAboutListen(request, wanted, self._grants, self))
 
     def _check_may_open(self, request: InboundRequest) -> None:
         limits = self._limits

@@ -92,6 +92,11 @@ class Grants:
         if may is not None and not _answer(may, uri, self._context(request)):
             raise InvalidParams(f"This client may not subscribe to {uri}", {"uri": uri})
 
+    @property
+    def calls_user_about_uris(self) -> bool:
+        """Whether there is a function of the user that says who may subscribe to which URI."""
+        return self._declared.subscribing is not None
+
     # --- listens ----------------------------------------------------------------------
 
     def check(self, request: InboundRequest, wanted: SubscriptionFilter) -> int:
@@ -108,7 +113,7 @@ class Grants:
 
     def calls_user(self, wanted: SubscriptionFilter) -> bool:
         """Whether `grant` calls functions of the user for this filter."""
-        if self._declared.subscribing is not None and self._uris(wanted):
+        if self.calls_user_about_uris and self._uris(wanted):
             return True
         return self._declared.extensions is not None and bool(wanted.extra)
 
@@ -139,7 +144,7 @@ class Grants:
         keys = [(topic, key) for topic, keys in topics.items() for key in keys]
         self.check_uris(key for _, key in keys)
         flags = (granted.tools_list_changed, granted.prompts_list_changed, granted.resources_list_changed)
-        kinds = tuple(kind for kind, on in zip(LISTS, flags, strict=True) if on)
+        kinds: tuple[Kind, ...] = tuple(kind for kind, on in zip(LISTS, flags, strict=True) if on)
         return Granted(granted, kinds, (*(uris or ()), *keys))
 
     def _uris(self, wanted: SubscriptionFilter) -> list[str] | None:

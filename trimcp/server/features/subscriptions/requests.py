@@ -34,13 +34,12 @@ class SubscriptionRequests:
 
         Raises:
             InvalidParams: the URI is too long, or the client may not.
-            RequestFailed: the session has as many subscriptions as it may.
+            RequestFailed: the session has as many subscriptions as it may; the user's function raised it or failed.
         """
         session, uri = request.session, params.uri
         self._grants.check_uris([uri])
         if self._bus.check_room(session, uri):
-            self._grants.check_may_subscribe(request, uri)
-            await self._bus.subscribe(session, uri)
+            await self._bus.subscribe(request, uri)
             if isinstance(session, KeepsSubscriptions):
                 session.subscribed(uri, is_on=True)
         return EmptyResult()

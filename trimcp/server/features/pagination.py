@@ -11,7 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Generic, TypeVar
 
 import attrs
@@ -46,9 +46,9 @@ class Pages:
             size: how many items make a page.
         """
         self._keys = keys  # derived from when needed, since secrets may rotate
-        self._size = size
+        self.size = size
 
-    def page(self, items: dict[str, T], cursor: str | None, *, kind: str) -> Page[T]:
+    def page(self, items: Mapping[str, T], cursor: str | None, *, kind: str) -> Page[T]:
         """The page of `items` (by key, in their order) that a cursor leads to.
 
         Args:
@@ -59,30 +59,45 @@ class Pages:
         Raises:
             InvalidParams: the cursor is not one of this list, or its place is gone.
         """
-        if cursor is None and len(items) <= self._size:
+        if cursor is None and len(items) <= self.size:
             return Page(list(items.values()), None)
         keys = list(items)
         start = 0 if cursor is None else self._after(keys, cursor, kind)
-        chosen = keys[start : start + self._size]
-        more = start + self._size < len(keys)
-        return Page([items[key] for key in chosen], self._cursor(kind, chosen[-1]) if more and chosen else None)
+        chosen = keys[start : start + self.size]
+        more = start + self.size < len(keys)
+        return Page([items[key] for key in chosen], self.seal(kind, chosen[-1]) if more and chosen else None)
 
-    def _cursor(self, kind: str, key: str) -> str:
-        place = key.encode()
-        return base64.urlsafe_b64encode(_mac(self._keys.derive(PURPOSE)[0], kind, place) + place).decode()
+    def seal(self, kind: str, place: str) -> str:
+        """Make the cursor of a place in a list."""
+        encoded = place.encode()
+        return base64.urlsafe_b64encode(_mac(self._keys.derive(PURPOSE)[0], kind, encoded) + encoded).decode()
 
-    def _after(self, keys: list[str], cursor: str, kind: str) -> int:
+    def unseal(self, kind: str, cursor: str) -> str | None:
+        """Return the place that a cursor of this list leads to; None where it is not one of this list."""
         try:
             if len(cursor) > CURSOR_BYTES:
-                raise ValueError
+                return None
             sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
             mac, place = sealed[:MAC_BYTES], sealed[MAC_BYTES:]
             if not any(hmac.compare_digest(mac, _mac(key, kind, place)) for key in self._keys.derive(PURPOSE)):
-                raise ValueError
-            return keys.index(place.decode()) + 1
+                return None
+            return place.decode()
         except (ValueError, binascii.Error):
-            problems = {"problems": ["invalid @ $.cursor"]}
-            raise InvalidParams("Invalid cursor: list again from the start", problems) from None
+            return None
+
+    def _after(self, keys: list[str], cursor: str, kind: str) -> int:
+        place = self.unseal(kind, cursor)
+        try:
+            if place is None:
+                raise invalid_cursor()
+            return keys.index(place) + 1
+        except ValueError:
+            raise invalid_cursor() from None
+
+
+def invalid_cursor() -> InvalidParams:
+    """The refusal of a cursor that leads nowhere."""
+    return InvalidParams("Invalid cursor: list again from the start", {"problems": ["invalid @ $.cursor"]})
 
 
 def _mac(key: bytes, kind: str, place: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Completion: the actor that owns how arguments of prompts and resource templates are completed.
+"""Completion: the registry of functions that complete arguments, its snapshots, and `completion/complete`.
 
 Completers are functions of the user; an argument whose type lists its values (`Literal`, an
 enumeration, `bool`) needs none. server/utilities/completion of every revision.
@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sized
+from types import MappingProxyType
 from typing import Any
 
 import trio
 
 from trimcp.errors import InvalidParams, InvalidResult, UsageError
-from trimcp.server.dependencies import Providers
+from trimcp.server.dependencies import Dependencies
+from trimcp.server.features.prompts import FunctionPrompt, PromptRegistry
+from trimcp.server.features.provider_registry import ProviderRegistry
+from trimcp.server.features.resources import ResourceRegistry
 from trimcp.server.function import MakeContext, PreparedFunction
-from trimcp.server.prompts import FunctionPrompt, Prompts
 from trimcp.server.resource import FunctionResource
-from trimcp.server.resources import Resources
 from trimcp.server.signature import inspect_function
 from trimcp.server.texts import InvalidTexts, TextBinder, TextParameter
 from trimcp.session.request import InboundRequest
@@ -31,13 +33,17 @@ class Completer:
     """One function that completes one argument."""
 
     def __init__(
-        self, function: Callable[..., Any], names: Iterable[str], providers: Providers, threads: trio.CapacityLimiter
+        self,
+        function: Callable[..., Any],
+        names: Iterable[str],
+        dependencies: Dependencies,
+        threads: trio.CapacityLimiter,
     ) -> None:
         """
         Raises:
             UsageError: the function takes no value, or something that is no argument.
         """
-        signature = inspect_function(function, injected=providers.injects)
+        signature = inspect_function(function, injected=dependencies.injects)
         self.owner = f"{signature.name}()"
         if not signature.parameters:
             raise UsageError(f"{self.owner} completes an argument: its first parameter is what there is of it, a str")
@@ -46,7 +52,7 @@ class Completer:
             if parameter.name not in names:
                 raise UsageError(f"{self.owner}: {parameter.name!r} is none of the arguments {', '.join(names)}")
         self._binder = TextBinder(given, self.owner)
-        self._function = PreparedFunction(signature, providers, threads)
+        self._function = PreparedFunction(signature, dependencies, threads)
 
     async def complete(
         self, request: InboundRequest, value: str, given: Mapping[str, str], context: MakeContext
@@ -71,17 +77,26 @@ class Completer:
         return True
 
 
-class Completions:
-    """The completers of one server."""
+Completers = Mapping[Owner, Mapping[str, Completer]]
+"""By prompt or template, and by the name of the argument."""
+
+
+class CompletionRegistry:
+    """The completers that a program has declared on one server."""
 
     def __init__(
-        self, providers: Providers, threads: trio.CapacityLimiter, prompts: Prompts, resources: Resources
+        self,
+        dependencies: Dependencies,
+        threads: trio.CapacityLimiter,
+        prompts: PromptRegistry,
+        resources: ResourceRegistry,
     ) -> None:
-        self._providers = providers
+        self._dependencies = dependencies
         self._threads = threads
         self._prompts = prompts
         self._resources = resources
-        self._completers: dict[Owner, dict[str, Completer]] = {}
+        self.catalog: Completers = MappingProxyType({})
+        """The newest snapshot."""
 
     def add(self, of: str, argument: str, function: Callable[..., Any]) -> None:
         """Declare how an argument is completed.
@@ -90,54 +105,78 @@ class Completions:
             UsageError: there is no such prompt, template or argument, the argument has a completer,
                 or the function cannot be one.
         """
-        owner: Owner | None = self._prompts.find(of) or self._resources.template(of)
+        prompt = self._prompts.catalog.prompts.get(of)
+        owner: Owner | None = prompt or self._resources.catalog.templates.get(of)
         if owner is None:
             raise UsageError(f"there is no prompt and no resource template {of!r}: declare it first")
         parameters = owner.binder.parameters
         if argument not in parameters:
             raise UsageError(f"{of!r} has no argument {argument!r}; it has {', '.join(parameters) or 'none'}")
-        if argument in self._completers.get(owner, {}):
+        completers = self.catalog.get(owner, {})
+        if argument in completers:
             raise UsageError(f"{argument!r} of {of!r} is completed already")
-        completer = Completer(function, list(parameters), self._providers, self._threads)
-        self._completers.setdefault(owner, {})[argument] = completer
+        completer = Completer(function, list(parameters), self._dependencies, self._threads)
+        self.catalog = MappingProxyType(
+            {**self.catalog, owner: MappingProxyType({**completers, argument: completer})},
+        )
 
     def forget(self, owner: object) -> None:
-        """A prompt or a template is gone."""
-        self._completers.pop(owner, None)  # type: ignore[call-overload]  # what is not there is not found
+        """Remove the completers of a prompt or a template that is gone."""
+        self.catalog = MappingProxyType({key: kept for key, kept in self.catalog.items() if key is not owner})
 
     def __len__(self) -> int:
-        """How much there is to complete: the completers, and the features with choices of their own."""
-        own = self._prompts.has_choices() + self._resources.has_choices()
-        return sum(map(len, self._completers.values())) + own
+        """Count the completers, and the features whose arguments have choices of their own."""
+        own = self._prompts.catalog.has_choices() + self._resources.catalog.has_choices()
+        return sum(map(len, self.catalog.values())) + own
 
-    def completer(self, context: MakeContext) -> Callable[[InboundRequest, CompleteRequestParams], Any]:
-        """What answers `completion/complete`, with that way of making a context."""
+    # --- for a request ----------------------------------------------------------------
 
-        async def complete(request: InboundRequest, params: CompleteRequestParams) -> CompleteResult:
-            owner = self._owner(params)
-            argument = params.argument
-            parameter = owner.binder.parameters.get(argument.name)
-            if parameter is None:
-                raise InvalidParams(f"Unknown argument: {argument.name}")
-            completer = self._completers.get(owner, {}).get(argument.name)
-            if completer is None:
-                return CompleteResult(chosen(parameter, argument.value))
-            given = {} if params.context is None else params.context.arguments or {}
-            return CompleteResult(await completer.complete(request, argument.value, given, context))
+    def find(self, params: CompleteRequestParams) -> tuple[Owner, Mapping[str, Completer]] | None:
+        """Find the prompt or the template that a request names, and its completers."""
+        ref = params.ref
+        owner: Owner | None
+        if isinstance(ref, PromptReference):
+            owner = self._prompts.catalog.prompts.get(ref.name)
+        else:
+            catalog = self._resources.catalog
+            owner = catalog.templates.get(ref.uri) or catalog.matching(ref.uri)
+        return None if owner is None else (owner, self.catalog.get(owner, {}))
 
-        return complete
 
-    def _owner(self, params: CompleteRequestParams) -> Owner:
+class CompletionRequests:
+    """The handler of `completion/complete`, in one run of a server."""
+
+    def __init__(self, registry: CompletionRegistry, providers: ProviderRegistry, context: MakeContext) -> None:
+        self._registry = registry
+        self._providers = providers
+        self._context = context
+
+    async def complete(self, request: InboundRequest, params: CompleteRequestParams) -> CompleteResult:
+        """Answer `completion/complete`."""
+        found = self._registry.find(params)
+        if found is None:
+            return await self._complete_provided(request, params)
+        owner, completers = found
+        argument = params.argument
+        parameter = owner.binder.parameters.get(argument.name)
+        if parameter is None:
+            raise InvalidParams(f"Unknown argument: {argument.name}")
+        completer = completers.get(argument.name)
+        if completer is None:
+            return CompleteResult(chosen(parameter, argument.value))
+        given = {} if params.context is None else params.context.arguments or {}
+        return CompleteResult(await completer.complete(request, argument.value, given, self._context))
+
+    async def _complete_provided(self, request: InboundRequest, params: CompleteRequestParams) -> CompleteResult:
+        for added in self._providers.of("completions"):
+            expected = (Iterable, Completion, CompleteResult, type(None))
+            value = await added.ask(expected, added.provider.complete, self._context(request), params)
+            if value is not None:
+                return CompleteResult(completion_of(value, f"the provider {added.name}"))
         ref = params.ref
         if isinstance(ref, PromptReference):
-            prompt = self._prompts.find(ref.name)
-            if prompt is None:
-                raise InvalidParams(f"Unknown prompt: {ref.name}")
-            return prompt
-        template = self._resources.template(ref.uri) or self._resources.matching(ref.uri)
-        if template is None:
-            raise InvalidParams(f"Unknown resource template: {ref.uri}")
-        return template
+            raise InvalidParams(f"Unknown prompt: {ref.name}")
+        raise InvalidParams(f"Unknown resource template: {ref.uri}")
 
 
 def chosen(parameter: TextParameter, value: str) -> Completion:
