@@ -18,7 +18,9 @@ from tests.hostile.kinds import answers, misbehaving
 
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator .* was garbage collected:ResourceWarning")
 
-MANY: Final = [(kind, name) for kind in CLIENT_KINDS for name in (TELLING if kind == "sampling" else FEW)]
+WAYS: Final = ("sampling", "elicitation")
+"""The kinds of which any number run at once, and one after the other."""
+MANY: Final = [(kind, name) for kind in CLIENT_KINDS for name in (TELLING if kind in WAYS else FEW)]
 PROGRESS: Final = [
     *(("memory", name) for name in TELLING if "nursery" not in name),
     *(("memory session", name) for name in FEW),

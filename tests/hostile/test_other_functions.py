@@ -116,6 +116,26 @@ async def test_a_function_that_is_told_of_changed_roots(name: str, autojump_cloc
             assert len(told) == before + 2, "what is told next is not to blame"
 
 
+async def test_a_session_that_ends_gives_back_the_place_of_what_its_functions_left_open(
+    autojump_clock: MockClock,
+) -> None:
+    told: list[int] = []
+    async with in_time():
+        town = Town(limits=trimcp.Limits(server_requests=1))
+
+        @town.server.on_roots_changed
+        async def look_again(ctx: trimcp.SessionContext) -> None:
+            told.append(1)
+            await HOSTILE["keeps_a_generator_in_a_nursery"].run()
+
+        async with serving("memory session", town.server, {"roots": []}) as service:
+            for number in range(1, 4):
+                async with service.connect() as client:
+                    client.set_roots(["/town/hall"])
+                    await trio.sleep(1)
+                assert len(told) == number
+
+
 @pytest.mark.parametrize("name", [name for name in TELLING if HOSTILE[name].outcome is Outcome.FAILS])
 async def test_a_job_that_raises(name: str, autojump_clock: MockClock) -> None:
     async with in_time():

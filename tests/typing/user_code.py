@@ -64,6 +64,41 @@ async def changed(ctx: trimcp.SessionContext) -> None:
     await ctx.roots()
 
 
+async def authenticate(request: trimcp.HttpRequest) -> trimcp.Principal | trimcp.Unauthenticated:
+    if "authorization" not in request.headers:
+        return trimcp.Unauthenticated(challenge=["Bearer", "Basic"])
+    return trimcp.Principal("ada", client="editor", scopes={"read"}, claims={"a": 1}, expires_at=1.0)
+
+
+@server.route("/metrics", methods=["GET"], authenticate=False)
+async def metrics(request: trimcp.HttpRequest) -> trimcp.HttpReply:
+    assert_type(request.principal, trimcp.Principal | None)
+    return trimcp.HttpReply("ok", status=200, headers={"X-A": "b"})
+
+
+measuring: Callable[[trimcp.HttpRequest], Coroutine[Any, Any, trimcp.HttpReply]] = metrics
+
+
+class Login(trimcp.ClientAuth):
+    async def headers(self, request: trimcp.AuthRequest) -> dict[str, str]:
+        return {request.method: request.url}
+
+    async def challenged(self, challenge: trimcp.AuthChallenge) -> bool:
+        return challenge.status == 401 and challenge.www_authenticate is not None
+
+
+async def token() -> str:
+    return "token"
+
+
+async def over_http() -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: server.serve_http(authenticate=authenticate))
+        for auth in ("token", token, Login()):
+            async with trimcp.connect("http://127.0.0.1:8000/mcp", auth=auth) as client:
+                await client.call_tool("double")
+
+
 async def main() -> None:
     async with trimcp.connect(server, timeouts=trimcp.Timeouts(request=5)) as client:
         assert_type(client, trimcp.Client)

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import attrs
 
+from trimcp.actors.pool_call import PoolEnded, call_in
 from trimcp.actors.supervisor import Supervisor
 from trimcp.client.features.elicitation import QUESTIONS
 from trimcp.client.features.elicitation import Elicitation as ElicitationActor
-from trimcp.client.features.question import ask
-from trimcp.errors import InvalidParams, RequestFailed, UsageError
+from trimcp.errors import ConnectionClosed, InvalidParams, RequestFailed, UsageError
 from trimcp.session.handler_actors import HandlerActors
 from trimcp.types.capabilities import ClientCapabilities, ElicitationCapability, RootsCapability, SamplingCapability
 from trimcp.types.content import TextContent
@@ -113,7 +113,12 @@ class Handlers:
         raise _not_offered(method)
 
     async def _ask(self, actor: str, handler: Callable[[], Awaitable[Any]]) -> Any:
-        return await handler() if self._actors is None else await ask(self._actors.of(actor), handler)
+        if self._actors is None:
+            return await handler()
+        try:
+            return await call_in(self._actors.of(actor), handler)
+        except PoolEnded as exc:
+            raise ConnectionClosed("the client has ended, and with it the questions to it") from exc
 
     async def _ask_user(self, handler: Callable[[], Awaitable[Any]]) -> Any:
         return await handler() if self._dialogs is None else await self._dialogs.ask(handler)

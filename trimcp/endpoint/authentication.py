@@ -6,11 +6,13 @@ calls it for requests, the WebSocket servers for the request that opens a connec
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from trimcp.actors.pool_call import call_in
 from trimcp.endpoint.request_tasks import split_request_error
 from trimcp.errors import Unauthenticated
 from trimcp.observability import events, log
@@ -18,6 +20,7 @@ from trimcp.protocol.principal import Principal, principal_of
 from trimcp.transports.http.door import PLAIN, Refusal
 
 if TYPE_CHECKING:
+    from trimcp.actors.worker_pool import WorkerPool
     from trimcp.transports.http.door import HttpRequest
 
 Authenticate = Callable[["HttpRequest"], Awaitable[Principal | str | Unauthenticated | None]]
@@ -55,10 +58,13 @@ def challenge(exc: Unauthenticated) -> Refusal:
     return Refusal(exc.status, (*PLAIN, (b"cache-control", b"no-store"), *fields), f"{exc}\n".encode())
 
 
-async def admission(authenticate: Authenticate | None, request: HttpRequest) -> Refusal | None:
-    """Judge a request that opens a WebSocket; None lets it in, and its principal is noted there."""
+async def admission(authenticate: Authenticate, pool: WorkerPool, request: HttpRequest) -> Refusal | None:
+    """Judge a request that opens a WebSocket; None lets it in, and its principal is noted there.
+
+    `authenticate` runs in a worker of the pool: what it leaves behind is no matter of the connection's task.
+    """
     try:
-        await authenticated(authenticate, request)
+        await call_in(pool, functools.partial(authenticated, authenticate, request))
     except Unauthenticated as exc:
         return challenge(exc)
     except BaseException as exc:  # noqa: BLE001 - the boundary of one request

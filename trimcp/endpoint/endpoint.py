@@ -142,7 +142,7 @@ class Endpoint:
             event_log = open_event_log(supervisor, self._event_store, limits)
             live = open_live_sessions(supervisor, self._session_store, self._subscription_store, limits)
             actors = HandlerActors(supervisor, limits.server_requests)
-            self._tasks = RequestTasks(nursery, limits.server_requests)
+            self._tasks = RequestTasks(supervisor, limits.server_requests)
             nursery.start_soon(self._end_tasks, self._tasks, name="trimcp http tasks' end")
             writer = supervisor.add(StreamWriter(supervisor))
             self._exchanges = Exchanges(host.service, host.admission, host.draining, supervisor, actors, writer)

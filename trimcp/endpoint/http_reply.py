@@ -19,10 +19,12 @@ HeaderValues = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 def _pairs_of(headers: HeaderValues) -> tuple[tuple[str, str], ...]:
-    pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
-    for name, value in pairs:
+    given: Any = headers
+    pairs: list[tuple[str, str]] = []
+    for name, value in given.items() if isinstance(given, Mapping) else given:
         _check_field(name, value)
-    return pairs
+        pairs.append((name, value))
+    return tuple(pairs)
 
 
 def _check_field(name: object, value: object) -> None:

@@ -1,4 +1,4 @@
-"""HTTP requests that wait for functions of the user's: each runs in a task of its own.
+"""HTTP requests that wait for functions of the user's: each runs in a worker of the endpoint's.
 
 A connection therefore goes on reading meanwhile, which is how it notices that its client leaves. The task
 is then cancelled. Whatever a function of the user's raises ends its request and nothing else.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trimcp.actors.supervisor import Supervisor
 from trimcp.endpoint.posting import refuse
 from trimcp.endpoint.reply import fields_of
 from trimcp.observability import events, log
@@ -28,63 +29,95 @@ Work = Callable[["HttpRequest", "HttpResponse"], Awaitable[None]]
 """Takes a request, and answers it now or later."""
 
 
-class RequestTasks:
-    """The tasks of one endpoint's requests, in its nursery."""
+class _RequestTask:
+    """One request, as `Work` of the pool."""
 
-    def __init__(self, nursery: trio.Nursery, most: int) -> None:
-        """At most `most` tasks at once; a further request is refused as busy."""
-        self._nursery = nursery
+    __slots__ = ("_is_cancelled", "_is_mcp", "_request", "_response", "_tasks", "_work", "scope")
+
+    def __init__(
+        self, tasks: RequestTasks, work: Work, request: HttpRequest, response: HttpResponse, *, is_mcp: bool
+    ) -> None:
+        self.scope: trio.CancelScope | None = None
+        self._tasks = tasks
+        self._work = work
+        self._request = request
+        self._response = response
+        self._is_mcp = is_mcp
+        self._is_cancelled = False
+
+    def cancel(self) -> None:
+        """End it: its client has left, or the server stops."""
+        self._is_cancelled = True
+        if self.scope is not None:
+            self.scope.cancel()
+
+    async def run(self) -> None:
+        """See `Work`."""
+        if not self._is_cancelled:
+            await self._work(self._request, self._response)
+
+    def failed(self, error: BaseException) -> None:
+        """See `Work`."""
+        request_failed(error, self._request, self._response, is_mcp=self._is_mcp)
+
+    def finished(self) -> bool:
+        """See `Work`."""
+        if self._is_cancelled:
+            _stopped(self._response, is_mcp=self._is_mcp)
+        self._tasks.discard(self)
+        return self._is_cancelled
+
+    def left(self) -> None:
+        """See `Work`."""
+
+    def handed_back(self) -> None:
+        """See `Work`."""
+        _stopped(self._response, is_mcp=self._is_mcp)
+        self._tasks.discard(self)
+
+
+class RequestTasks:
+    """The requests of one endpoint that wait for functions of the user's: a pool of workers."""
+
+    def __init__(self, supervisor: Supervisor, most: int) -> None:
+        """At most `most` at once; a further request is refused as busy."""
+        self._pool = supervisor.open_pool("http requests", most)
         self._most = most
-        self._scopes: set[trio.CancelScope] = set()
+        self._tasks: set[_RequestTask] = set()
         self._is_over = False
         self._none_left = trio.Event()
 
     def start(self, work: Work, request: HttpRequest, response: HttpResponse, *, is_mcp: bool) -> None:
-        """Run `work` in a task that is cancelled when the client leaves, until `on_gone` says something else.
+        """Run `work` in a worker; it is cancelled when the client leaves, until `on_gone` says something else.
 
         `is_mcp`: whether the errors of the request are those of MCP; if not, they are plain text.
         """
-        if len(self._scopes) >= self._most:
+        if len(self._tasks) >= self._most:
             data = another_time("busy")
             _refuse(response, 503, BUSY, f"Busy: {self._most} requests wait to be taken", is_mcp=is_mcp, data=data)
             return
-        scope = trio.CancelScope()
+        task = _RequestTask(self, work, request, response, is_mcp=is_mcp)
         if self._is_over:
-            scope.cancel()
-        response.on_gone = scope.cancel
-        self._scopes.add(scope)
-        name = f"trimcp http {request.path}"
-        self._nursery.start_soon(self._run, scope, work, request, response, is_mcp, name=name)
+            task.cancel()
+        response.on_gone = task.cancel
+        self._tasks.add(task)
+        self._pool.post(task)
 
-    async def _run(
-        self, scope: trio.CancelScope, work: Work, request: HttpRequest, response: HttpResponse, is_mcp: bool
-    ) -> None:
-        try:
-            with scope:
-                await work(request, response)
-            if scope.cancelled_caught:
-                _stopped(response, is_mcp=is_mcp)
-        except BaseException as exc:  # noqa: BLE001 - the boundary of one request
-            failure, passing = split_request_error(exc)
-            if failure is not None:
-                request_failed(failure, request, response, is_mcp=is_mcp)
-            if passing is not None:
-                _stopped(response, is_mcp=is_mcp)
-                raise passing from None
-        finally:
-            self._scopes.discard(scope)
-            if not self._scopes:
-                self._none_left.set()
+    def discard(self, task: _RequestTask) -> None:
+        """Forget a request that has ended."""
+        self._tasks.discard(task)
+        if not self._tasks:
+            self._none_left.set()
 
     async def finish(self, grace: float) -> None:
-        """Wait for the tasks, cancel those that still run after so many seconds, and run no others."""
+        """Wait for the requests, cancel those that still run after so many seconds, and run no others."""
         with trio.move_on_after(grace):
-            while self._scopes:
+            while self._tasks:
                 self._none_left = trio.Event()
                 await self._none_left.wait()
         self._is_over = True
-        for scope in self._scopes:
-            scope.cancel()
+        for task in list(self._tasks):
+            task.cancel()
 
 
 def _stopped(response: HttpResponse, *, is_mcp: bool) -> None:

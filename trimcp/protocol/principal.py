@@ -17,6 +17,11 @@ from trimcp.errors import UsageError
 NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
+def _check_text(principal: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) and (value is not None or attribute.name == "subject"):
+        raise UsageError(f"Invalid {attribute.name} of a Principal: give a string, not {type(value).__name__}")
+
+
 def _frozen_scopes(scopes: Iterable[str]) -> frozenset[str]:
     if isinstance(scopes, str):
         raise UsageError("Invalid scopes of a Principal: give a set of strings, such as set(text.split())")
@@ -39,9 +44,9 @@ class Principal:
         UsageError: the subject, the client or the scopes have another type.
     """
 
-    subject: str = attrs.field()
+    subject: str = attrs.field(validator=_check_text)
     """Who sends the request: the `sub` of a token, a user's name."""
-    client: str | None = attrs.field(default=None, kw_only=True)
+    client: str | None = attrs.field(default=None, kw_only=True, validator=_check_text)
     """The program that acts for the subject, such as an OAuth client's id; None where it is not known."""
     scopes: frozenset[str] = attrs.field(default=frozenset(), kw_only=True, converter=_frozen_scopes)
     """What the request is allowed to do, in the words of the program."""
@@ -49,16 +54,6 @@ class Principal:
     """Whatever else is known, such as the claims of a token."""
     expires_at: float | None = attrs.field(default=None, kw_only=True)
     """Until when that holds, in seconds since the epoch; None for no end. trimcp does not check it."""
-
-    @subject.validator
-    def _check_subject(self, attribute: object, value: object) -> None:
-        if not isinstance(value, str):
-            raise UsageError(f"Invalid subject of a Principal: give a string, not {type(value).__name__}")
-
-    @client.validator
-    def _check_client(self, attribute: object, value: object) -> None:
-        if value is not None and not isinstance(value, str):
-            raise UsageError(f"Invalid client of a Principal: give a string or None, not {type(value).__name__}")
 
     @property
     def key(self) -> str:

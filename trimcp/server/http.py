@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from trimcp.server.running import Running
     from trimcp.transports.duplex import Duplex
     from trimcp.transports.http.asgi import AsgiDoor
-    from trimcp.transports.http.door import HttpRequest
+    from trimcp.transports.http.door import HttpRequest, Refusal
     from trimcp.transports.http.limits import HttpLimits
+    from trimcp.transports.websocket import Admit
 
 NOT_RUNNING = (
     "the server does not run: forward the lifespan to its application, or enter its `lifespan`, or "
@@ -141,7 +142,7 @@ async def _asgi_door(running: Running, nursery: trio.Nursery, options: HttpOptio
     return AsgiDoor(
         lambda: endpoint,
         websocket=functools.partial(_serve_upgraded, running),
-        admit=functools.partial(admission, options.get("authenticate")),
+        admit=_admit(running, options.get("authenticate")),
         message_bytes=limits.message_bytes,
         write_timeout=limits.write_timeout,
     )
@@ -175,13 +176,21 @@ async def serve_websocket(
                 host=host,
                 path=path,
                 refuse=guard.refuse,
-                admit=functools.partial(admission, authenticate),
+                admit=_admit(running, authenticate),
                 ssl_context=ssl_context,
                 message_bytes=limits.message_bytes,
                 max_connections=limits.sessions,
                 connections=connections,
                 task_status=task_status,
             )
+
+
+def _admit(running: Running, authenticate: Authenticate | None) -> Admit | None:
+    """Return what judges the requests that open WebSockets, in workers of the run; None where all are let in."""
+    if authenticate is None:
+        return None
+    pool = running.supervisor.open_pool("authenticate", running.server.limits.sessions)
+    return functools.partial(admission, authenticate, pool)
 
 
 async def _serve_upgraded(running: Running, duplex: Duplex, request: HttpRequest) -> None:
@@ -203,6 +212,7 @@ class Mounted:
         self._loopback = loopback
         self._endpoint: Endpoint | None = None
         self._running: Running | None = None
+        self._admit: Admit | None = None
 
     def endpoint(self) -> Endpoint:
         """The endpoint of the run that is shared now, begun in its nursery where this is the first request.
@@ -215,9 +225,15 @@ class Mounted:
             raise UsageError(NOT_RUNNING)
         if self._endpoint is None or self._running is not running:
             self._running = running
+            self._admit = _admit(running, self._options.get("authenticate"))
             self._endpoint = endpoint_of(running, self._options, loopback=self._loopback)
             running.nursery.start_soon(self._endpoint.run, name="trimcp endpoint")
         return self._endpoint
+
+    async def admit(self, request: HttpRequest) -> Refusal | None:
+        """Judge a request that opens a WebSocket; None lets it in."""
+        self.endpoint()
+        return None if self._admit is None else await self._admit(request)
 
     async def serve_websocket(self, duplex: Duplex, request: HttpRequest) -> None:
         """Serve a WebSocket as a session, until it is over."""
@@ -247,7 +263,7 @@ def asgi(server: Server, options: HttpOptions, *, loopback: bool) -> AsgiDoor:
     return AsgiDoor(
         mounted.endpoint,
         websocket=mounted.serve_websocket,
-        admit=functools.partial(admission, options.get("authenticate")),
+        admit=mounted.admit,
         lifespan=mounted.lifespan,
         message_bytes=server.limits.message_bytes,
         write_timeout=server.limits.write_timeout,

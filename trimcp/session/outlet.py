@@ -153,7 +153,6 @@ class SessionOutlet:
     )
 
     is_shared: ClassVar[bool] = True
-    delivery: ClassVar[None] = None
 
     def __init__(self, stream: Stream, room: int, requests: InFlight) -> None:
         self.room = room
@@ -166,6 +165,10 @@ class SessionOutlet:
         self.drop = stream.drop
         self.post_log = stream.post_log
         self.wait_room = stream.wait_room
+
+    @property
+    def delivery(self) -> Delivery | None:
+        return None
 
     @property
     def takes_posts(self) -> bool:
@@ -198,7 +201,6 @@ class Batch:
     __slots__ = ("_answers", "_owed", "_stream", "room")
 
     is_shared: ClassVar[bool] = True
-    delivery: ClassVar[None] = None
 
     def __init__(self, stream: Stream, room: int) -> None:
         """`room`: bytes that all its answers may have; beyond, a member is answered with an error."""
@@ -220,6 +222,10 @@ class Batch:
         self._answers.append(frame)
         self.room -= len(frame)
         self.withdraw()
+
+    @property
+    def delivery(self) -> Delivery | None:
+        return None
 
     @property
     def takes_posts(self) -> bool:

@@ -17,10 +17,10 @@ import trio
 
 from trimcp.actors.actor import Actor
 from trimcp.actors.mailbox import Mailbox
+from trimcp.actors.pool_call import PoolCall, PoolEnded
 from trimcp.actors.supervisor import Supervisor
 from trimcp.actors.worker_pool import WorkerPool
-from trimcp.client.features.question import Question
-from trimcp.errors import RequestFailed
+from trimcp.errors import ConnectionClosed, RequestFailed
 from trimcp.session.refusals import another_time
 from trimcp.types.jsonrpc import BUSY
 
@@ -59,17 +59,16 @@ class _Closed(NamedTuple):
 _Message = _Ask | _GivenUp | _LetIn | _Closed
 
 
-class Dialog(Question):
+class Dialog(PoolCall):
     """One question to the user."""
 
-    __slots__ = ("_actor", "_is_given_up", "_outer")
+    __slots__ = ("_actor", "_outer")
 
     def __init__(self, actor: Elicitation, handler: Callable[[], Awaitable[Any]], outer: Dialog | None) -> None:
         """`outer`: the dialog in which this one is asked, if it is asked in one."""
         super().__init__(handler)
         self._actor = actor
         self._outer = outer
-        self._is_given_up = False
 
     def let_next_in(self) -> None:
         """Let the next dialog open: this one waits for a call."""
@@ -78,21 +77,20 @@ class Dialog(Question):
             dialog._actor.tell(_LetIn(dialog))
             dialog = dialog._outer
 
-    def give_up(self) -> None:
-        """Close the dialog, or never open it: its asker does not wait any more."""
-        self._is_given_up = True
-        if self.scope is not None:
-            self.scope.cancel()
-
     async def run(self) -> None:
         """See `Work`."""
-        if not self._is_given_up:
-            _open_dialog.set(self)
-            await super().run()
+        _open_dialog.set(self)
+        await super().run()
 
-    def left(self) -> None:
-        """See `Work`."""
+    def finished(self) -> bool:
+        """See `Work`. Its worker may wait longer, for nurseries that the handler has left open; the user does not."""
+        is_used_up = super().finished()
         self._actor.tell(_Closed(self))
+        return is_used_up
+
+    def handed_back(self) -> None:
+        """See `Work`: the client ends, and opens no further dialog."""
+        super().finished()
 
 
 class Elicitation(Actor[_Message]):
@@ -127,6 +125,8 @@ class Elicitation(Actor[_Message]):
         except trio.Cancelled:
             self.tell(_GivenUp(dialog))
             raise
+        except PoolEnded as exc:
+            raise ConnectionClosed("the client has ended, and with it its questions to the user") from exc
         return answer
 
     # --- the actor --------------------------------------------------------------------

@@ -195,12 +195,12 @@ class _Handling:
         log.error(events.HANDLER_FAILED, exc_info=error, method=str(self._message.kind))
 
     def finished(self) -> bool:
-        """See `Work`."""
+        """See `Work`. The next notification need not wait for what this one has left open."""
+        self._left(self._message)
         return self._is_cancelled
 
     def left(self) -> None:
         """See `Work`."""
-        self._left(self._message)
 
     def handed_back(self) -> None:
         """See `Work`: the run is over."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -111,7 +111,8 @@ def client_auth_of(auth: object) -> ClientAuth:
     if isinstance(auth, ClientAuth):
         return auth
     if callable(auth) and not isinstance(auth, type):
-        return TokenFunction(auth)
+        function: Any = auth
+        return TokenFunction(function)
     raise UsageError(
         "Invalid auth: give a bearer token as a string, an async function that returns one, or a ClientAuth, "
         f"not {auth.__name__ if isinstance(auth, type) else type(auth).__name__}"
