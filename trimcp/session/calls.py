@@ -442,8 +442,10 @@ class Calls:
         """No answer will come any more, and no request can be made."""
         if self._over is None:
             self._over = error
-        for call in self._outbound.take_all():
-            call.settle(None, self._over.again())
+        for call in self._outbound:
+            if not call.is_answered:  # else its answer was read, and comes behind its reports
+                self._outbound.answered(call.id)
+                call.settle(None, self._over.again())
 
     def __len__(self) -> int:
         return len(self._outbound)
