@@ -203,7 +203,7 @@ class Writer(Actor[Item]):
         outbox = self.outbox
         if not self._is_writing and not outbox.is_closed:
             with contextlib.suppress(ConnectionEnded):
-                while outbox.waiting and not outbox.is_handed:
+                while outbox.waiting:
                     piece = self._piece(None)
                     if self._duplex.try_send(bytes(piece)) < len(piece):
                         break
