@@ -191,6 +191,13 @@ class Outbox(Mailbox[Item]):
     def take(self, first: Item | None = None) -> list[bytes]:
         """Take out the frames that leave next, up to a piece; `first` was received already."""
         frames: list[bytes] = []
+        if self.waiting_bytes <= PIECE and not (self._latest or self._logs or self._vacant):
+            if type(first) is bytes and first:
+                frames.append(first)
+            while self.waiting:  # plain frames, all of which leave
+                frames.extend(frame for frame in self.receive_all_nowait() if type(frame) is bytes and frame)
+            self.waiting_bytes = 0
+            return frames
         size = 0
         while True:
             if first is None:
