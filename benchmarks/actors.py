@@ -12,7 +12,6 @@ import argparse
 import contextvars
 import gc
 import json
-import math
 import statistics
 import time
 import tracemalloc
@@ -484,7 +483,7 @@ async def kibibytes(started: int, pools: int) -> float:
                 pool: WorkerPool = supervisor.open_pool("pool", TOGETHER)
                 pool.post(Piece(lambda: None, waits=False, uses_up=False, changes=False))
             task_status.started()
-            await trio.sleep(math.inf)
+            await trio.sleep_forever()
 
     async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
         stack.callback(nursery.cancel_scope.cancel)

@@ -192,12 +192,10 @@ class HttpSession(Session):
         self._streams[stream.track.number] = stream
         return stream
 
-    async def see_off(self, stream: RequestStream) -> None:
-        """Let the head of a stream leave, whose requests were taken: with the answer, where that is there at once."""
-        for _ in range(2):  # the task of a handler that need not wait has its turn before this one by then
-            await trio.lowlevel.checkpoint()
+    def see_off(self, stream: RequestStream) -> None:
+        """Let the head of a stream leave, whose requests were taken: with the answer, where that is there soon."""
         if not stream.is_answered:
-            stream.move()
+            self.stream_writer.open_soon(stream)
 
     def reply_lost(self, reply: Reply) -> None:
         """The connection of a client that takes JSON alone is gone: no cancel, though nobody gets the answer."""
@@ -208,6 +206,7 @@ class HttpSession(Session):
 
     def stream_over(self, stream: RequestStream) -> None:
         """The last answer of a stream has left, or is stored."""
+        self.stream_writer.closed(stream)
         if self._streams.pop(stream.track.number, None) is not None:
             self.event_log.finish(self.id, stream.track.number, stream.track.sent)
         self.touch()

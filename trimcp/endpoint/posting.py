@@ -186,7 +186,7 @@ class Posting:
         elif takes.sse:
             stream = session.open_stream(response, 1, delivery_of(request))
             session.dispatcher.take(message, stream, len(request.body), now)
-            await session.see_off(stream)
+            session.see_off(stream)
         else:
             reply = self._reply(session, response, takes, request)
             response.on_gone = lambda: session.reply_lost(reply)
@@ -297,7 +297,7 @@ class Posting:
         if stream is None:
             response.respond(202, ())
         else:
-            await session.see_off(stream)
+            session.see_off(stream)
 
     def _take_members(self, values: list[Any], session: HttpSession, outlet: Outlet, share: int) -> None:
         now = trio.current_time()

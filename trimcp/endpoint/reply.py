@@ -248,9 +248,15 @@ class _ReplyStream(EventStream):
 
     def finish(self, frame: bytes) -> None:
         """Post the answer, and end with it, in this turn."""
-        self._finishing = True
-        self.outbox.post(frame)
-        self.move()
+        if self.outbox.waiting or self._response.is_clogged:
+            self._finishing = True
+            self.outbox.post(frame)
+            self.move()
+            return
+        self._begin()
+        self._reply._end()
+        self.close()
+        self._response.finish(encode_event(frame))
 
     def keep_alive(self) -> None:
         """Write a comment, where nothing has left since the last time."""

@@ -137,8 +137,12 @@ class RequestStream(NumberedStream):
         if self._owed:
             self.post(frame)
         elif not self.outbox.is_closed:
-            self.outbox.post(frame)
-            self.move()
+            track, response = self.track, self.track.response
+            if response is None or self.outbox.waiting or response.is_clogged:
+                self.outbox.post(frame)
+                self.move()
+            else:
+                self._end_with(track, response, [frame])
 
     def refuse(self, frame: bytes, code: int, *, unfit: bool = False) -> None:
         response, status = self.track.response, UNAVAILABLE.get(code)
@@ -179,9 +183,7 @@ class RequestStream(NumberedStream):
             if outbox.waiting:
                 data += self._events(track, outbox.take())
             if self._owed == 0 and not outbox.waiting:
-                track.detach()
-                response.finish(data)
-                self._over()
+                self._end(track, response, data)
                 return
             if not data:
                 if not opens:
@@ -190,6 +192,15 @@ class RequestStream(NumberedStream):
             track.quiet = False
             response.write(data)
         self._moved()
+
+    def _end_with(self, track: Track, response: HttpResponse, frames: list[bytes]) -> None:
+        data = b"" if track.begun else self._opening(track, response)
+        self._end(track, response, data + self._events(track, frames))
+
+    def _end(self, track: Track, response: HttpResponse, data: bytes) -> None:
+        track.detach()
+        response.finish(data)
+        self._over()
 
     def _over(self) -> None:
         self._session.stream_over(self)
