@@ -231,7 +231,7 @@ async def test_the_listen_that_stands_for_subscriptions_takes_them_along() -> No
         first.call.settle({}, None)  # it stands for nothing any more
         assert hub.subscribed == ("a:1",)
         second.call.settle({}, None)
-        assert (hub.subscribed, hub.standing) == ((), None)
+        assert (hub.subscribed, hub.shared_listen) == ((), None)
         hub.leave(everything)
         assert await rest(everything) == [SubscriptionsEnded(("a:2",)), SubscriptionsEnded(("a:1",))]
 

@@ -148,8 +148,8 @@ class NotificationHub(Actor[_Message]):
         self._listens: dict[RequestId, Listen] = {}
         self.subscribed: tuple[str, ...] = ()
         """The resources of `Client.subscribe`. For others to read, as the next two."""
-        self.standing: Listen | None = None
-        """The listen that stands for all of them (2026-07-28), while there is one."""
+        self.shared_listen: Listen | None = None
+        """The listen that serves all of them (2026-07-28), while there is one."""
         self.over: ConnectionEnded | None = None
         """Why no notice will arrive any more."""
         self.stays = False
@@ -234,7 +234,7 @@ class NotificationHub(Actor[_Message]):
             case _Abandon(listen):
                 self._listens.pop(listen.id, None)
             case _Subscribe(uris, listen, lost):
-                self.subscribed, self.standing = uris, listen
+                self.subscribed, self.shared_listen = uris, listen
                 if lost:
                     self._put(SubscriptionsEnded(lost))
 
@@ -287,8 +287,8 @@ class NotificationHub(Actor[_Message]):
                 listen.notices.is_interrupted = True
             else:
                 listen.notices.finish(end, error)
-        elif listen is self.standing:
-            self.standing = None
+        elif listen is self.shared_listen:
+            self.shared_listen = None
             if not comes_back:
                 uris, self.subscribed = self.subscribed, ()
                 if uris and not isinstance(error, ConnectionEnded):  # else readers are told by the end of the session
@@ -308,7 +308,7 @@ class NotificationHub(Actor[_Message]):
             self.over = end
             self.stays = False
         else:
-            self.subscribed, self.standing = (), None
+            self.subscribed, self.shared_listen = (), None
 
 
 def notice_of(method: str, params: Mapping[str, Any] | None) -> Notice | None:

@@ -181,7 +181,7 @@ class Subscriptions:
 
     async def _listen_again(self, uris: Sequence[str]) -> None:
         """Have one listen for all of them in place of the one that stands; no change in between is missed."""
-        before = self._hub.standing
+        before = self._hub.shared_listen
         if uris:
             await trio.lowlevel.checkpoint()  # as in `_begin`
             fresh = Listen(self._calls, self._agreement, Topics(uris=tuple(uris)), None, self._hub)
@@ -200,10 +200,10 @@ class Subscriptions:
 
     def finish(self, end: ConnectionEnded, *, for_good: bool) -> None:
         """Ask for nothing again: readers are told why. Not for good: what is asked from here on is asked anew."""
-        standing = self._hub.standing
+        shared = self._hub.shared_listen
         self._hub.finish(end, for_good=for_good)
-        if standing is not None and not for_good:
-            self._close(standing, "nobody listens any more")
+        if shared is not None and not for_good:
+            self._close(shared, "nobody listens any more")
 
     async def resume(self, calls: Calls, agreement: Agreement, *, anew: bool = False) -> None:
         """Ask again for all that is still wanted and was lost, on the connection that there is now.
@@ -241,12 +241,12 @@ class Subscriptions:
             self._hub.resume(notices)
 
     async def _resume_subscribed(self, anew: bool) -> None:
-        uris, standing = self._hub.subscribed, self._hub.standing
+        uris, shared = self._hub.subscribed, self._hub.shared_listen
         refused: Iterable[str] = ()
         try:
             if not self._is_modern and anew:
                 refused = await self._leases.take(uris)
-            elif self._is_modern and standing is None:
+            elif self._is_modern and shared is None:
                 await self._listen_again(uris)
                 return
             else:

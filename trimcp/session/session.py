@@ -231,8 +231,8 @@ class Session(abc.ABC):
             self.lose(ConnectionClosed(why))
             # And before it waits for handlers that shield themselves: the peer need not.
             await self._closed_medium()
-            if not supervisor.nursery.cancel_scope.cancel_called:  # else an actor has failed
-                idle = self.router.when_idle(self.requests)
+            idle = self.router.when_idle(self.requests)
+            if not (supervisor.nursery.cancel_scope.cancel_called or self.router.has_failed):
                 with trio.CancelScope(shield=True):  # as a nursery waits: handlers that were cancelled clean up
                     await idle.wait()
             supervisor.stop(*self._stop_order())
@@ -358,7 +358,7 @@ class Session(abc.ABC):
                 await router.when_idle(requests).wait()
         await self._flushed()  # bounded by the Writer: the peer must take some of it in each write timeout
         # Where the connection was lost meanwhile, what was in flight then has got no answer either.
-        unanswered = len(requests.in_flight) - len(requests.long_lived) if self._end is None else requests.abandoned
+        unanswered = requests.unanswered if self._end is None else requests.abandoned
         lost = unanswered
         if self._cut_short:
             lost += 1  # at least the answer that the peer would not take

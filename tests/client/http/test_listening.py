@@ -96,7 +96,7 @@ async def test_a_standing_stream_closed_over_and_over_ends_for_its_readers_with_
         trimcp.connect(server.url, revision=VERSION) as client,
         client.notices() as notices,
     ):
-        with pytest.raises(ConnectionLost, match="the standing stream ended 11 times in a row: the server ended"):
+        with pytest.raises(ConnectionLost, match="the GET stream ended 11 times in a row: the server ended"):
             async for _ in notices:
                 pass
         assert len(server.asked("GET")) == 11

@@ -17,10 +17,10 @@ import attrs
 import trio
 
 from trimcp.client.http.findings import FINDINGS
+from trimcp.client.http.listen_recovery import ListenRecovery
 from trimcp.client.http.mirror import Mirror
-from trimcp.client.http.resuming import Resumer
 from trimcp.client.http.session import RemoteSession
-from trimcp.client.negotiation import MODERN_ERRORS, Offer, initialize
+from trimcp.client.negotiation import MODERN_ERRORS, Offer
 from trimcp.codec.envelope import read_message
 from trimcp.codec.jsontext import loads
 from trimcp.errors import ExchangeFailed, RequestFailed, SessionFailed, TrimcpError
@@ -185,8 +185,8 @@ async def _streamable(
         if client is None:
             yield None
             return
-        async with _tended(client, ways.offer):
-            yield client
+        await _tend(client, ways.offer)
+        yield client
 
 
 @asynccontextmanager
@@ -227,39 +227,14 @@ def _lost(session: DuplexSession, message: bytes, failure: ExchangeFailed) -> No
         log.warning(events.MESSAGE_LOST, peer=session.description, why=str(failure))
 
 
-@asynccontextmanager
-async def _tended(client: Client, offer: Offer) -> AsyncIterator[None]:
-    """What a client over HTTP has beside its calls, for as long as it is there."""
+async def _tend(client: Client, offer: Offer) -> None:
+    """Begin what a client over HTTP has beside its calls: it lasts as long as the session."""
     session: Any = client.session
     assert isinstance(session, RemoteSession)
-    resumer = session.resumer = Resumer(client)
+    session.listen_recovery = session.supervisor.add(ListenRecovery(session.supervisor, client))
     client.stay()
-    failure: BaseException | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(resumer.run, name="trimcp resumer")
-            if session.is_modern:
-                client.use_mirror(Mirror(session))
-            else:
-                agreed = BY_VERSION[client.protocol_version]
-                again = attrs.evolve(offer, revisions=[agreed])
-                session.reopening.initialize = functools.partial(_again, session, again, resumer)
-                await session.stand()
-            try:
-                yield
-            except (Exception, SystemExit, KeyboardInterrupt) as exc:  # noqa: BLE001
-                failure = exc  # leaves below as itself, rather than in a group
-            nursery.cancel_scope.cancel()
-    finally:
-        if failure is not None:  # not lost either where the scope around it is cancelled
-            raise failure
-
-
-async def _again(session: RemoteSession, offer: Offer, resumer: Resumer) -> None:
-    """Open another legacy session, in the revision of the first."""
-    session.forget_posts()
-    try:
-        agreement = await initialize(session, offer, offer.revisions[0])
-    finally:
-        session.give_up_initialize()
-    resumer.forgotten(agreement)
+    if session.is_modern:
+        client.use_mirror(Mirror(session))
+        return
+    session.recovery.offer = attrs.evolve(offer, revisions=[BY_VERSION[client.protocol_version]])
+    await session.get_stream.open()

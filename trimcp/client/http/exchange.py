@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from trimcp.client.http.backoff import Backoff, may_pass
-from trimcp.client.http.reopening import FORGOTTEN
+from trimcp.client.http.session_recovery import FORGOTTEN
 from trimcp.codec.envelope import InvalidMessage, read_message
 from trimcp.codec.jsontext import InvalidJson, loads
 from trimcp.errors import ExchangeFailed, UsageError
@@ -229,7 +229,7 @@ class Exchange:
                 raise ExchangeFailed(f"the response was lost, and {tries} tries to resume it came to nothing: {why}")
             await trio.sleep(pause)
             had, retry_after = parser.last_event_id, None
-            generation, fields = session.reopening.generation, session.listening_fields(had)
+            generation, fields = session.recovery.generation, session.listening_fields(had)
             try:
                 call = session.calls.waiting(self.id)
                 async with session.remote.request("GET", fields, repeatable=True, deadline=call) as reply:

@@ -1,7 +1,7 @@
 """A client's session over HTTP: requests as exchanges of their own, and one supervisor for all of them.
 
-In the modern era there is nothing else. A legacy session has an id that the server gave it, and a
-standing stream; where the server does not know it any more, another is begun.
+In the modern era there is nothing else. A legacy session has an id that the server gave it, and two actors: the
+GetStream, and the SessionRecovery, which opens another session where the server has forgotten this one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import trio
 
 from trimcp.actors.supervisor import Supervisor
 from trimcp.client.http.exchange import Exchange
-from trimcp.client.http.posts import Posts
-from trimcp.client.http.reopening import FORGOTTEN, Reopening
-from trimcp.client.http.standing import StandingListener
+from trimcp.client.http.get_stream import GetStream
+from trimcp.client.http.post_queue import PostQueue
+from trimcp.client.http.session_recovery import FORGOTTEN, SessionRecovery
 from trimcp.codec.envelope import InvalidMessage, read_message
 from trimcp.codec.jsontext import InvalidJson, loads
 from trimcp.errors import ConnectionClosed, ConnectionLost, ExchangeFailed, UsageError
@@ -29,7 +29,8 @@ from trimcp.types.metadata import PROTOCOL_VERSION
 from trimcp.types.revisions import Era
 
 if TYPE_CHECKING:
-    from trimcp.client.http.resuming import Resumer
+    from trimcp.client.http.listen_recovery import ListenRecovery
+    from trimcp.client.negotiation import Agreement
     from trimcp.framing.header_params import HeaderParams
     from trimcp.session.calls import Way
     from trimcp.session.service import Service
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 ACCEPT: Final = "application/json, text/event-stream"
 SAYING_GOODBYE: Final = 1.0
 """Seconds that telling the server of the end may take."""
-STANDING_PATIENCE: Final = 2.0
-"""Seconds that the server has to open its standing stream before the client is handed out."""
 
 SESSION_ID: Final = headers.SHOWN[headers.SESSION_ID]
 VERSION: Final = headers.SHOWN[headers.PROTOCOL_VERSION]
@@ -52,6 +51,10 @@ LAST_EVENT_ID: Final = headers.SHOWN[headers.LAST_EVENT_ID]
 class RemoteSession(Session):
     """One server behind a URL."""
 
+    supervisor: Supervisor
+    recovery: SessionRecovery
+    get_stream: GetStream
+
     def __init__(self, remote: Remote, service: Service, *, reopen: bool) -> None:
         """
         Args:
@@ -61,20 +64,20 @@ class RemoteSession(Session):
         """
         super().__init__(service)
         self.remote = remote
-        self.reopening = Reopening(allowed=reopen, on_reopened=self.stand)
-        """What is known of the legacy session."""
+        self._reopen = reopen
+        self.session_id: str | None = None
+        """What the server calls the legacy session; None where it gave it no name."""
         self.refusal: int | None = None
         """The status of the response that answered `initialize` with an error, if one did."""
         self.header_params: dict[str, HeaderParams] = {}
         """What of the arguments of a tool goes into header fields, by the tool's name."""
         self.named_params: Mapping[str, str] = headers.NAMED_PARAMS
         """The member of params that goes into `Mcp-Name`, by method."""
-        self.resumer: Resumer | None = None
-        """Brings back what the server was to tell."""
+        self.listen_recovery: ListenRecovery | None = None
+        """Brings back what the server was to tell, once there is a client."""
         self._exchanges: dict[RequestId, Exchange] = {}
         self._closing = trio.Event()
-        self._standing: StandingListener | None = None
-        self._posts: Posts
+        self._posts: PostQueue
         self._read = 0
 
     # --- Session ----------------------------------------------------------------------
@@ -84,15 +87,17 @@ class RemoteSession(Session):
         """The URL, without what may be secret in it."""
         return shown(self.remote.url)
 
-    def _way_out(self, supervisor: Supervisor) -> tuple[Posts, SessionOutlet]:
-        posts = self._posts = supervisor.add(Posts(supervisor, self.limits, self))
+    def _way_out(self, supervisor: Supervisor) -> tuple[PostQueue, SessionOutlet]:
+        self.recovery = supervisor.add(SessionRecovery(self, allowed=self._reopen))
+        self.get_stream = supervisor.add(GetStream(self))
+        posts = self._posts = supervisor.add(PostQueue(supervisor, self.limits, self))
         return posts, SessionOutlet(posts, self.limits.result_bytes, self.requests)
 
     async def _listen(self) -> None:
         await self._closing.wait()
 
     async def _close_medium(self) -> None:
-        id, self.reopening.id = self.reopening.id, None
+        id, self.session_id = self.session_id, None
         if id is not None:
             fields = {SESSION_ID: id, **self._version_field()}
             try:
@@ -119,7 +124,7 @@ class RemoteSession(Session):
     def take_text(self, text: bytes, *, to: RequestId | None = None) -> None:
         """Take what came as one event: a message, or, in 2025-03-26, several.
 
-        `to`: the request whose response it came in; None where it came by the standing stream.
+        `to`: the request whose response it came in; None where it came by the GET stream.
         """
         try:
             value = loads(text, max_depth=self.limits.json_depth)
@@ -181,8 +186,12 @@ class RemoteSession(Session):
         self._exchanges.pop(exchange.id, None)
 
     async def post(self, frame: bytes) -> None:
-        """Post a notification or an answer. One that a session was to have is not for another."""
-        generation, id = self.reopening.generation, self.reopening.id
+        """Post a notification or an answer. One that a session was to have is not for another.
+
+        Raises:
+            ExchangeFailed: it has not arrived.
+        """
+        generation, id = self.recovery.generation, self.session_id
         with trio.move_on_after(self.limits.write_timeout) as scope:
             async with self.remote.request("POST", self.fields(), frame, deadline=ScopeDeadline(scope)) as reply:
                 if 200 <= reply.status < 300:
@@ -202,8 +211,8 @@ class RemoteSession(Session):
         fields = {"Content-Type": "application/json", "Accept": ACCEPT}
         if method == "initialize":
             return fields
-        if self.reopening.id is not None:
-            fields[SESSION_ID] = self.reopening.id
+        if self.session_id is not None:
+            fields[SESSION_ID] = self.session_id
         if not self.is_modern:
             fields |= self._version_field()
         return fields
@@ -231,8 +240,8 @@ class RemoteSession(Session):
     def listening_fields(self, last_event_id: bytes) -> dict[str, str]:
         """The header fields of a GET."""
         fields = {"Accept": "text/event-stream", **self._version_field()}
-        if self.reopening.id is not None:
-            fields[SESSION_ID] = self.reopening.id
+        if self.session_id is not None:
+            fields[SESSION_ID] = self.session_id
         if last_event_id:
             fields[LAST_EVENT_ID] = last_event_id.decode("latin-1")
         return fields
@@ -242,41 +251,30 @@ class RemoteSession(Session):
     def initialized(self, reply: RemoteReply) -> None:
         """The server has answered `initialize`, and may have given the session an id."""
         if reply.status == 200:
-            self.reopening.id = reply.fields.get(SESSION_ID)
+            self.session_id = reply.fields.get(SESSION_ID)
         else:
             self.refusal = reply.status
 
-    async def stand(self) -> None:
-        """Open the standing stream, as far as the server has one."""
-        if self._standing is not None:
-            self._standing.scope.cancel()
-        self._standing = StandingListener(self)
-        self.supervisor.nursery.start_soon(self._standing.run, name="trimcp standing stream")
-        with trio.move_on_after(STANDING_PATIENCE):
-            await self._standing.decided.wait()
-
     def may_begin_again(self) -> bool:
         """Whether a session that the server does not know any more is replaced by another."""
-        return self.reopening.is_allowed
+        return self.recovery.is_allowed
 
     async def ready(self) -> int:
-        """Wait until there is a session to say something in; its generation. See `Reopening.ready`."""
-        return await self.reopening.ready(self.supervisor.nursery)
+        """Wait until there is a session to say something in; its generation. See `SessionRecovery.ready`."""
+        return await self.recovery.ready()
 
     async def begin_again(self, generation: int) -> None:
-        """Begin another session in place of the one of that generation. See `Reopening.begin_again`."""
-        await self.reopening.begin_again(generation, self.supervisor.nursery)
+        """Begin another session in place of the one of that generation. See `SessionRecovery.recover`."""
+        await self.recovery.recover(generation)
 
     def begin_again_soon(self, generation: int) -> None:
-        """The same for somebody who does not wait."""
-        if self.may_begin_again() and self.is_running:
-            self.supervisor.nursery.start_soon(self._begin_again_quietly, generation)
+        """The same for a task that does not wait."""
+        self.recovery.recover_soon(generation)
 
-    async def _begin_again_quietly(self, generation: int) -> None:
-        try:
-            await self.begin_again(generation)
-        except ExchangeFailed as exc:
-            log.warning(events.STREAM_LOST, peer=self.description, why=str(exc))
+    def session_replaced(self, agreement: Agreement) -> None:
+        """There is another session, which knows nothing of what the server was to tell in the one before."""
+        if self.listen_recovery is not None:
+            self.listen_recovery.forgotten(agreement)
 
     def give_up_initialize(self) -> None:
         """Nobody waits any more for the answer to an `initialize` that timed out. The server is not told."""
@@ -292,18 +290,18 @@ class RemoteSession(Session):
 
     def stream_lost(self) -> None:
         """A stream by which the server was to tell of changes has broken."""
-        if self.resumer is not None:
-            self.resumer.lost()
+        if self.listen_recovery is not None:
+            self.listen_recovery.lost()
 
     def listen_lost(self, *, was_open: bool) -> None:
         """A `subscriptions/listen` has failed; one that the server never took up is its caller's business alone."""
-        if was_open or (self.resumer is not None and self.resumer.is_at_it):
+        if was_open or (self.listen_recovery is not None and self.listen_recovery.is_asking):
             self.stream_lost()
 
     def deaf(self, why: str) -> None:
         """There will be no such stream any more."""
-        if self.resumer is not None:
-            self.resumer.gave_up(why)
+        if self.listen_recovery is not None:
+            self.listen_recovery.give_up(why)
 
 
 def _answers_another(message: Message, id: RequestId) -> bool:

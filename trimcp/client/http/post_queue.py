@@ -30,7 +30,7 @@ class Poster(Protocol):
         ...
 
 
-class Posts(Actor[Item]):
+class PostQueue(Actor[Item]):
     """The session's own stream: an actor whose mailbox is the outbox."""
 
     name = "post queue"
