@@ -95,6 +95,20 @@ async def test_one_wake_handles_all_that_has_arrived(autojump_clock: MockClock) 
         assert actor.notes == ["start", *"abcde"]
 
 
+async def test_one_wake_handles_also_what_is_told_meanwhile(autojump_clock: MockClock) -> None:
+    async with open_supervisor("session") as supervisor:
+
+        def on(message: str) -> None:
+            if len(message) < 10:
+                actor.tell(message + "a")
+
+        actor = supervisor.add(Notebook(supervisor, on=on))
+        actor.tell("a")
+        for _ in range(3):  # passes of the scheduler, fewer than messages
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        assert len(actor.notes) == 10
+
+
 # --- telling while a message is handled -----------------------------------------------
 
 

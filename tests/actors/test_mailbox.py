@@ -230,6 +230,14 @@ async def test_all_that_waits_may_be_taken_at_once(mailbox: Mailbox[str], autoju
     mailbox.put_back(messages)
     assert mailbox.waiting == 3
     assert take_all(mailbox) == ["b", "c", "d"]
+    for message in "efg":
+        mailbox.tell(message)
+    messages = await mailbox.receive_all()
+    for message in "hi":
+        mailbox.tell(message)
+    assert mailbox.receive_nowait() == "h"
+    mailbox.put_back(messages)
+    assert take_all(mailbox) == ["e", "f", "g", "i"]
     with trio.move_on_after(1) as waiting:
         await mailbox.receive_all()
     assert waiting.cancelled_caught
