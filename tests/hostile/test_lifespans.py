@@ -12,7 +12,7 @@ import trio
 
 import trimcp
 from tests.hostile.crowd import Town, add, in_time
-from tests.hostile.functions import HOSTILE, MOMENT, Outcome
+from tests.hostile.functions import HOSTILE, Outcome
 
 NOT_HERE: Final = (
     "raises_the_unprintable",  # Trio asks an exception that passes a nursery for its text, and fails over that
@@ -94,19 +94,33 @@ async def _url(service: Service) -> str:
     return f"http://{host}:{port}/mcp"
 
 
+class Ending:
+    """Ends the lifespan of a server that serves."""
+
+    def __init__(self) -> None:
+        self.begun = trio.Event()
+        self.scope: trio.CancelScope | None = None
+
+    def begin(self) -> None:
+        """Ends it: its time is over, or its background task goes on."""
+        self.begun.set()
+        if self.scope is not None:
+            self.scope.deadline = trio.current_time()
+
+
 @asynccontextmanager
-async def yields_in_a_timeout(server: trimcp.Server) -> AsyncIterator[None]:
-    """Yields in a scope whose time is over soon."""
-    with trio.move_on_after(MOMENT):
+async def yields_in_a_timeout(ending: Ending) -> AsyncIterator[None]:
+    """Yields in a scope whose time is over some day."""
+    with trio.CancelScope() as ending.scope:
         yield
 
 
 @asynccontextmanager
-async def yields_in_a_nursery_that_fails(server: trimcp.Server) -> AsyncIterator[None]:
-    """Yields in a nursery one of whose tasks fails soon."""
+async def yields_in_a_nursery_that_fails(ending: Ending) -> AsyncIterator[None]:
+    """Yields in a nursery one of whose tasks fails."""
 
     async def fail() -> None:
-        await trio.sleep(MOMENT)
+        await ending.begun.wait()
         raise ValueError("the background of the lifespan")
 
     async with trio.open_nursery() as nursery:
@@ -115,11 +129,11 @@ async def yields_in_a_nursery_that_fails(server: trimcp.Server) -> AsyncIterator
 
 
 @asynccontextmanager
-async def yields_in_a_nursery_that_is_cancelled(server: trimcp.Server) -> AsyncIterator[None]:
-    """Yields in a nursery that a task of its own cancels soon."""
+async def yields_in_a_nursery_that_is_cancelled(ending: Ending) -> AsyncIterator[None]:
+    """Yields in a nursery that a task of its own cancels."""
 
     async def cancel(scope: trio.CancelScope) -> None:
-        await trio.sleep(MOMENT)
+        await ending.begun.wait()
         scope.cancel()
 
     async with trio.open_nursery() as nursery:
@@ -128,21 +142,19 @@ async def yields_in_a_nursery_that_is_cancelled(server: trimcp.Server) -> AsyncI
 
 
 @asynccontextmanager
-async def swallows_what_ends_it(server: trimcp.Server) -> AsyncIterator[None]:
-    """Yields in a nursery that fails soon, and swallows everything."""
-    try:
-        async with yields_in_a_nursery_that_fails(server):
+async def swallows_what_ends_it(ending: Ending) -> AsyncIterator[None]:
+    """Yields in a nursery that fails, and swallows everything."""
+    with suppress(BaseException):
+        async with yields_in_a_nursery_that_fails(ending):
             yield
-    except BaseException:
-        pass
 
 
 @asynccontextmanager
-async def yields_in_a_nursery_that_exits(server: trimcp.Server) -> AsyncIterator[None]:
-    """Yields in a nursery one of whose tasks calls sys.exit soon."""
+async def yields_in_a_nursery_that_exits(ending: Ending) -> AsyncIterator[None]:
+    """Yields in a nursery one of whose tasks calls sys.exit."""
 
     async def leave() -> None:
-        await trio.sleep(MOMENT)
+        await ending.begun.wait()
         sys.exit("the background of the lifespan")
 
     async with trio.open_nursery() as nursery:
@@ -161,11 +173,15 @@ async def yields_in_a_nursery_that_exits(server: trimcp.Server) -> AsyncIterator
     ],
 )
 async def test_a_lifespan_that_ends_under_the_server_ends_serving_with_an_error(
-    lifespan: Callable[[trimcp.Server], Any],
+    lifespan: Callable[[Ending], Any],
 ) -> None:
-    service = Service(lifespan)
+    ending = Ending()
+    service = Service(lambda server: lifespan(ending))
     async with in_time():
-        await service.serve()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(service.serve)
+            await _url(service)
+            ending.begin()
         assert service.failure is not None
         assert not service.has_returned
         assert await service.refuses_connections()
@@ -196,8 +212,21 @@ def _is_cancelled(exc: BaseException | None) -> bool:
 
 
 async def test_a_lifespan_of_an_extension_is_contained_as_well() -> None:
-    extension = trimcp.ServerExtension("test.example/hostile", lifespan=yields_in_a_timeout)
+    ending = Ending()
+    extension = trimcp.ServerExtension("test.example/hostile", lifespan=lambda server: yields_in_a_timeout(ending))
     town = Town(extensions=[extension])
+
     async with in_time():
         with pytest.raises(RuntimeError, match="ended while the server was running"):
-            await town.server.serve_http(0)
+            await town.server.serve_http(0, task_status=Started(ending.begin))
+
+
+class Started(trio.TaskStatus[Any]):
+    """Calls a function when serving has begun."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self._do = do
+
+    def started(self, value: Any = None) -> None:
+        """Serving has begun."""
+        self._do()

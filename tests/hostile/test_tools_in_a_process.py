@@ -29,10 +29,16 @@ PLAIN: Final = (
     "raises_memory_error",
     "awaits_what_trio_does_not_know",
     "fails_in_a_child_task",
+    "raises_asyncio_cancelled",
+    "raises_a_base_exception",
     "turns_cancelled_into_an_error",
+    "turns_cancelled_into_system_exit",
+    "drops_a_generator_in_a_nursery",
+    "enters_a_scope_and_raises",
+    "leaves_a_scope_of_another_task",
     "cancels_a_scope_of_its_own",
 )
-"""Functions that raise ordinary errors, or nothing: they meet every other transport, and processes take time."""
+"""Functions that fare as others do on a duplex connection: they meet it in memory, and processes take time."""
 
 
 class Session:
