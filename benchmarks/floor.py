@@ -11,7 +11,7 @@ import os
 import orjson
 import trio
 
-RESULT = {"content": [{"type": "text", "text": "3"}]}
+RESULT = {"content": [{"type": "text", "text": "3"}], "structuredContent": {"result": 3}}
 
 
 async def serve() -> None:

@@ -17,13 +17,17 @@ from typing import Any, Final
 
 import orjson
 
-from benchmarks.messages import CLIENT, VERSIONS, Era, call_params
+from benchmarks.messages import ADD, CLIENT, METADATA, VERSIONS, Era, call_params
 from benchmarks.process import Unusable
 
 HOST: Final = "127.0.0.1"
 PATIENCE: Final = 60.0
 """Seconds for an answer to something that is not measured by itself."""
 CHUNK: Final = 1 << 18
+EDGE: Final = 512
+FEW: Final = 4
+"""Of a long response, bytes at each end of a part and parts at each end of the whole that are looked at."""
+LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 ROUND: Final = 1024
 """Requests that are prepared for one session, each with an id of its own."""
 
@@ -39,17 +43,13 @@ def post(port: int, body: bytes, fields: str = "") -> bytes:
 
 def modern_call(port: int, tool: str, id: int = 1, **arguments: Any) -> bytes:
     """A call of a tool in 2026-07-28, which stands alone; of `add` if it is given nothing."""
-    params = call_params("modern", tool) | ({"arguments": arguments} if tool not in ("add", "get-sum") else {})
-    body = orjson.dumps({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
-    return post(
-        port, body, f"mcp-protocol-version: {VERSIONS['modern']}\r\nmcp-method: tools/call\r\nmcp-name: {tool}\r\n"
-    )
+    given = ADD if tool in ("add", "get-sum") else arguments
+    return request(port, "modern", "tools/call", {"name": tool, "arguments": given}, id=id)
 
 
 def legacy_call(port: int, tool: str, session: str, id: int) -> bytes:
     """A call of the adding tool in a session of 2025-11-25."""
-    body = orjson.dumps({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call_params("legacy", tool)})
-    return post(port, body, session_fields(session))
+    return request(port, "legacy", "tools/call", call_params("legacy", tool), id=id, session=session)
 
 
 def session_fields(session: str) -> str:
@@ -57,32 +57,94 @@ def session_fields(session: str) -> str:
     return f"mcp-session-id: {session}\r\nmcp-protocol-version: {VERSIONS['legacy']}\r\n"
 
 
+def request(
+    port: int, era: Era, method: str, params: dict[str, Any], *, id: int = 1, session: str = "", progress: bool = False
+) -> bytes:
+    """Any request, as the era has it: with its metadata and headers, or in a session."""
+    meta = dict(METADATA) if era == "modern" else {}
+    if progress:
+        meta["progressToken"] = id
+    if meta:
+        params = {**params, "_meta": meta}
+    body = orjson.dumps({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+    if era == "legacy":
+        return post(port, body, session_fields(session))
+    name = params.get("name", params.get("uri"))
+    fields = f"mcp-protocol-version: {VERSIONS['modern']}\r\nmcp-method: {method}\r\nmcp-name: {name}\r\n"
+    return post(port, body, fields)
+
+
+class Response:
+    """Finds the end of a response as its bytes arrive, and looks at each byte once."""
+
+    __slots__ = ("_chunked", "_head", "_missing", "parts")
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self._head = b""
+        self._missing = 0
+        self._chunked = False
+
+    def feed(self, data: bytes) -> bool:
+        """Add bytes; True if the response is there to its end."""
+        if not self.parts:
+            self._head += data
+            end = self._head.find(b"\r\n\r\n")
+            if end < 0:
+                return False
+            data = self._head
+            head = data[:end].lower()
+            at = head.find(b"content-length: ")
+            self._chunked = b"\r\ntransfer-encoding: chunked" in head
+            if at >= 0:
+                self._missing = int(head[at + 16 :].split(b"\r\n", 1)[0]) + end + 4
+            elif not self._chunked and not head.startswith((b"http/1.1 202", b"http/1.1 204")):
+                raise Unusable(f"a response without an end: {data[:200]!r}")
+        self.parts.append(data)
+        if self._chunked:
+            tail = data if len(data) > len(LAST_CHUNK) else b"".join(self.parts[-2:])
+            return tail.endswith(LAST_CHUNK)
+        self._missing -= len(data)
+        return self._missing <= 0
+
+    def whole(self) -> bytes:
+        """All of its bytes."""
+        return b"".join(self.parts)
+
+    def check(self) -> None:
+        """Look whether it holds a result, at its beginning and its end, as long ones take time.
+
+        Raises:
+            Unusable: it holds something else.
+        """
+        parts = self.parts if len(self.parts) <= 2 * FEW else [*self.parts[:FEW], *self.parts[-FEW:]]
+        edges = b"".join([part if len(part) <= 2 * EDGE else part[:EDGE] + part[-EDGE:] for part in parts])
+        if b'"result":' not in edges or b'"isError":true' in edges:
+            raise Unusable(f"not a result: {self.whole()[:400]!r}")
+
+
 class Connection:
     """One kept-alive connection."""
 
-    __slots__ = ("began", "buffer", "sock")
+    __slots__ = ("began", "response", "sock")
 
     def __init__(self, port: int) -> None:
         self.sock = socket.create_connection((HOST, port), timeout=PATIENCE)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = b""
+        self.response = Response()
         self.began = 0.0
 
     def ask(self, request: bytes) -> bytes:
         """Send a request and wait for the whole response to it."""
         self.sock.settimeout(PATIENCE)
         self.sock.sendall(request)
-        return self.response()
-
-    def response(self) -> bytes:
-        """Wait for a whole response."""
-        data = b""
-        while not is_complete(data):
-            more = self.sock.recv(CHUNK)
-            if not more:
+        response = Response()
+        while True:
+            data = self.sock.recv(CHUNK)
+            if not data:
                 raise Unusable("the server closed a connection")
-            data += more
-        return data
+            if response.feed(data):
+                return response.whole()
 
     def listen(self, request: bytes) -> None:
         """Send a GET, and wait for the head of the stream that it opens."""
@@ -102,27 +164,13 @@ class Connection:
         self.sock.close()
 
 
-def is_complete(data: bytes) -> bool:
-    """Whether a response is there to its end."""
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
-        return False
-    head = data[:end].lower()
-    at = head.find(b"content-length: ")
-    if at >= 0:
-        return len(data) - end - 4 >= int(head[at + 16 :].split(b"\r\n", 1)[0])
-    if b"chunked" in head:
-        return data.endswith(b"0\r\n\r\n")
-    return head.startswith((b"http/1.1 202", b"http/1.1 204"))
-
-
 def load(
     connections: Sequence[Connection], requests: Iterator[bytes], seconds: float, latencies: list[float]
 ) -> tuple[int, float]:
     """Keep one request in flight on each connection, for so long; all are answered when it returns.
 
     Returns:
-        Answers within the time, and the time in seconds. Latencies, in seconds, are added to the list.
+        All answers, and the time until the last one in seconds. Latencies, in seconds, are added to the list.
     """
     clock = time.perf_counter
     poll = select.epoll()
@@ -144,28 +192,34 @@ def load(
                 raise Unusable("the server does not answer")
             for descriptor, _ in ready:
                 connection = by_descriptor[descriptor]
-                data = connection.buffer + connection.sock.recv(CHUNK)
-                if not is_complete(data):
-                    if data == connection.buffer:
-                        raise Unusable("the server closed a connection")
-                    connection.buffer = data
+                data = connection.sock.recv(CHUNK)
+                if not data:
+                    raise Unusable("the server closed a connection")
+                response = connection.response
+                if not response.feed(data):
                     continue
-                connection.buffer = b""
+                connection.response = Response()
                 now = clock()
-                if b'"result":' not in data or b'"isError":true' in data:
-                    raise Unusable(f"not a result: {data[:300]!r}")
+                response.check()
+                count += 1
+                latencies.append(now - connection.began)
                 if now < end:
-                    count += 1
-                    latencies.append(now - connection.began)
                     connection.began = now
                     connection.sock.send(next(requests))
                 else:
                     flying -= 1
-    return count, seconds
+    return count, now - began
+
+
+@contextlib.contextmanager
+def connected(port: int, number: int) -> Iterator[list[Connection]]:
+    """Open connections, for one burst: servers close those that are idle for some seconds."""
+    with contextlib.ExitStack() as opened:
+        yield [opened.enter_context(contextlib.closing(Connection(port))) for _ in range(number)]
 
 
 class Session:
-    """A session of 2025-11-25, with its standing stream where the server has one."""
+    """A session of 2025-11-25, with its GET stream."""
 
     def __init__(self, port: int, through: Connection) -> None:
         params = {"protocolVersion": VERSIONS["legacy"], "capabilities": {}, "clientInfo": CLIENT}

@@ -17,11 +17,12 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 
+import attrs
 import orjson
 
-from benchmarks.contestants import TRIMCP, with_bytecode
-from benchmarks.http_driver import CHUNK, PATIENCE, Connection, is_complete, modern_call
-from benchmarks.http_servers import OURS, THROUGH_HYPERCORN, HttpContestant, Served, served
+from benchmarks.contestants import Contestant, checkouts, with_bytecode
+from benchmarks.http_driver import CHUNK, PATIENCE, Connection, Response, modern_call
+from benchmarks.http_servers import OURS, THROUGH_HYPERCORN, Served, served
 from benchmarks.report import machine_line, progress, table
 
 CALLS = 200
@@ -36,11 +37,15 @@ def main() -> None:
     """Measure and print."""
     summary = (__doc__ or "").splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.http_ends", description=summary)
+    parser.add_argument("--parent", metavar="PATH", help="a checkout of another commit of trimcp, to compare with")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     about = machine_line()
-    doors = [HttpContestant(TRIMCP, OURS), HttpContestant(THROUGH_HYPERCORN, (*OURS, "--hypercorn"))]
+    doors = [
+        *checkouts(options, OURS),
+        attrs.evolve(checkouts(options, (*OURS, "--hypercorn"))[0], name=THROUGH_HYPERCORN),
+    ]
     cancelling: dict[str, list[float]] = {}
     draining: dict[str, dict[str, int]] = {}
     with with_bytecode() as env:
@@ -95,7 +100,7 @@ def _times(response: bytes) -> list[float]:
     return found
 
 
-def _drain(one: HttpContestant, env: Mapping[str, str]) -> dict[str, int]:
+def _drain(one: Contestant, env: Mapping[str, str]) -> dict[str, int]:
     """What became of the calls around a SIGTERM."""
     counts = {"sent": 0, "answered": 0, "refused": 0, "cut off": 0}
     with served(one, env) as server, ExitStack() as running:
@@ -132,10 +137,9 @@ def _take(waiting: dict[int, Connection], descriptor: int, request: bytes, count
         more = connection.sock.recv(CHUNK)
         if not more:
             raise ConnectionResetError
-        connection.buffer += more
-        if not is_complete(connection.buffer):
+        if not connection.response.feed(more):
             return
-        answer, connection.buffer = connection.buffer, b""
+        answer, connection.response = connection.response.whole(), Response()
         served = answer.startswith(b"HTTP/1.1 200") and b'"result":' in answer
         counts["answered" if served else "refused"] += 1
         if not served or b"connection: close" in answer.lower():

@@ -1,7 +1,4 @@
-"""Servers on HTTP as programs of their own: which there are, and one run of one.
-
-The interpreters of other SDKs are found as `contestants` does it for stdio.
-"""
+"""Servers on HTTP as programs of their own: which there are, and how one is started and ended."""
 
 from __future__ import annotations
 
@@ -19,61 +16,73 @@ from typing import Any, Final
 import attrs
 import orjson
 
-from benchmarks.contestants import FLOOR, PEERS, PYTHON_SDK, ROOT, TRIMCP, contestants
+from benchmarks.contestants import (
+    FASTMCP,
+    FLOOR,
+    PEERS,
+    PYTHON_SDK,
+    Contestant,
+    checkouts,
+    find_peers,
+    package_version,
+    server_everything,
+    typescript_sdk,
+    wanted,
+)
 from benchmarks.http_driver import HOST, PATIENCE
-from benchmarks.process import Unusable, cpu_seconds, rss
+from benchmarks.pinning import Processors
+from benchmarks.process import Stretch, Unusable, rss
 
 THROUGH_HYPERCORN: Final = "trimcp, hypercorn"
 HYPERCORN_FLOOR: Final = "floor, hypercorn"
-TYPESCRIPT_SDK: Final = "TypeScript SDK"
-OURS: Final = (sys.executable, str(PEERS / "http_trimcp.py"), "--port", "{port}")
+ANYWHERE: Final = Processors()
+OURS: Final = (str(PEERS / "http_trimcp.py"), "--port", "{port}")
 
 
-@attrs.frozen
-class HttpContestant:
-    """One program; `{port}` in its command is replaced by a port, and PORT is in its environment."""
-
-    name: str
-    command: tuple[str, ...]
-    tool: str = "add"
-
-    @property
-    def is_floor(self) -> bool:
-        return self.name in (FLOOR, HYPERCORN_FLOOR)
+def is_floor(contestant: Contestant) -> bool:
+    """Whether a program does nothing but answer."""
+    return contestant.name in (FLOOR, HYPERCORN_FLOOR)
 
 
-def http_contestants(options: argparse.Namespace) -> list[HttpContestant]:
-    """All that are there and wanted."""
+def http_contestants(options: argparse.Namespace) -> list[Contestant]:
+    """All `add` servers on HTTP that are there and wanted.
+
+    `{port}` in a command stands for the port, which is PORT in the environment as well.
+    """
     floor = (sys.executable, str(PEERS / "http_floor.py"), "{port}")
     found = [
-        HttpContestant(TRIMCP, OURS),
-        HttpContestant(FLOOR, floor),
-        HttpContestant(THROUGH_HYPERCORN, (*OURS, "--hypercorn")),
-        HttpContestant(HYPERCORN_FLOOR, (*floor, "--hypercorn")),
+        *checkouts(options, OURS),
+        Contestant(FLOOR, floor, ""),
+        attrs.evolve(checkouts(options, (*OURS, "--hypercorn"))[0], name=THROUGH_HYPERCORN),
+        Contestant(HYPERCORN_FLOOR, (*floor, "--hypercorn"), ""),
     ]
-    only, options.only = options.only, None
-    for one in contestants(options):
-        if one.name == PYTHON_SDK:
-            found.append(HttpContestant(one.name, (one.command[0], str(PEERS / "http_python_sdk.py"), "{port}")))
-        elif one.name == "FastMCP":
-            found.append(HttpContestant(one.name, (one.command[0], str(PEERS / "http_fast_mcp.py"), "{port}")))
-        elif one.name == TYPESCRIPT_SDK:
-            found.append(HttpContestant(one.name, (*one.command[:-1], "streamableHttp"), one.tool))
-    return [one for one in found if not only or one.name in only]
+    peers = find_peers(options)
+    for name, package, python, file in (
+        (PYTHON_SDK, "mcp", peers.mcp, "http_python_sdk.py"),
+        (FASTMCP, "fastmcp", peers.fastmcp, "http_fast_mcp.py"),
+    ):
+        if python:
+            command = (python, str(PEERS / file), "{port}")
+            found.append(Contestant(name, command, package_version(python, package)))
+    if getattr(options, "era", "legacy") == "legacy":  # the TypeScript SDK 1 speaks nothing later
+        typescript = typescript_sdk(peers, "add", "http", "{port}"), server_everything(peers, "streamableHttp")
+        found += [one for one in typescript if one]
+    return wanted(found, options)
 
 
 class Served:
     """One run of a server's program."""
 
-    def __init__(self, contestant: HttpContestant, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, contestant: Contestant, port: int, process: subprocess.Popen[bytes], where: Processors) -> None:
         self.name = contestant.name
         self.tool = contestant.tool
         self.port = port
         self.process = process
+        self._where = where
 
-    def cpu_seconds(self) -> float:
-        """Processor time so far."""
-        return cpu_seconds(self.process.pid)
+    def stretch(self) -> Stretch:
+        """Begin to measure what it and this process, its driver, take."""
+        return Stretch(self.process.pid, os.getpid(), apart=self._where.apart)
 
     def rss(self) -> float:
         """MiB of memory."""
@@ -91,7 +100,9 @@ class Served:
 
 
 @contextmanager
-def served(contestant: HttpContestant, env: Mapping[str, str] = os.environ) -> Iterator[Served]:
+def served(
+    contestant: Contestant, env: Mapping[str, str] = os.environ, where: Processors = ANYWHERE
+) -> Iterator[Served]:
     """Start a program, and end it afterwards; it accepts connections.
 
     Raises:
@@ -100,15 +111,15 @@ def served(contestant: HttpContestant, env: Mapping[str, str] = os.environ) -> I
     port = _free_port()
     command = [part.replace("{port}", str(port)) for part in contestant.command]
     with subprocess.Popen(
-        command,
+        where.for_server(command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if "trimcp" in contestant.name else subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**env, "PORT": str(port), "PYTHONPATH": str(ROOT)},
+        env={**env, **contestant.env, "PORT": str(port)},
     ) as process:
         try:
             _wait_for(port, process)
-            yield Served(contestant, port, process)
+            yield Served(contestant, port, process, where)
         finally:
             process.terminate()
             try:

@@ -48,6 +48,18 @@ def call_template(era: Era, tool: str = "add") -> tuple[bytes, bytes]:
     return before, after
 
 
+def request_template(era: Era, method: str, params: dict[str, Any], *, progress: bool = False) -> bytes:
+    """A line with a request, for the drivers of `driven`: byte 1 stands for its id, and for its progress token."""
+    params = dict(params)
+    meta = dict(METADATA) if era == "modern" else {}
+    if progress:
+        meta["progressToken"] = 4711
+    if meta:
+        params["_meta"] = meta
+    line = orjson.dumps({"jsonrpc": "2.0", "id": 4711, "method": method, "params": params}) + b"\n"
+    return line.replace(b":4711", b":\x01")
+
+
 def failure_of(answer: dict[str, Any]) -> str | None:
     """Why an answer is not what was asked for."""
     if "error" in answer:

@@ -4,7 +4,7 @@
 
 No pipe and no second process: what is left is what trimcp itself, its libraries and Trio's
 scheduler cost. Each figure is the least of many repeats, which noise can only raise; the rest of
-the sum is the session's own: router, request, crew, writer, and the handler's coroutine.
+the sum is the session's actors, and the handler's coroutine.
 With `--profile`, cProfile's list for the same load, whose share of each function is inflated by
 its count of calls.
 """
@@ -118,7 +118,7 @@ def main() -> None:
     steps = steps_of_a_call(era, options.repeats)
     rows = [[step, f"{cost:.2f}", f"{cost / batched:.0%}"] for step, cost in steps.items()]
     rest = batched - sum(steps.values())
-    rows.append(["the session: router, request, crew, writer", f"{rest:.2f}", f"{rest / batched:.0%}"])
+    rows.append(["the actors of the session", f"{rest:.2f}", f"{rest / batched:.0%}"])
     rows.append(["a request, 32 in a portion", f"{batched:.2f}", "100%"])
     rows.append(["a request, one in a portion", f"{single:.2f}", f"{single / batched:.0%}"])
     print(table(("step", "µs", "share"), rows))

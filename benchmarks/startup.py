@@ -1,6 +1,6 @@
 """What it costs to begin: imports against Trio's, and a program's first answers against the floor's.
 
-    python -m benchmarks.startup [--rounds 15] [--mcp PYTHON] [--everything PATH] [--json]
+    python -m benchmarks.startup [--rounds 15] [--parent PATH] [--mcp PYTHON] [--npm FOLDER] [--json]
 
 Each figure is that of a fresh process, with the bytecode of everything in place as it is after an
 installation. The programs are started in turns; medians are printed, and medians of the ratios of
@@ -14,14 +14,14 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from typing import Final
 
 from benchmarks.contestants import FLOOR, Contestant, add_options, contestants, with_bytecode
-from benchmarks.messages import Era
-from benchmarks.process import Program, Unusable
-from benchmarks.report import Found, machine, machine_line, progress, ratio, table
+from benchmarks.driven import Driven, Driver, add_driver_options, built_driver
+from benchmarks.messages import Era, call_params, request_template
+from benchmarks.process import Unusable
+from benchmarks.report import Found, OtherWork, machine, machine_line, progress, ratio, table
 
 IMPORTS: Final = {
     "import trio": "import trio",
@@ -39,27 +39,28 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=(__doc__ or "").splitlines()[0])
     add_options(parser)
+    add_driver_options(parser)
     parser.add_argument("--era", choices=["legacy", "modern"], default="legacy")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    others = OtherWork()
     facts, about = machine(), machine_line()
-    with with_bytecode() as env:
+    with with_bytecode() as env, built_driver(options) as driver:
         imports: Found = {name: {} for name in IMPORTS if _imported(IMPORTS[name], env) is not None}
-        programs = [one for one in contestants(options) if _started(one, options.era, env)]
+        programs = [one for one in contestants(options) if _started(driver, one, options.era, env)]
         starts: Found = {one.name: {} for one in programs}
         for number in range(options.rounds):
             progress(f"round {number + 1} of {options.rounds}")
             for name in imports:
                 imports[name].setdefault("seconds", []).append(_imported(IMPORTS[name], env) or 0.0)
             for one in programs:
-                for figure, seconds in _started(one, options.era, env).items():
+                for figure, seconds in _started(driver, one, options.era, env).items():
                     starts[one.name].setdefault(figure, []).append(seconds)
         progress("")
     if options.json:
         print(json.dumps({"machine": facts, "era": options.era, "imports": imports, "starts": starts}))
         return
-    print(f"{about}; {options.era}, {options.rounds} rounds\n")
+    print(f"{about}; {others}; {options.era}, {options.rounds} rounds\n")
     print(
         table(
             ("", "ms", "× import trio"), [[name, *_cells(imports, name, "seconds", "import trio")] for name in imports]
@@ -79,14 +80,14 @@ def _imported(statement: str, env: Mapping[str, str]) -> float | None:
     return float(done.stdout) if done.returncode == 0 else None
 
 
-def _started(contestant: Contestant, era: Era, env: Mapping[str, str]) -> dict[str, float]:
+def _started(driver: Driver, contestant: Contestant, era: Era, env: Mapping[str, str]) -> dict[str, float]:
     """Seconds from its start to its first answer, and to that of the first call; nothing if it does not work."""
-    program = Program(contestant.command, era, tool=contestant.tool, env=env)
+    program = Driven(driver, contestant.command, {**env, **contestant.env})
     try:
-        answer = program.open()
-        program.call()
-        return {"answer": answer, "call": time.perf_counter() - program.began}
-    except (Unusable, OSError) as exc:
+        program.prepare(request_template(era, "tools/call", call_params(era, contestant.tool)))
+        answer = program.open(era)
+        return {"answer": answer, "call": program.since_start(program.load(1, calls=1)["last"])}
+    except Unusable as exc:
         print(f"{contestant.name}: left out, {exc}", file=sys.stderr)
         return {}
     finally:

@@ -1,130 +1,164 @@
-"""trimcp as a program on stdio, beside the floor and other SDKs: starts, rates, latency, memory.
+"""trimcp as a program on stdio, cold and warm, beside its parent commit, the floor and other SDKs.
 
-    python -m benchmarks.stdio [--era modern] [--rounds 5] [--mcp PYTHON] [--everything PATH] [--json]
+    python -m benchmarks.stdio [--parent PATH] [--mcp PYTHON] [--fastmcp PYTHON] [--npm FOLDER] [--era modern]
 
-Each round starts all programs and then loads them in turns, in bursts of a tenth of a second, so
-that whatever else the machine does falls on all of them. Rates are medians of the bursts, ratios
-medians of the ratios of bursts that followed each other.
+The driver is a program in C that writes each message by itself (see `driven`). *Cold* is a fresh process: the time to
+its first answer and to its 100th call. *Warm* is after 20,000 calls: one call after another, then 32 in flight, in
+bursts that take turns among the programs, so that whatever else the machine does falls on all of them. Figures are
+medians; a ratio is the median of the ratios of bursts that followed each other. Rates and starts leave out the time in
+which other programs kept the server or the driver from a processor (see `process.Stretch`); p50 and p99 do not.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
-from benchmarks.contestants import FLOOR, PYTHON_SDK, TRIMCP, Contestant, add_options, contestants, with_bytecode
-from benchmarks.messages import Era
-from benchmarks.process import Program, Unusable
-from benchmarks.report import Found, machine, machine_line, progress, ratio, table
+from benchmarks.contestants import Contestant, add_options, contestants, versions_line, with_bytecode
+from benchmarks.driven import Driven, Driver, add_driver_options, built_driver
+from benchmarks.messages import Era, call_params, request_template
+from benchmarks.process import Unusable
+from benchmarks.report import Found, OtherWork, comparison, machine, machine_line, note, progress
 
-WARM = 500
-"""Calls of each kind before the first burst counts; just-in-time compilers need some."""
+COLD_CALLS = 100
+CEILING = "the driver's ceiling"
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stdio", description=(__doc__ or "").splitlines()[0])
     add_options(parser)
+    add_driver_options(parser)
     parser.add_argument("--era", choices=["legacy", "modern"], default="legacy")
-    parser.add_argument("--rounds", type=int, default=5, help="times that the programs are started")
-    parser.add_argument("--bursts", type=int, default=10, help="of each load and program in a round")
-    parser.add_argument("--seconds", type=float, default=0.1, help="of one burst")
-    parser.add_argument("--window", type=int, default=32, help="calls in flight in the pipelined load")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--starts", type=int, default=5, help="fresh processes of each program, for the cold figures")
+    parser.add_argument("--rounds", type=int, default=2, help="times that all programs are started, for the warm ones")
+    parser.add_argument("--bursts", type=int, default=6, help="of each load and program in a round")
+    parser.add_argument("--seconds", type=float, default=0.25, help="of one burst")
+    parser.add_argument("--window", type=int, default=32, help="calls in flight in the second load")
+    parser.add_argument("--warm", type=int, default=20_000, help="calls before the first burst counts")
+    parser.add_argument("--patience", type=float, default=8.0, help="seconds after which a slow program counts as warm")
     options = parser.parse_args()
+    others = OtherWork()
     facts, about = machine(), machine_line()
-    with with_bytecode() as env:
-        usable = [one for one in contestants(options) if _answers(one, options.era, env)]
+    with with_bytecode() as env, built_driver(options) as driver:
+        usable = [one for one in contestants(options) if _works(driver, one, options.era, env)]
+        usable.append(Contestant(CEILING, driver.answering, ""))
         found: Found = {one.name: {} for one in usable}
+        for number in range(options.starts):
+            progress(f"start {number + 1} of {options.starts}")
+            for one in usable[:-1]:
+                note(found[one.name], _cold(driver, one, options.era, env))
         for number in range(options.rounds):
             progress(f"round {number + 1} of {options.rounds}")
-            _round(found, usable, options, env)
+            _round(found, driver, usable, options, env)
         progress("")
     if options.json:
-        print(json.dumps({"machine": facts, "era": options.era, "window": options.window, "rounds": found}))
+        print(json.dumps({"machine": facts, "programs": versions_line(usable), "driver": str(driver), "found": found}))
         return
-    print(f"{about}; {options.era}, {options.rounds} × {options.bursts} bursts, {options.window} in flight\n")
-    _print(found)
+    print(f"{about}; {others}\n{versions_line(usable)}\n{driver}; {options.era}\n")
+    _print(found, options)
 
 
-def _answers(contestant: Contestant, era: Era, env: Mapping[str, str]) -> bool:
-    program = Program(contestant.command, era, tool=contestant.tool, env=env)
+def _started(driver: Driver, one: Contestant, era: Era, env: Mapping[str, str]) -> Driven:
+    program = Driven(driver, one.command, {**env, **one.env})
+    program.prepare(request_template(era, "tools/call", call_params(era, one.tool)))
+    return program
+
+
+def _works(driver: Driver, one: Contestant, era: Era, env: Mapping[str, str]) -> bool:
+    program = _started(driver, one, era, env)
     try:
-        program.open()
-        program.call()
-    except (Unusable, OSError) as exc:
-        print(f"{contestant.name}: left out, {exc}", file=sys.stderr)
+        program.open(era)
+        program.load(1, calls=1)
+    except Unusable as exc:
+        print(f"{one.name}: left out, {exc}", file=sys.stderr)
         return False
     finally:
         program.close()
     return True
 
 
-def _round(found: Found, usable: Sequence[Contestant], options: argparse.Namespace, env: Mapping[str, str]) -> None:
-    def note(name: str, figures: Mapping[str, float]) -> None:
-        for figure, value in figures.items():
-            found[name].setdefault(figure, []).append(value)
+def _cold(driver: Driver, one: Contestant, era: Era, env: Mapping[str, str]) -> dict[str, float]:
+    """Milliseconds and processor time from the start to the 100th call, and what those calls took."""
+    program = _started(driver, one, era, env)
+    try:
+        start = program.open(era)
+        load = program.load(1, calls=COLD_CALLS)
+        hundredth, cpu = program.since_start(load["last"]), program.cpu_seconds()
+    finally:
+        program.close()
+    return {
+        "start": start * 1e3,
+        "hundredth": hundredth * 1e3,
+        "cold cpu": cpu * 1e3,
+        "cold rate": load["rate"],
+        "cold call": load["server_cpu"],
+    }
 
+
+def _round(
+    found: Found, driver: Driver, usable: Sequence[Contestant], options: argparse.Namespace, env: Mapping[str, str]
+) -> None:
     with ExitStack() as running:
-        programs: dict[str, Program] = {}
+        programs: dict[str, Driven] = {}
         for one in usable:
-            program = programs[one.name] = Program(one.command, options.era, tool=one.tool, env=env)
+            program = programs[one.name] = _started(driver, one, options.era, env)
             running.callback(program.close)
-            start = program.open()
-            program.call()
-            note(one.name, {"start": start, "first_call": time.perf_counter() - program.began})
-        for program in programs.values():
-            for _ in range(WARM):
-                program.call()
-            program.pipelined(options.seconds, options.window)
-        for _ in range(options.bursts):
-            for name, program in programs.items():
-                note(name, program.serial(options.seconds))
-            for name, program in programs.items():
-                note(name, program.pipelined(options.seconds, options.window))
+            if one.name != CEILING:
+                program.open(options.era)
+            warm = 0.0
+            for window in (1, options.window):
+                warm += program.load(window, calls=options.warm // 2, seconds=options.patience / 2)["calls"]
+            note(found[one.name], {"warm": warm})
+        for number in range(options.bursts):
+            for load, window in (("serial", 1), ("many", options.window)):
+                for name in list(programs)[:: 1 if number % 2 else -1]:
+                    burst = programs[name].load(window, seconds=options.seconds)
+                    figures = {
+                        f"{load} {figure}": burst[figure] for figure in ("rate", "server_cpu", "p50", "p99", "waited")
+                    }
+                    note(found[name], figures)
         for name, program in programs.items():
-            note(name, {"rss": program.rss()})
+            note(found[name], {"rss": program.rss()})
 
 
-def _print(found: Found) -> None:
-    def median(name: str, figure: str) -> float:
-        return statistics.median(found[name][figure])
-
-    def against(name: str, other: str, figure: str) -> str:
-        return f"{ratio(found[name][figure], found[other][figure]):.2f}" if other in found else "–"
-
-    rates = ["serial", "pipelined"]
-    head = ("", "serial/s", "of floor", "× SDK", "pipelined/s", "of floor", "× SDK", "CPU µs", "p50 ms", "p99 ms")
-    rows = []
-    for name in found:
-        row = [name]
-        for figure in rates:
-            row += [f"{median(name, figure):,.0f}", against(name, FLOOR, figure), against(name, PYTHON_SDK, figure)]
-        rows.append([*row, f"{median(name, 'cpu'):.1f}", f"{median(name, 'p50'):.2f}", f"{median(name, 'p99'):.2f}"])
-    print(table(head, rows))
+def _print(found: Found, options: argparse.Namespace) -> None:
+    programs = {name: figures for name, figures in found.items() if name != CEILING}
+    print(
+        comparison(
+            programs,
+            [
+                ("first answer ms", "start", "{:.0f}", False),
+                ("100th call ms", "hundredth", "{:.0f}", True),
+                ("CPU ms until then", "cold cpu", "{:.0f}", True),
+                (f"first {COLD_CALLS} calls/s", "cold rate", "{:,.0f}", True),
+                ("CPU µs of each", "cold call", "{:.0f}", True),
+                ("MiB, at the end", "rss", "{:.0f}", False),
+            ],
+        )
+    )
     print()
-    starts = ("", "first answer ms", "× floor", "first call ms", "× floor", "MiB")
-    rows = [
-        [
-            name,
-            f"{median(name, 'start') * 1e3:.0f}",
-            against(name, FLOOR, "start"),
-            f"{median(name, 'first_call') * 1e3:.0f}",
-            against(name, FLOOR, "first_call"),
-            f"{median(name, 'rss'):.0f}",
-        ]
-        for name in found
-    ]
-    print(table(starts, rows))
-    for name in found:
-        if name not in (TRIMCP, FLOOR) and TRIMCP in found:
-            serial, pipelined = (ratio(found[TRIMCP][figure], found[name][figure]) for figure in rates)
-            print(f"\ntrimcp is {serial:.1f} × {name} serially, {pipelined:.1f} × pipelined", end="")
+    print(
+        comparison(
+            found,
+            [
+                ("serial/s", "serial rate", "{:,.0f}", True),
+                ("CPU µs", "serial server_cpu", "{:.1f}", True),
+                (f"{options.window} in flight/s", "many rate", "{:,.0f}", True),
+                ("CPU µs", "many server_cpu", "{:.1f}", True),
+                ("p50 ms", "many p50", "{:.2f}", False),
+                ("p99 ms", "many p99", "{:.2f}", False),
+            ],
+        )
+    )
+    for name, figures in programs.items():
+        if min(figures["warm"]) < options.warm:
+            print(
+                f"\n{name}: counted as warm after {min(figures['warm']):,.0f} calls, in {options.patience:g} s", end=""
+            )
     print()
 
 

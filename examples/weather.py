@@ -1,4 +1,4 @@
-"""A server with a lifespan, a provider, progress, and results that are objects.
+"""A server with a lifespan, a dependency, progress, and results that are objects.
 
     trimcp run examples/weather.py
 
@@ -57,7 +57,7 @@ async def lifespan(server: trimcp.Server) -> AsyncIterator[Almanac]:
 server = trimcp.Server("weather", lifespan=lifespan, instructions="Ask for a forecast by the name of a city.")
 
 
-@server.provider
+@server.dependency
 def almanac(ctx: trimcp.Context) -> Almanac:
     """A tool that wants an `Almanac` gets the one of the lifespan."""
     assert isinstance(ctx.state, Almanac)

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Topics,
     )
     from trimcp.client.results import ResourceResult, ToolResult
+    from trimcp.endpoint.http_reply import HttpReply
     from trimcp.endpoint.security import Cors
     from trimcp.errors import (
         CapabilityMissing,
@@ -71,10 +72,18 @@ if TYPE_CHECKING:
         UsageError,
     )
     from trimcp.protocol.cancelling import CancelReason
+    from trimcp.protocol.principal import Principal
     from trimcp.server.app import Server
     from trimcp.server.caching import CacheHint, Caching
     from trimcp.server.context import Context
     from trimcp.server.extension import ServerExtension
+    from trimcp.server.features.provider import (
+        ProvidedPage,
+        ProvidedPrompt,
+        ProvidedResource,
+        ProvidedTool,
+        Provider,
+    )
     from trimcp.server.media import Audio, File, Image
     from trimcp.server.middleware import Proceed
     from trimcp.server.questions import Elicit, Elicited, ElicitUrl, Roots, Sample, Sampled
@@ -82,6 +91,7 @@ if TYPE_CHECKING:
     from trimcp.session.limits import Limits
     from trimcp.session.session import DrainReport
     from trimcp.shapes.header import Header
+    from trimcp.transports.http.client_auth import AuthChallenge, AuthRequest, ClientAuth
     from trimcp.transports.http.door import HttpRequest
     from trimcp.transports.http.limits import HttpLimits
     from trimcp.types.extensions import ExtensionMethod, ExtensionNotification, ExtensionResult
@@ -90,11 +100,14 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Audio": "server.media",
+    "AuthChallenge": "transports.http.client_auth",
+    "AuthRequest": "transports.http.client_auth",
     "CacheHint": "server.caching",
     "Caching": "server.caching",
     "CancelReason": "protocol.cancelling",
     "CapabilityMissing": "errors",
     "Client": "client.client",
+    "ClientAuth": "transports.http.client_auth",
     "ClientExtension": "client.extension",
     "Configuration": "client.configuration",
     "ConfiguredServer": "client.configuration",
@@ -120,6 +133,7 @@ _PLACES = {
     "GroupEvents": "client.group.events",
     "Header": "shapes.header",
     "HttpLimits": "transports.http.limits",
+    "HttpReply": "endpoint.http_reply",
     "HttpRequest": "transports.http.door",
     "Image": "server.media",
     "Interrupted": "client.notices",
@@ -143,8 +157,14 @@ _PLACES = {
     "MemberTool": "client.group.merged",
     "MergedList": "client.group.merged",
     "Notices": "client.notices",
+    "Principal": "protocol.principal",
     "Proceed": "server.middleware",
     "PromptsChanged": "client.notices",
+    "ProvidedPage": "server.features.provider",
+    "ProvidedPrompt": "server.features.provider",
+    "ProvidedResource": "server.features.provider",
+    "ProvidedTool": "server.features.provider",
+    "Provider": "server.features.provider",
     "RequestFailed": "errors",
     "RequestTimedOut": "errors",
     "ResourceNotFound": "errors",
@@ -178,11 +198,14 @@ _PLACES = {
 
 __all__ = [
     "Audio",
+    "AuthChallenge",
+    "AuthRequest",
     "CacheHint",
     "Caching",
     "CancelReason",
     "CapabilityMissing",
     "Client",
+    "ClientAuth",
     "ClientExtension",
     "Configuration",
     "ConfiguredServer",
@@ -208,6 +231,7 @@ __all__ = [
     "GroupEvents",
     "Header",
     "HttpLimits",
+    "HttpReply",
     "HttpRequest",
     "Image",
     "Interrupted",
@@ -231,8 +255,14 @@ __all__ = [
     "MemberTool",
     "MergedList",
     "Notices",
+    "Principal",
     "Proceed",
     "PromptsChanged",
+    "ProvidedPage",
+    "ProvidedPrompt",
+    "ProvidedResource",
+    "ProvidedTool",
+    "Provider",
     "RequestFailed",
     "RequestTimedOut",
     "ResourceNotFound",

@@ -15,7 +15,7 @@
     │   └── ConnectionLost         the peer, or what lies between, did
     │       ├── ServerExited       a server that trimcp had started ended
     │       └── ExchangeFailed     one exchange over HTTP failed; other calls, and the client, go on
-    ├── Unauthenticated            raise it in an `authenticate` function to send an HTTP request away
+    ├── Unauthenticated            raise or return it in an `authenticate` function to send an HTTP request away
     └── SessionFailed              a session could not be opened: the peer speaks no revision of ours
 
 `ToolError` is the one that user code raises in a tool. This module imports nothing of trimcp.
@@ -23,6 +23,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 
@@ -171,12 +172,20 @@ class ExchangeFailed(ConnectionLost):
     Attributes:
         status: of the response, where there was one that is no answer of MCP's.
         retry_after: seconds that the response said to wait before another try; None where it did not.
+        challenge: what `WWW-Authenticate` of the response says, of a 401 or 403; None where it is not there.
     """
 
-    def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        retry_after: float | None = None,
+        challenge: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
+        self.challenge = challenge
 
 
 class SessionFailed(TrimcpError):
@@ -184,14 +193,48 @@ class SessionFailed(TrimcpError):
 
 
 class Unauthenticated(TrimcpError):
-    """An HTTP request is sent away: an `authenticate` function raises it.
+    """An HTTP request is sent away: an `authenticate` function raises or returns it.
+
+        raise trimcp.Unauthenticated(challenge=('Bearer realm="mcp", error="invalid_token"', 'Basic realm="mcp"'))
+        raise trimcp.Unauthenticated("A scope is missing", challenge='Bearer scope="write"', status=403)
 
     Attributes:
-        challenge: what `WWW-Authenticate` says (RFC 9110, section 11.6.1).
-        status: 401 where it is not known who sends it, 403 where they may not.
+        challenges: the values of `WWW-Authenticate`, a field each (RFC 9110, section 11.6.1).
+        status: 401 where it is not known who sends the request, 403 where the sender may not.
+
+    Raises:
+        UsageError: a challenge that is not one line of Latin-1, a 401 without a challenge, a status below 400.
     """
 
-    def __init__(self, message: str = "Authentication is needed", *, challenge: str = "Bearer", status: int = 401):
+    def __init__(
+        self,
+        message: str = "Authentication is needed",
+        *,
+        challenge: str | Sequence[str] = "Bearer",
+        status: int = 401,
+    ) -> None:
+        """
+        Args:
+            message: the body of the response, for people.
+            challenge: a value of `WWW-Authenticate`, or several.
+            status: of the response.
+        """
         super().__init__(message)
-        self.challenge = challenge
+        self.challenges: tuple[str, ...] = (challenge,) if isinstance(challenge, str) else tuple(challenge)
         self.status = status
+        if not all(_is_field_value(each) for each in self.challenges):
+            raise UsageError("Invalid challenge of Unauthenticated: write one line of Latin-1 characters")
+        if status == 401 and not self.challenges:
+            raise UsageError("Missing challenge of Unauthenticated: a 401 needs one, such as 'Bearer'")
+        if not 400 <= status <= 599:
+            raise UsageError(f"Invalid status {status} of Unauthenticated: use 401 or 403")
+
+    @property
+    def challenge(self) -> str:
+        """All challenges in one value."""
+        return ", ".join(self.challenges)
+
+
+def _is_field_value(value: object) -> bool:
+    """Whether a header field can have this value."""
+    return isinstance(value, str) and bool(value.strip()) and not any(c in "\r\n\0" or c > "\xff" for c in value)

@@ -1,3 +1,6 @@
-"""The tool that is measured, `add(a, b)`, as each of the other SDKs has it. Each file is a program
-for an interpreter that has the SDK, on stdio, or on HTTP where its name says so; trimcp's own on stdio
-is examples/add.py. `http_floor` is what stands below all of them."""
+"""The servers and clients that are measured, each a program for an interpreter (or a Node) that has the SDK.
+
+`python_sdk`, `fast_mcp` and `typescript_sdk.mjs add` have one tool, `add(a, b)`, as examples/add.py has it for trimcp;
+names that begin with `http_` serve it on HTTP. Names that begin with `work_`, and `typescript_sdk.mjs work`, have all
+the tools of `benchmarks.work`. `http_floor` is the floor on HTTP.
+"""

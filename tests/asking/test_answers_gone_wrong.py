@@ -79,7 +79,9 @@ async def asked_client(version: str) -> AsyncIterator[Peer]:
         await peer.ask(opening)
         await peer.send(notification("notifications/initialized"))
         yield peer
-        assert text(await peer.ask(peer.call("last", "plain"))) == "still here"
+        await peer.send(peer.call("last", "plain"))
+        # The error for a frame that cannot be read may follow the answer to a request that was read before it.
+        assert text([message async for message in until_answered(peer, "last")][-1]) == "still here"
         assert peer.session is not None
         assert peer.session.end is None
 

@@ -127,6 +127,18 @@ async def test_a_state_is_good_for_its_own_request_alone(autojump_clock: Any) ->
         assert (await client.tool("stubborn", **round_))["code"] == -32602
 
 
+async def test_a_rotation_in_a_server_that_runs_opens_the_states_before(autojump_clock: Any) -> None:
+    server = server_of_steps()
+    async with modern_client(server) as client:
+        before = responses(await client.tool("steps"), ANSWERS)
+        await server.keys.rotate()
+        second = await client.tool("steps", **before)
+        assert second["resultType"] == "input_required"
+        await server.keys.rotate()
+        assert (await client.tool("steps", **before))["code"] == -32602
+        assert (await client.tool("steps", **responses(second, ANSWERS)))["resultType"] == "input_required"
+
+
 def test_a_state_of_another_principal_or_time_is_refused() -> None:
     from trimcp.server.keys import Keys
     from trimcp.server.sealed_state import State

@@ -103,7 +103,7 @@ async def test_a_listen_goes_on_over_another_connection_and_its_reader_is_told_o
             server.notify_resource_updated("a:1")
             assert [await following(notices), await following(notices)] == [ToolsChanged(), ResourceUpdated("a:1")]
         assert notices.end is ListenEnd.CLOSED
-        await line.client.ping()
+        await wait_all_tasks_blocked()
         assert (server.tree()[0].listens, server.tree()[0].subscriptions) == (0, 0)
 
 
@@ -144,7 +144,7 @@ async def test_subscriptions_are_made_again_and_those_who_read_everything_are_to
             assert await following(notices) == Interrupted()
             assert await following(notices) == ResourceUpdated("a:2")
         await line.client.unsubscribe("a:2")
-        await line.client.ping()
+        await wait_all_tasks_blocked()
         assert server.tree()[0].subscriptions == 0
 
 
@@ -244,7 +244,7 @@ async def test_a_listen_that_is_left_meanwhile_is_not_asked_for_again(version: s
             await line.cut()
         assert notices.end is ListenEnd.CLOSED
         await line.mend(server, version)
-        await line.client.ping()
+        await wait_all_tasks_blocked()
         assert (server.tree()[0].listens, server.tree()[0].subscriptions) == (0, 0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -127,6 +127,12 @@ async def test_after_the_end_other_roots_are_only_kept() -> None:
 # --- the server's side --------------------------------------------------------------------
 
 
+def handling(server: trimcp.Server) -> int:
+    """Notification handlers that run now."""
+    (pool,) = (pool for pool in server.tree()[0].supervisor.pools if pool.name.endswith("notification handlers"))
+    return pool.workers - pool.idle
+
+
 async def test_a_flood_of_changes_runs_the_function_once_at_a_time_and_once_more() -> None:
     release = trio.Event()
     began: list[int] = []
@@ -143,13 +149,13 @@ async def test_a_flood_of_changes_runs_the_function_once_at_a_time_and_once_more
         for n in range(100):
             client.set_roots([f"/{n}"])
             await trio.lowlevel.checkpoint()
-        await client.ping()
+        await wait_all_tasks_blocked()
         assert len(began) == 1
-        assert server.tree()[0].jobs == 1
+        assert handling(server) == 1
         release.set()
         await wait_all_tasks_blocked()
         assert len(began) == 2
-        assert server.tree()[0].jobs == 0
+        assert handling(server) == 0
 
 
 async def test_sessions_do_not_wait_for_each_other() -> None:
@@ -196,7 +202,7 @@ async def test_what_is_told_ends_with_its_session() -> None:
             await wait_all_tasks_blocked()
         await wait_all_tasks_blocked()
         assert ended == [True]
-        assert server.tree()[0].jobs == 0
+        assert handling(server) == 0
 
 
 async def test_a_function_that_fails_is_logged_and_told_again(logged: Logged) -> None:
@@ -214,6 +220,58 @@ async def test_a_function_that_fails_is_logged_and_told_again(logged: Logged) ->
             await wait_all_tasks_blocked()
         await client.ping()
     assert told == [True, True]
+    assert len(logged.of("handler.failed")) == 2
+
+
+async def leave_a_scope_open() -> None:
+    trio.CancelScope().__enter__()
+
+
+async def cancel_a_scope_that_is_left_open() -> None:
+    trio.CancelScope().__enter__().cancel()
+
+
+def raising(error: BaseException) -> Callable[[], Awaitable[None]]:
+    async def fail() -> None:
+        raise error
+
+    return fail
+
+
+HOSTILE: dict[str, Callable[[], Awaitable[None]]] = {
+    "Cancelled": raising(trio.Cancelled._create(source="explicit")),
+    "GeneratorExit": raising(GeneratorExit()),
+    "SystemExit": raising(SystemExit(3)),
+    "BaseException": raising(BaseException("no")),
+    "an open scope": leave_a_scope_open,
+    "a cancelled scope": cancel_a_scope_that_is_left_open,
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+async def test_a_function_that_misbehaves_hurts_no_other_session_and_not_its_next_call(
+    how: str, logged: Logged
+) -> None:
+    told: list[str] = []
+    server = trimcp.Server("frail")
+
+    @server.on_roots_changed
+    async def look_again(ctx: trimcp.SessionContext) -> None:
+        name = ctx.client_info.name if ctx.client_info else ""
+        told.append(name)
+        if name == "bad":
+            await HOSTILE[how]()
+
+    async with (
+        server.running(),
+        trimcp.connect(server, revision="2025-11-25", roots=["/1"], name="bad") as bad,
+        trimcp.connect(server, revision="2025-11-25", roots=["/1"], name="good") as good,
+    ):
+        for client in (bad, good, bad, good):
+            client.set_roots(["/2"])
+            await wait_all_tasks_blocked()
+        assert told == ["bad", "good", "bad", "good"]
+        assert handling(server) == 0
     assert len(logged.of("handler.failed")) == 2
 
 

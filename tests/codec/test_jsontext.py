@@ -68,6 +68,20 @@ def test_many_small_objects_are_not_deep() -> None:
     assert loads(dumps(value), max_depth=3) == value
 
 
+@pytest.mark.parametrize("limit", [5, 200, 253, 254, 255, 900])
+@pytest.mark.parametrize("beside", ["", "x" * 9000, [{"a": []}] * 3000], ids=["short", "a long text", "many values"])
+def test_the_depth_limit_is_exact_whatever_lies_beside(beside: object, limit: int) -> None:
+    """Short texts, values with few parts and large values are measured in ways of their own."""
+    for kind in (list, dict):
+        deep: object = 1
+        for level in range(limit - 1):
+            deep = {"a": deep} if kind is dict or level % 2 else [deep]
+        text = json.dumps([beside, deep]).encode()
+        assert loads(text, max_depth=limit) == [beside, deep]
+        with pytest.raises(InvalidJson, match=f"deeper than {limit - 1} levels"):
+            loads(text, max_depth=limit - 1)
+
+
 @pytest.mark.parametrize(("left", "right"), [(b"[", b"]"), (b'{"a":', b"}")])
 def test_nesting_beyond_the_limit_is_refused_at_any_length(left: bytes, right: bytes) -> None:
     def nested(levels: int) -> bytes:

@@ -253,7 +253,7 @@ async def test_nothing_of_a_session_is_kept_when_it_is_over(door: str) -> None:
         answer = await client.call("add", {"a": 1, "b": 1})
         await answer.messages()
         (session,) = http.running.sessions  # type: ignore[union-attr]
-        store = session.store  # type: ignore[attr-defined]
+        store = session.event_log.store  # type: ignore[attr-defined]
         assert len(store) == 1
         await client.delete()
         await settled()

@@ -105,4 +105,6 @@ async def test_hundreds_that_leave_at_once_leave_nothing_behind(door: str) -> No
         assert run.places_free == run.places
         assert http.callers == 0
         # Those that ran the calls have ended too, and nobody watches over what has unwound already.
-        assert trio.lowlevel.current_statistics().tasks_living <= tasks
+        assert (
+            trio.lowlevel.current_statistics().tasks_living <= tasks + 2
+        )  # the CancellationManager, and a second worker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 import trio
@@ -14,8 +15,9 @@ from tests.http.raw import Http, serving
 from tests.http.wires import Answer, AsgiWire, settled
 from tests.http.workshop import Workshop, by_name
 from tests.session.peer import Logged
-from trimcp.endpoint.event_store import MemoryEventStore
 from trimcp.endpoint.http_session import HttpSession
+from trimcp.stores.event_store import EventBatch, StoredEvents
+from trimcp.stores.memory import MemoryEventStore
 from trimcp.transports.http.door import HttpRequest
 from trimcp.transports.http.limits import HttpLimits
 from trimcp.types.jsonrpc import Request
@@ -24,7 +26,7 @@ from trimcp.types.jsonrpc import Request
 class SlowStore(MemoryEventStore):
     """Takes a second to find anything."""
 
-    async def replay(self, session: str, stream: int, after: int) -> list[tuple[int, bytes]] | None:
+    async def replay(self, session: str, stream: int, after: int) -> StoredEvents | None:
         await trio.sleep(1)
         return await super().replay(session, stream, after)
 
@@ -32,8 +34,8 @@ class SlowStore(MemoryEventStore):
 class Forgetful(MemoryEventStore):
     """Keeps nothing."""
 
-    def append(self, session: str, stream: int, number: int, event: bytes) -> None:
-        """Forget it at once."""
+    async def append(self, batches: Sequence[EventBatch]) -> None:
+        """Forget them at once."""
 
 
 async def primed(answer: Answer) -> str:
@@ -56,17 +58,17 @@ async def test_the_place_of_a_request_that_its_session_ends_before_is_given_back
         answer = await busy.post(
             [request(n, "tools/call", {"name": "add", "arguments": {"a": n, "b": 1}}) for n in range(250)]
         )
-        while not other.router.running:
+        while not other.requests.running:
             await trio.lowlevel.checkpoint()
         call = Request(1, "tools/call", {"name": "hold", "arguments": {"name": "it"}})
-        session.intake.take(call, session.outlet, 100, trio.current_time())
-        assert session.router.running == 1
+        session.dispatcher.take(call, session.outlet, 100, trio.current_time())
+        assert session.requests.running == 1
         session.close()
         assert len(await answer.messages()) == 250
         await settled()
         assert http.sessions == 1
         assert admission.free == admission.most
-        assert session.router.running == len(session.router.inbound) == 0
+        assert session.requests.running == len(session.requests.in_flight) == 0
         assert shop.began == []
 
 

@@ -1,21 +1,27 @@
-"""A registry of sessions and a store of events of the user's own, which take their time as a network does."""
+"""Stores of sessions and events of the user's own, which take their time as a network does, or fail."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+import trimcp
 from tests.http.clients import TOO_MANY_SESSIONS, Legacy, Modern, initialize
 from tests.http.raw import serving
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop, by_name
 from tests.session.peer import Logged
-from trimcp.endpoint.event_store import MemoryEventStore
-from trimcp.endpoint.http_session import HttpSession
-from trimcp.endpoint.registry import LocalSessions
+from trimcp.endpoint.event_store import TAG_PURPOSE, make_tag, read_event_id
+from trimcp.protocol.lifecycle import Phase
+from trimcp.server.keys import Keys
+from trimcp.stores.contained import WRITE_SECONDS
+from trimcp.stores.event_store import EventBatch, StoredEvents
+from trimcp.stores.memory import MemoryEventStore, MemorySessionStore, MemorySubscriptionStore
+from trimcp.stores.session_store import SessionRecord
 from trimcp.transports.http.door import HttpRequest
 
 
@@ -26,22 +32,21 @@ class SlowStore(MemoryEventStore):
         super().__init__()
         self.asked = 0
 
-    async def replay(self, session: str, stream: int, after: int) -> list[tuple[int, bytes]] | None:
+    async def replay(self, session: str, stream: int, after: int) -> StoredEvents | None:
         self.asked += 1
         found = await super().replay(session, stream, after)
         await trio.sleep(1)
-        # Nothing may have changed between what is returned and what its caller does.
-        return await super().replay(session, stream, after) if found is not None else found
+        return found
 
 
-class SlowSessions(LocalSessions):
+class SlowSessions(MemorySessionStore):
     """Takes a second for anything."""
 
-    async def add(self, session: HttpSession) -> None:
+    async def add(self, record: SessionRecord) -> None:
         await trio.sleep(1)
-        await super().add(session)
+        await super().add(record)
 
-    async def find(self, id: str) -> HttpSession | None:
+    async def find(self, id: str) -> SessionRecord | None:
         await trio.sleep(1)
         return await super().find(id)
 
@@ -177,7 +182,7 @@ async def test_a_client_that_leaves_while_it_is_authenticated(door: str, autojum
 
 async def test_a_store_that_fails_fails_the_request_alone(door: str, logged: Logged) -> None:
     class Broken(MemoryEventStore):
-        async def replay(self, session: str, stream: int, after: int) -> list[tuple[int, bytes]] | None:
+        async def replay(self, session: str, stream: int, after: int) -> StoredEvents | None:
             raise RuntimeError("the database at 10.0.0.4711 is gone")
 
     async with serving(door, Workshop().server, store=Broken()) as http:
@@ -195,13 +200,10 @@ async def test_a_store_that_fails_fails_the_request_alone(door: str, logged: Log
 
 async def test_a_store_that_takes_nothing_costs_no_answer(door: str, logged: Logged) -> None:
     class Broken(MemoryEventStore):
-        def append(self, session: str, stream: int, number: int, event: bytes) -> None:
+        async def append(self, batches: Sequence[EventBatch]) -> None:
             raise RuntimeError("the database is gone")
 
-        def finish(self, session: str, stream: int) -> None:
-            raise RuntimeError("the database is gone")
-
-        def forget(self, session: str) -> None:
+        async def forget(self, session: str) -> None:
             raise RuntimeError("the database is gone")
 
     async with serving(door, Workshop().server, store=Broken()) as http:
@@ -214,8 +216,8 @@ async def test_a_store_that_takes_nothing_costs_no_answer(door: str, logged: Log
 
 
 async def test_a_registry_that_fails_fails_the_request_alone(door: str, logged: Logged) -> None:
-    class Broken(LocalSessions):
-        async def add(self, session: HttpSession) -> None:
+    class Broken(MemorySessionStore):
+        async def add(self, record: SessionRecord) -> None:
             raise RuntimeError("the database at 10.0.0.4711 is gone")
 
     async with serving(door, Workshop().server, registry=Broken()) as http:
@@ -225,3 +227,178 @@ async def test_a_registry_that_fails_fails_the_request_alone(door: str, logged: 
         assert b"4711" not in answer.body
         assert http.sessions == 0
         assert await (await Modern(http).call("add", {"a": 1, "b": 1})).text() == "2"
+
+
+async def test_a_store_that_hangs_costs_resumption_and_nothing_else(
+    door: str, logged: Logged, autojump_clock: MockClock
+) -> None:
+    class Hanging(MemoryEventStore):
+        async def append(self, batches: Sequence[EventBatch]) -> None:
+            await trio.sleep_forever()
+
+        async def replay(self, session: str, stream: int, after: int) -> StoredEvents | None:
+            await trio.sleep_forever()
+
+        async def forget(self, session: str) -> None:
+            await trio.sleep_forever()
+
+    async with serving(door, Workshop().server, store=Hanging()) as http:
+        client = await Legacy.open(http)
+        began = trio.current_time()
+        for number in range(20):
+            answer = await client.call("add", {"a": number, "b": 1})
+            id = await first_id(answer)
+            assert await answer.text() == str(number + 1)
+        assert trio.current_time() - began < WRITE_SECONDS
+        again = await client.get(id)
+        await again.ended()
+        assert again.status == 500
+        assert trio.current_time() - began < 60
+        await client.delete()
+        await settled()
+        assert http.sessions == 0
+        assert await (await (await Legacy.open(http)).call("add", {"a": 1, "b": 1})).text() == "2"
+        assert logged.of("store.failed")
+
+
+async def test_a_client_that_missed_what_the_store_lost_is_told_so(door: str, autojump_clock: MockClock) -> None:
+    class Flaky(MemoryEventStore):
+        works = True
+
+        async def append(self, batches: Sequence[EventBatch]) -> None:
+            if not self.works:
+                raise RuntimeError("the database is gone")
+            await super().append(batches)
+
+    shop, store = Workshop(), Flaky()
+    async with serving(door, shop.server, store=store) as http:
+        client = await Legacy.open(http)
+        answer = await client.call("talk", {"name": "it"}, token=1)
+        first = await answer.event()
+        assert first is not None
+        await answer.drop()
+        await settled()
+        store.works = False
+        shop.open("it")
+        await shop.is_over("it")
+        await settled()
+        store.works = True
+        assert (await client.get(first.id.decode())).status == 400  # rather than a stream without the answer
+
+
+async def test_a_store_of_the_first_interface_still_serves(door: str) -> None:
+    class First:
+        """Its methods do not wait."""
+
+        def __init__(self) -> None:
+            self.store = MemoryEventStore()
+
+        def append(self, session: str, stream: int, number: int, event: bytes) -> None:
+            self.store.append_nowait(session, stream, number, [event])
+
+        async def replay(self, session: str, stream: int, after: int) -> list[tuple[int, bytes]] | None:
+            found = await self.store.replay(session, stream, after)
+            return None if found is None else list(found.events)
+
+        def finish(self, session: str, stream: int) -> None:
+            pass
+
+        def forget(self, session: str) -> None:
+            self.store.forget_nowait(session)
+
+    shop, first = Workshop(), First()
+    async with serving(door, shop.server, store=first) as http:
+        client = await Legacy.open(http)
+        answer = await client.call("talk", {"name": "it"}, token=1)
+        event = await answer.event()
+        assert event is not None
+        await answer.drop()
+        shop.open("it")
+        await shop.is_over("it")
+        await settled()
+        messages = await (await client.get(event.id.decode())).messages()
+        assert messages[-1]["result"]["content"][0]["text"] == "it is done"
+        await client.delete()
+        await settled()
+        assert len(first.store) == 0
+
+
+async def test_the_record_says_what_was_agreed(door: str, autojump_clock: MockClock) -> None:
+    store = MemorySessionStore()
+    async with serving(door, Workshop().server, registry=store, authenticate=by_name) as http:
+        client = await Legacy.open(http, "2025-06-18", principal="ada")
+        await settled()
+        record = await store.find(client.id)
+        assert record is not None
+        assert "ada" in (record.principal or "")
+        assert record.revision is not None
+        assert record.revision.version == "2025-06-18"
+        await (await client.call("add", {"a": 1, "b": 1})).text()
+        await trio.sleep(40)  # the caretaker has seen to it
+        record = await store.find(client.id)
+        assert record is not None
+        assert record.phase is Phase.READY
+        assert record.has_posted
+        await client.delete()
+        await settled()
+        assert await store.find(client.id) is None
+
+
+async def test_what_a_session_has_subscribed_to_is_kept(door: str) -> None:
+    store = MemorySubscriptionStore()
+    async with serving(door, Workshop().server, subscriptions=store) as http:
+        client = await Legacy.open(http)
+        for method, kept in (("subscribe", {"mem://motd"}), ("unsubscribe", set()), ("subscribe", {"mem://motd"})):
+            await (await client.ask(f"resources/{method}", {"uri": "mem://motd"})).result()
+            await settled()
+            assert await store.uris_of(client.id) == kept
+        await client.delete()
+        await settled()
+        assert await store.uris_of(client.id) == frozenset()
+
+
+async def test_a_session_of_another_process_is_unknown_here(door: str) -> None:
+    store = MemorySessionStore()
+    async with (
+        serving(door, Workshop().server, registry=store) as there,
+        serving(door, Workshop().server, registry=store) as here,
+    ):
+        client = await Legacy.open(there)
+        lost = Legacy(here, client.version, client.id)
+        assert (await (await lost.call("add", {"a": 1, "b": 1})).begun()).status == 404
+        assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
+
+
+async def test_a_store_of_sessions_that_fails_behind_them_costs_no_answer(door: str, logged: Logged) -> None:
+    class Broken(MemorySessionStore):
+        async def update(self, record: SessionRecord) -> SessionRecord | None:
+            raise SystemExit(1)
+
+        async def remove(self, id: str) -> None:
+            raise GeneratorExit
+
+    async with serving(door, Workshop().server, registry=Broken()) as http:
+        client, other = await Legacy.open(http), await Legacy.open(http)
+        assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
+        await client.delete()
+        await settled()
+        assert http.sessions == 1
+        assert await (await other.call("add", {"a": 1, "b": 1})).text() == "2"
+        assert logged.of("store.failed")
+
+
+@pytest.mark.parametrize("option", ["store", "registry", "subscriptions"])
+async def test_what_is_no_store_is_refused_before_anything_is_served(option: str) -> None:
+    with pytest.raises(trimcp.UsageError, match="Invalid"):
+        await Workshop().server.serve_http(0, **{option: object()})  # type: ignore[arg-type]
+
+
+async def test_processes_that_share_keys_read_each_others_event_ids(door: str) -> None:
+    keys = [b"k" * 32]
+    async with serving(door, Workshop(keys=keys).server) as http:
+        client = await Legacy.open(http)
+        answer = await client.call("add", {"a": 1, "b": 1})
+        id = await first_id(answer)
+        tag = make_tag(Keys(keys).derive(TAG_PURPOSE)[0], client.id)
+        assert read_event_id(tag, id) == (1, 0)
+        assert read_event_id(make_tag(Keys().derive(TAG_PURPOSE)[0], client.id), id) is None

@@ -54,6 +54,7 @@ async def test_a_list_of_what_is_declared_is_answered_though_nothing_is_left(
         server.remove_tool("a")
         server.remove_resource("mem:a")
         server.remove_prompt("a")
+        await peer.settled()
         assert (await peer.ask(peer.request(1, method)))["result"][field] == []
 
 

@@ -38,7 +38,7 @@ def test_a_server_needs_revisions_that_exist(revisions: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["with space", "ümlaut", "a" * 129, "a/b", "new\nline"])
 def test_a_tools_name_is_checked(name: str) -> None:
-    with pytest.raises(UsageError, match="no name for a tool"):
+    with pytest.raises(UsageError, match="invalid tool name"):
         trimcp.Server("a").tool(name=name)(noop)
 
 
@@ -240,11 +240,11 @@ async def test_each_run_has_a_tree_of_its_own(autojump_clock: MockClock) -> None
         assert [len(run.sessions) for run in server.tree()] == [2]
 
 
-async def test_an_idle_session_has_three_tasks_at_most(autojump_clock: MockClock) -> None:
+async def test_an_idle_session_has_four_tasks_at_most(autojump_clock: MockClock) -> None:
     server = trimcp.Server("a")
     server.tool(noop)
     async with server.running(), trimcp.connect(server) as client:
         await client.call_tool("noop")
         await wait_all_tasks_blocked()
-        assert server.tree()[0].sessions[0].tasks <= 3
-        assert client.session.snapshot().tasks <= 3
+        assert server.tree()[0].sessions[0].tasks <= 4
+        assert client.session.snapshot().tasks <= 4

@@ -11,8 +11,8 @@ from trio.testing import MockClock
 import trimcp
 from tests.server.reading import client_of, refusal
 from trimcp.errors import InvalidParams
+from trimcp.server.features.pagination import CURSOR_BYTES, Pages
 from trimcp.server.keys import Keys
-from trimcp.server.pagination import CURSOR_BYTES, Pages
 
 OLD, NEW = b"o" * 16, b"n" * 16
 ITEMS = {f"item-{n}": n for n in range(5)}
@@ -37,6 +37,18 @@ def test_a_key_that_was_rotated_still_reads_its_cursors() -> None:
     assert pages(NEW, OLD).page(ITEMS, cursor_of(pages(OLD)), kind="things").items == [2, 3]
     with pytest.raises(InvalidParams):
         pages(OLD).page(ITEMS, cursor_of(pages(NEW, OLD)), kind="things")
+
+
+async def test_a_rotation_in_a_server_that_runs_reads_the_cursors_before() -> None:
+    keys = Keys([OLD])
+    cut = Pages(keys, 2)
+    before = cursor_of(cut)
+    await keys.rotate(NEW)
+    assert cut.page(ITEMS, before, kind="things").items == [2, 3]
+    assert pages(NEW).page(ITEMS, cursor_of(cut), kind="things").items == [2, 3]
+    await keys.rotate()
+    with pytest.raises(InvalidParams):
+        cut.page(ITEMS, before, kind="things")
 
 
 def test_without_keys_each_process_has_its_own() -> None:

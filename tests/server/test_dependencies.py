@@ -141,7 +141,7 @@ def test_a_provider_that_is_none_is_refused() -> None:
     def first() -> User:
         return User("x")
 
-    with pytest.raises(UsageError, match="has a provider already"):
+    with pytest.raises(UsageError, match="has a dependency already"):
 
         @server.provider
         def second() -> User:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from trio.testing import wait_all_tasks_blocked
 
 import trimcp
 from tests.session.peer import LEGACY, MODERN, served
@@ -86,6 +87,7 @@ async def test_what_it_raises_is_the_answer_to_all_of_the_request(version: str, 
         method = LISTEN if version == MODERN else "resources/subscribe"
         answer = await peer.ask(peer.request(1, method, params))
         assert answer["error"]["code"] == code
+        await wait_all_tasks_blocked()
         assert server.tree()[0].subscriptions == 0
         assert server.tree()[0].listens == 0
 

@@ -296,7 +296,7 @@ def test_a_mistake_in_a_declaration_is_told_at_once() -> None:
     with pytest.raises(trimcp.UsageError, match="already"):
         server.prompt(name="p")(lambda: "")
     for name in ("", "a\nb", "x" * 1000):
-        with pytest.raises(trimcp.UsageError, match="no name for a prompt"):
+        with pytest.raises(trimcp.UsageError, match="invalid prompt name"):
             server.prompt(name=name)(lambda: "")
     with pytest.raises(trimcp.UsageError, match="no prompt named 'q'"):
         server.remove_prompt("q")

@@ -192,6 +192,7 @@ async def test_nothing_is_kept_of_a_session_that_has_ended() -> None:
             peer.version = MODERN
             await peer.ask(listen(peer, 2, tools=True, uris=["a:1", "a:2"]))
             assert (running.snapshot().listens, running.snapshot().subscriptions) == (1, 3)
+        await wait_all_tasks_blocked()
         assert (running.snapshot().listens, running.snapshot().subscriptions) == (0, 0)
         server.notify_tools_changed()
         server.notify_resource_updated("mem://motd")

@@ -147,8 +147,8 @@ class Player:
             assert peer.server_side is not None
             assert peer.client is not None
             self.left_at_end |= {
-                f"requests of {number}": len(peer.server_side.router.inbound),
-                f"waiting requests of {number}": peer.server_side.router.waiting,
+                f"requests of {number}": len(peer.server_side.requests.in_flight),
+                f"waiting requests of {number}": len(peer.server_side.requests.waiting),
                 f"calls of {number}": len(peer.client.session.calls),
                 f"questions to {number}": len(peer.server_side.calls),
             }
@@ -201,7 +201,7 @@ class Player:
         session = peer.server_side
         assert session is not None
         # Subscriptions are ended, with their answer, as a drain begins.
-        in_flight = [request.id for request in session.router.inbound if request.method != "subscriptions/listen"]
+        in_flight = [request.id for request in session.requests.in_flight if request.method != "subscriptions/listen"]
         report = await session.drain(deadline)
         self.drains.append(Drained(peer, in_flight, report, written=not peer.far.writes_failed))
 

@@ -98,6 +98,7 @@ async def test_a_connection_that_fails_ends_its_session_and_no_other(
         assert bool(logged.of("session.failed")) == ("bug" in what)
         assert session.snapshot().requests == ()
         assert (await other.ask(other.call(1, "repeat", {"text": "x"})))["id"] == 1
+        await wait_all_tasks_blocked()
         assert running.admission.free == running.admission.most
 
 

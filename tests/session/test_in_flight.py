@@ -35,8 +35,8 @@ async def test_a_thousand_requests_in_flight_are_all_answered_once(version: str,
         assert peer.session is not None
         snapshot = peer.session.snapshot()
         assert (snapshot.requests, snapshot.waiting) == ((), 0)
-        # Of three hundred members the crew keeps one.
-        assert snapshot.tasks <= 3
+        # The session, its Router, its Writer, and of three hundred workers two that wait.
+        assert snapshot.tasks <= 5
 
 
 async def test_a_handler_that_asks_the_client_does_not_wait_for_a_place(autojump_clock: MockClock) -> None:

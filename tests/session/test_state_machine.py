@@ -135,7 +135,8 @@ def nothing_follows_a_cancel(peer: Peer) -> None:
         if line.direction != "in" or line.message.get("method") != "notifications/cancelled" or not line.alone:
             continue
         request_id = line.message.get("params", {}).get("requestId")
-        after = [later.message for later in lines[number + 1 :] if later.direction == "out"]
+        following = [later for later in lines[number + 1 :] if later.direction == "out" and later.time > line.time]
+        after = [later.message for later in following]
         assert not any(belongs_to(message, request_id) for message in after), (line, after)
 
 

@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.session.peer import Logged
+from trimcp.actors.supervisor import open_supervisor
 from trimcp.errors import ConnectionEnded, ConnectionLost
 from trimcp.session.limits import Limits
 from trimcp.session.writer import Writer
@@ -37,6 +38,17 @@ class Rig:
         return [bytes(frame) for frame in frames]
 
 
+@attrs.frozen
+class Losing:
+    """The session of a writer."""
+
+    failures: list[ConnectionEnded]
+
+    def lose(self, end: ConnectionEnded) -> None:
+        """See `Connected`."""
+        self.failures.append(end)
+
+
 @asynccontextmanager
 async def rig(capacity: int = 100_000, **limits: Any) -> AsyncIterator[Rig]:
     ours, theirs = memory_pair(capacity=capacity)
@@ -49,33 +61,50 @@ async def rig(capacity: int = 100_000, **limits: Any) -> AsyncIterator[Rig]:
         return plain(data)
 
     ours.try_send = try_send  # type: ignore[method-assign]
-    async with trio.open_nursery() as nursery:
-        yield Rig(Writer(ours, Limits(**limits), nursery, failures.append), theirs, failures, writes)
-        nursery.cancel_scope.cancel()
+    async with open_supervisor("rig") as supervisor:
+        writer = supervisor.add(Writer(supervisor, ours, Limits(**limits), Losing(failures)))
+        yield Rig(writer, theirs, failures, writes)
 
 
-async def test_what_the_medium_takes_is_written_in_the_callers_turn(autojump_clock: MockClock) -> None:
+async def test_a_frame_is_written_in_the_turn_of_its_poster_where_nothing_waits(autojump_clock: MockClock) -> None:
     async with rig() as r:
-        r.writer.post(b"one")
-        r.writer.post_log(b"two")
-        r.writer.post_latest("key", b"three")
-        assert r.writes == [4, 4, 6]
-        assert r.writer.waiting_bytes == 0
+        r.writer.write(b"one")
+        assert r.writes == [4]
+        r.writer.post(b"two")
+        r.writer.write(b"three")  # not before what waits
+        assert r.writes == [4]
         assert await r.read() == [b"one", b"two", b"three"]
-        assert r.writer.written == 3
+        assert r.writes == [4, 10]
+        assert r.writer.waiting_bytes == 0
+        assert r.writer.posted == 3
 
 
-async def test_what_is_posted_under_a_cork_leaves_in_one_write(autojump_clock: MockClock) -> None:
+async def test_frames_that_are_posted_in_one_turn_leave_in_one_write(autojump_clock: MockClock) -> None:
     async with rig() as r:
-        r.writer.cork()
-        r.writer.cork()
         for n in range(10):
             r.writer.post(b"%d" % n)
-        r.writer.uncork()
+        r.writer.post_log(b"log")
+        r.writer.post_latest("key", b"latest")
         assert r.writes == []
-        r.writer.uncork()
-        assert r.writes == [20]
-        assert await r.read() == [b"%d" % n for n in range(10)]
+        assert await r.read() == [*(b"%d" % n for n in range(10)), b"log", b"latest"]
+        assert r.writes == [20 + 4 + 7]
+
+
+async def test_reports_replace_each_other_only_while_the_peer_does_not_read(autojump_clock: MockClock) -> None:
+    async with rig(capacity=10) as r:
+        for n in range(3):
+            r.writer.post_report("key", b"%d" % n)
+        assert await r.read() == [b"0", b"1", b"2"]
+        r.writer.post(b"x" * 100)
+        await wait_all_tasks_blocked()
+        for n in range(3):
+            r.writer.post_report("key", b"%d" % n)
+        assert await r.read() == [b"x" * 100, b"2"]
+        for n in range(3):
+            r.writer.post_report("key", b"%d" % n)
+        r.writer.drop("key")
+        r.writer.post(b"end")
+        assert await r.read() == [b"end"]
 
 
 async def test_the_order_of_posting_is_the_order_on_the_wire_also_when_the_medium_is_full(
@@ -94,13 +123,14 @@ async def test_the_order_of_posting_is_the_order_on_the_wire_also_when_the_mediu
                 r.writer.post(frame)
         assert await r.read() == expected
         assert r.writer.waiting_bytes == 0
-        r.writer.post(b"direct")  # once the task has caught up, writes are direct again
+        r.writer.write(b"direct")  # once the task has caught up, writes are direct again
         assert r.writes[-1] == 7
 
 
 async def test_the_latest_replaces_the_one_before_it_in_its_place(autojump_clock: MockClock) -> None:
     async with rig(capacity=4) as r:
         r.writer.post(b"blocks")
+        await wait_all_tasks_blocked()
         r.writer.post_latest("a", b"a1")
         r.writer.post_latest("b", b"b1")
         r.writer.post(b"between")
@@ -116,6 +146,7 @@ async def test_the_latest_replaces_the_one_before_it_in_its_place(autojump_clock
 async def test_of_too_many_logs_the_oldest_are_dropped_and_counted(logged: Logged, autojump_clock: MockClock) -> None:
     async with rig(capacity=4, log_messages=3) as r:
         r.writer.post(b"blocks")
+        await wait_all_tasks_blocked()
         for n in range(10):
             r.writer.post_log(b"log %d" % n)
             if n == 4:
@@ -124,6 +155,7 @@ async def test_of_too_many_logs_the_oldest_are_dropped_and_counted(logged: Logge
         assert [line["number"] for line in logged.of("logs.dropped")] == [7]
         # And the count begins anew.
         r.writer.post(b"blocks")
+        await wait_all_tasks_blocked()
         for n in range(4):
             r.writer.post_log(b"log %d" % n)
         await r.read()
@@ -133,11 +165,12 @@ async def test_of_too_many_logs_the_oldest_are_dropped_and_counted(logged: Logge
 async def test_logs_that_are_dropped_leave_nothing_behind(autojump_clock: MockClock) -> None:
     async with rig(capacity=4, log_messages=10) as r:
         r.writer.post(b"blocks")
+        await wait_all_tasks_blocked()
         for n in range(20_000):
             r.writer.post_log(b"log %d" % n)
             r.writer.post_latest("key", b"latest")
             r.writer.drop("key")
-        assert len(r.writer._lane) <= 300
+        assert r.writer.outbox.waiting <= 300
         assert r.writer.waiting_bytes < 1000
         assert await r.read() == [b"blocks", *(b"log %d" % n for n in range(19_990, 20_000))]
         for n in range(1000):
@@ -148,6 +181,7 @@ async def test_logs_that_are_dropped_leave_nothing_behind(autojump_clock: MockCl
 async def test_a_dropped_log_between_answers_costs_no_empty_line(autojump_clock: MockClock) -> None:
     async with rig(capacity=1, log_messages=1) as r:
         r.writer.post(b"xx")
+        await wait_all_tasks_blocked()
         r.writer.post_log(b"dropped")
         r.writer.post_log(b"kept")
         with trio.fail_after(100):
@@ -236,8 +270,8 @@ async def test_whoever_waits_for_room_or_for_the_end_is_let_go_when_the_writer_c
         with trio.fail_after(100):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(r.writer.wait_room)
-                nursery.start_soon(r.writer.drained)
-                nursery.start_soon(r.writer.drained)
+                nursery.start_soon(r.writer.flushed)
+                nursery.start_soon(r.writer.flushed)
                 await wait_all_tasks_blocked()
                 r.writer.close()
 
@@ -248,7 +282,7 @@ async def test_several_may_wait_until_everything_has_left(autojump_clock: MockCl
         with trio.fail_after(20):
             async with trio.open_nursery() as nursery:
                 for _ in range(3):
-                    nursery.start_soon(r.writer.drained)
+                    nursery.start_soon(r.writer.flushed)
                 await wait_all_tasks_blocked()
                 assert await r.read() == [b"x" * 100]
-        await r.writer.drained()  # at once
+        await r.writer.flushed()  # at once

@@ -26,6 +26,8 @@ class Line:
     alone: bool
     """Whether nothing waited to leave when it passed, and nothing was read with it that might be
     answered first: so what follows was not posted before it."""
+    time: float
+    """When it passed. A message that is read crosses what is written before the clock moves on."""
 
 
 class WatchedDuplex(Duplex):
@@ -124,7 +126,7 @@ class WatchedDuplex(Duplex):
         alone = is_first and not self._sending and self.waiting_bytes() == 0
         for message in value if isinstance(value, list) else [value]:
             if isinstance(message, dict):
-                self.lines.append(Line(direction, message, alone))
+                self.lines.append(Line(direction, message, alone, trio.current_time()))
 
     def _written(self, data: bytes) -> None:
         *whole, self._unfinished = (self._unfinished + data).split(b"\n")

@@ -1,13 +1,13 @@
 """What type checkers make of a program that uses trimcp. Never run: a test has it checked by mypy and pyright."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_type
 
 import trio
 
 import trimcp
-from trimcp.types import CallToolResult, Tool
+from trimcp.types import CallToolResult, Resource, Tool
 
 
 @dataclass
@@ -64,6 +64,41 @@ async def changed(ctx: trimcp.SessionContext) -> None:
     await ctx.roots()
 
 
+async def authenticate(request: trimcp.HttpRequest) -> trimcp.Principal | trimcp.Unauthenticated:
+    if "authorization" not in request.headers:
+        return trimcp.Unauthenticated(challenge=["Bearer", "Basic"])
+    return trimcp.Principal("ada", client="editor", scopes={"read"}, claims={"a": 1}, expires_at=1.0)
+
+
+@server.route("/metrics", methods=["GET"], authenticate=False)
+async def metrics(request: trimcp.HttpRequest) -> trimcp.HttpReply:
+    assert_type(request.principal, trimcp.Principal | None)
+    return trimcp.HttpReply("ok", status=200, headers={"X-A": "b"})
+
+
+measuring: Callable[[trimcp.HttpRequest], Coroutine[Any, Any, trimcp.HttpReply]] = metrics
+
+
+class Login(trimcp.ClientAuth):
+    async def headers(self, request: trimcp.AuthRequest) -> dict[str, str]:
+        return {request.method: request.url}
+
+    async def challenged(self, challenge: trimcp.AuthChallenge) -> bool:
+        return challenge.status == 401 and challenge.www_authenticate is not None
+
+
+async def token() -> str:
+    return "token"
+
+
+async def over_http() -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: server.serve_http(authenticate=authenticate))
+        for auth in ("token", token, Login()):
+            async with trimcp.connect("http://127.0.0.1:8000/mcp", auth=auth) as client:
+                await client.call_tool("double")
+
+
 async def main() -> None:
     async with trimcp.connect(server, timeouts=trimcp.Timeouts(request=5)) as client:
         assert_type(client, trimcp.Client)
@@ -99,3 +134,35 @@ def failed(exc: trimcp.RequestFailed) -> int:
 
 
 program: Callable[[], Awaitable[None]] = main
+
+
+# --- providers ----------------------------------------------------------------------------
+
+
+class Books(trimcp.Provider):
+    """A provider with pages of its own."""
+
+    features = {"tools", "resources"}  # noqa: RUF012
+    name = "books"
+
+    async def list_tools(self, ctx: trimcp.Context, cursor: str | None) -> list[Tool]:
+        return [Tool(name="lend", input_schema={"type": "object"})]
+
+    async def find_tool(self, ctx: trimcp.Context, name: str) -> trimcp.ProvidedTool | None:
+        (tool,) = await self.list_tools(ctx, None)
+        return trimcp.ProvidedTool(tool, self.lend)
+
+    async def lend(self, ctx: trimcp.Context, arguments: Mapping[str, Any]) -> str:
+        self.notify_changed("resources")
+        return str(arguments["book"])
+
+    async def list_resources(self, ctx: trimcp.Context, cursor: str | None) -> trimcp.ProvidedPage[Resource]:
+        return trimcp.ProvidedPage([Resource(uri="book://1", name="one")], "next")
+
+    async def find_resource(self, ctx: trimcp.Context, uri: str) -> trimcp.ProvidedResource | None:
+        return None
+
+
+server.add_provider(Books(), timeout=None)
+server.remove_provider(Books())
+server.add_provider(len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

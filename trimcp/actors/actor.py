@@ -16,7 +16,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 import attrs
 import trio
 
-from trimcp.actors.mailbox import Mailbox, MailboxStatistics
+from trimcp.actors.mailbox import Mailbox, MailboxFull, MailboxStatistics
 
 M = TypeVar("M")
 
@@ -51,9 +51,9 @@ class Actor(abc.ABC, Generic[M]):
     name: str
     """Of its task, and in snapshots. Of the class, or, where a supervisor has many of a kind, of the actor."""
 
-    tell: Callable[[M], None]
-    """Puts a message into the mailbox, without waiting, or handles it: which of the two depends on the state. For
-    the functions of the actor's own file. Raises `MailboxFull`."""
+    tell: Callable[..., None]
+    """`tell(message, size=0)` puts a message into the mailbox, without waiting, or handles it: which of the two
+    depends on the state. For the functions of the actor's own file. Raises `MailboxFull`."""
 
     def __init__(self, owner: Owner, mailbox: Mailbox[M], *, in_turn: bool = False) -> None:
         """
@@ -67,8 +67,10 @@ class Actor(abc.ABC, Generic[M]):
         self._owner = owner
         self._state: State = "idle"
         self._turn: deque[M] | None = None
+        self.task: trio.lowlevel.Task | None = None
+        """The task of this actor while it runs. Set by the supervisor."""
         self._token: trio.lowlevel.TrioToken | None = None
-        self._thread = 0
+        self._thread = threading.get_ident()
         if in_turn:
             self._state = "in turn"
             self.tell = self._tell_in_turn
@@ -84,31 +86,32 @@ class Actor(abc.ABC, Generic[M]):
         mailbox, handle = self.mailbox, self.handle
         receive, receive_nowait = mailbox.receive, mailbox.receive_nowait
         while True:
-            handle(await receive())
             while mailbox.waiting:
                 handle(receive_nowait())
+            handle(await receive())
 
     # --- telling ----------------------------------------------------------------------
 
-    def _tell_first(self, message: M) -> None:
+    def _tell_first(self, message: M, size: int = 0) -> None:
         if self._owner.start(self):
             self._state = "running"
             self.tell = self.mailbox.tell
-            self.mailbox.tell(message)
+            self.mailbox.tell(message, size)
         else:
             self.end()
             self.tell(message)
 
-    def _tell_in_turn(self, message: M) -> None:
+    def _tell_in_turn(self, message: M, size: int = 0) -> None:
         if self._turn is not None:  # told while a message is handled: it is the next one
             self._turn.append(message)
             return
         turn = self._turn = deque((message,))
         try:
             while turn:
-                self.handle(turn.popleft())
-        except Exception as exc:  # noqa: BLE001 - a failure of the actor, and not of the sender
-            self._owner.fail(exc)
+                try:
+                    self.handle(turn.popleft())
+                except Exception as exc:  # noqa: BLE001 - a failure of the actor, and not of the sender
+                    self._owner.fail(exc)
         finally:
             self._turn = None
 
@@ -123,35 +126,50 @@ class Actor(abc.ABC, Generic[M]):
         Args:
             message: the message. A message that comes after the end of the run is dropped.
             coalesce: whether equal messages that have not been told yet become one. They must be hashable.
+
+        Raises:
+            RuntimeError: `accept_threads` was not called, and this is not the thread that made the actor.
         """
-        if self._token is None or threading.get_ident() == self._thread:
+        if threading.get_ident() == self._thread:
             self.tell(message)
             return
+        if self._token is None:
+            raise RuntimeError(f"{self.name} is told from another thread: call `accept_threads` in its own one first")
         try:
             self._token.run_sync_soon(self._told_from_thread, message, idempotent=coalesce)
         except trio.RunFinishedError:
             return
 
     def _told_from_thread(self, message: M) -> None:
-        self.tell(message)
+        try:
+            self.tell(message)
+        except (MailboxFull, trio.ClosedResourceError):
+            return  # counted by the mailbox; what is raised here would end the run, and the thread has gone on
 
     # --- the end ----------------------------------------------------------------------
 
     def end(self) -> None:
         """Handle what waits, and from now on each message in the turn of its sender. For the supervisor. Idempotent.
 
-        A message that gives something back must not be lost with the task.
+        A message that gives something back must not be lost with the task. An actor that is at work on a message goes
+        on with the others itself, and ends when its task does.
         """
-        if self._state == "ended":
+        if self._state == "ended" or self._is_at_work():
             return
         self._state = "ended"
         self.tell = self._tell_in_turn
         while self.mailbox.waiting:
             try:
                 message = self.mailbox.receive_nowait()
-            except trio.WouldBlock:
-                return  # what is left was handed to the task, which handles it when it runs
+            except trio.WouldBlock:  # the last one was handed to the task, which handles it when it runs next
+                return
             self._tell_in_turn(message)
+
+    def _is_at_work(self) -> bool:
+        """Whether it handles a message, or was given one: the others that wait come after that one."""
+        if self.task is None:
+            return False
+        return self.mailbox.is_handed or self.task is trio.lowlevel.current_task()
 
     def snapshot(self) -> ActorSnapshot:
         """Take a snapshot of the actor."""

@@ -42,6 +42,7 @@ class MailboxStatistics:
     waiting: int
     """Messages that wait for the receiver."""
     waiting_bytes: int
+    """Of the messages that were put in since the receiver last took all."""
     told: int
     """Messages that were put in so far."""
     peak: int
@@ -56,10 +57,12 @@ class Mailbox(Generic[M]):
 
     __slots__ = (
         "_get",
+        "_is_closed",
         "_key",
         "_keyed",
         "_max_bytes",
         "_overflow",
+        "_places",
         "_put",
         "_receive",
         "_room",
@@ -87,16 +90,20 @@ class Mailbox(Generic[M]):
             overflow: what happens to one more.
             key: the key of a message, for `Overflow.REPLACE`, and if wanted for `Overflow.DROP_OLDEST`; a message with
                 the key None replaces no other.
-            max_bytes: bytes of waiting messages above which `is_over` is true, so that senders wait; no bound if None.
+            max_bytes: bytes of waiting messages above which `is_over` is true; no bound if None.
         """
+        if capacity < 1:
+            raise ValueError(f"a mailbox holds 1 message or more, and {capacity} were asked for")
         if (key is None) == (overflow is Overflow.REPLACE) and overflow is not Overflow.DROP_OLDEST:
-            raise ValueError("a key function goes with the policies to replace and to drop, and must go with the first")
+            raise ValueError("a mailbox that replaces needs a key function, and one that refuses or waits has none")
         self.capacity: Final = capacity
         self._overflow = overflow
         self._key = key
         self._max_bytes = max_bytes
         self._keyed: dict[Hashable, list[Any]] = {}
+        self._is_closed = False
         self._room: trio.Event | None = None
+        self._places: trio.lowlevel.ParkingLot | None = None  # where `send` waits
         self._send: trio.MemorySendChannel[Any] | None = None
         self._receive: trio.MemoryReceiveChannel[Any] | None = None
         self._put: Callable[[Any], None] = self._put_first
@@ -133,20 +140,29 @@ class Mailbox(Generic[M]):
     async def send(self, message: M, size: int = 0) -> None:
         """Put a message in, and wait for room where there is none. A cancelled `send` has put nothing in.
 
+        Of several senders that wait, the first gets the first room; order is kept for the messages of each sender.
+
         Raises:
             trio.BrokenResourceError, trio.ClosedResourceError: the mailbox is closed.
         """
-        send, _ = self._opened()
-        if self._key is not None:
-            raise TypeError("a mailbox that replaces messages is told, and never sent to")
-        self.waiting += 1  # before the wait: the receiver may take the message before this task runs again
-        try:
-            await send.send(message)
-        except BaseException:
-            self.waiting -= 1
-            raise
+        if self._overflow in (Overflow.REPLACE, Overflow.DROP_OLDEST):
+            raise TypeError("a mailbox that replaces or drops messages is told, and never sent to")
+        await trio.lowlevel.checkpoint_if_cancelled()
+        has_waited = False
+        while True:
+            try:
+                self._put(message)
+                break
+            except trio.WouldBlock:
+                has_waited = True
+                # Waits here, and not in the channel: `waiting` then counts what the receiver can take, and no more.
+                self._places = self._places or trio.lowlevel.ParkingLot()
+                await self._places.park()
         self.told += 1
-        self.waiting_bytes += size if self.waiting else 0
+        self.waiting += 1
+        self.waiting_bytes += size
+        if not has_waited:
+            await trio.lowlevel.cancel_shielded_checkpoint()
 
     def _make_room(self) -> None:
         if self._overflow is not Overflow.DROP_OLDEST:
@@ -207,6 +223,8 @@ class Mailbox(Generic[M]):
             if self._room is not None:
                 self._room.set()
                 self._room = None
+        if self._places is not None:
+            self._places.unpark()
         if self._key is None:
             message: M = item
         else:
@@ -219,12 +237,21 @@ class Mailbox(Generic[M]):
 
     @property
     def is_over(self) -> bool:
-        """Whether more bytes wait than should; one message more is what a sender may still put in."""
-        return self._max_bytes is not None and self.waiting_bytes > self._max_bytes
+        """Whether the mailbox is more than half full, or holds more bytes than it should: senders that can, wait."""
+        return self.waiting * 2 > self.capacity or (
+            self._max_bytes is not None and self.waiting_bytes > self._max_bytes
+        )
 
     async def wait_room(self) -> None:
-        """Wait while more bytes wait than should."""
-        while self.is_over:
+        """Wait while `is_over`, until the receiver has taken all that waits, or the mailbox is closed."""
+        while self.is_over and not self._is_closed:
+            if self._room is None:
+                self._room = trio.Event()
+            await self._room.wait()
+
+    async def wait_taken(self) -> None:
+        """Wait until the receiver has taken all that waits."""
+        while self.waiting:
             if self._room is None:
                 self._room = trio.Event()
             await self._room.wait()
@@ -233,10 +260,18 @@ class Mailbox(Generic[M]):
         """End the mailbox: the receiver takes what waits, and then learns that no more will come. Idempotent."""
         send, _ = self._opened()
         send.close()
+        self._is_closed = True
+        self._keyed.clear()  # from now on none is replaced either
+        if self._places is not None:
+            self._places.unpark_all()
         if self._room is not None:
-            self.waiting_bytes = 0
             self._room.set()
             self._room = None
+
+    @property
+    def is_handed(self) -> bool:
+        """Whether the receiver was given a message, and has not run since."""
+        return self._receive is not None and self.waiting > self._receive.statistics().current_buffer_used
 
     def statistics(self) -> MailboxStatistics:
         """Take a snapshot of the mailbox."""

@@ -51,17 +51,44 @@ class Reply(Generic[T]):
             BaseException: the exception that `fail` was given.
             RuntimeError: another task waits already.
         """
+        await self.wait_set()
+        try:
+            return self.get()
+        finally:
+            del self  # as in `get`
+
+    async def wait_set(self) -> None:
+        """Wait until the answer is there.
+
+        Raises:
+            RuntimeError: another task waits already.
+        """
         if self._is_set:
             await trio.lowlevel.checkpoint()
-        else:
-            if self._waiter is not None:
-                raise RuntimeError("a reply is waited for by one task, and another one waits already")
-            await trio.lowlevel.checkpoint_if_cancelled()
-            self._waiter = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._abort)
+            return
+        if self._waiter is not None:
+            raise RuntimeError("a reply is waited for by one task, and another one waits already")
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._waiter = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def get(self) -> T:
+        """Return the answer, which must be there.
+
+        Raises:
+            BaseException: the exception that `fail` was given.
+        """
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                del self  # the exception knows this frame: no cycle, so it goes as soon as it has been handled
         return self._value  # type: ignore[return-value]  # set, and not by `fail`
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception that `fail` was given; None where there is no answer, or it is a value."""
+        return self._error
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._waiter = None

@@ -31,6 +31,19 @@ class SupervisorSnapshot:
     tasks: tuple[str, ...]
     """The names of the tasks, sorted."""
 
+    def render(self) -> list[str]:
+        """Return one line for each actor and each pool, for people."""
+        return [
+            *(
+                f"{actor.name}  {actor.state}, {actor.mailbox.waiting} of {actor.mailbox.told} messages wait"
+                for actor in self.actors
+            ),
+            *(
+                f"{pool.name.rpartition(': ')[2]}  {pool.workers} workers, {pool.idle} idle, {pool.waiting} pieces wait"
+                for pool in self.pools
+            ),
+        ]
+
 
 class Supervisor:
     """Owns a nursery and the actors in it. Made by `open_supervisor`."""
@@ -51,9 +64,12 @@ class Supervisor:
         self._actors[actor] = None
         return actor
 
-    def add_pool(self, pool: WorkerPool) -> WorkerPool:
-        """Take charge of a pool, whose workers live in this nursery. Returns the pool."""
+    def open_pool(self, name: str, capacity: int) -> WorkerPool:
+        """Make a pool whose workers live in this nursery. See `WorkerPool` for the parameters."""
+        pool = self._context.copy().run(WorkerPool, f"{self.name}: {name}", self.nursery, capacity)
         self._pools.append(pool)
+        if self._is_ending:
+            pool.close()
         return pool
 
     # --- Owner ------------------------------------------------------------------------
@@ -72,9 +88,11 @@ class Supervisor:
         self.nursery.start_soon(self._run, actor, name=f"{self.name}: {actor.name}")
 
     async def _run(self, actor: Actor[M]) -> None:
+        actor.task = trio.lowlevel.current_task()
         try:
             await actor.run()
         finally:
+            actor.task = None
             actor.end()
             if not self._is_ending:
                 self._actors.pop(actor, None)  # it has ended by itself: an owner may have many, one after the other
@@ -92,7 +110,7 @@ class Supervisor:
         """End the actors, these first and in this order, then the pools, then every task that is left.
 
         Each actor handles the messages that wait for it; messages that come later are handled in the turn of their
-        sender. Never waits. Idempotent.
+        sender. An actor that has just been given a message does so when it wakes. Never waits. Idempotent.
         """
         self._is_ending = True
         for actor in (*order, *self._actors):

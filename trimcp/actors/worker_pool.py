@@ -7,7 +7,7 @@ one piece at a time:
 * in the context of the pool: a piece that changed a context variable costs the worker a fresh copy;
 * behind a boundary: what a piece raises or leaves behind is the failure of that piece, and of no other.
 
-`task._cancel_status` is the one private name of Trio that trimcp uses. A test pins its meaning.
+Two private names of Trio are used, `task._cancel_status` and `nursery._closed`. Tests pin their meaning.
 """
 
 from __future__ import annotations
@@ -19,19 +19,24 @@ from typing import Final, Protocol
 import attrs
 import trio
 
+from trimcp.actors.abandoned_generators import abandoned_generators
+
 TURN: Final = 64
 """Pieces of work that a worker runs before other tasks get a turn, where none of the pieces waits."""
 MOST_IDLE: Final = 2
 """Workers that wait for work; one more that finds none ends."""
 PATIENCE: Final = 8
-"""Passes of the scheduler that an abandoned generator gets to close its nursery, before its worker parks."""
+"""Passes of the scheduler in each of which a parked worker looks whether its nurseries are gone."""
+LOOK_AGAIN: Final = 0.5
+"""Seconds after which it looks again from then on: Trio does not tell."""
 
 
 class Work(Protocol):
     """A piece of work, as a pool sees it."""
 
     scope: trio.CancelScope | None
-    """Set by the pool while the work runs: cancelling it cancels the work."""
+    """Set by the pool while the work runs, and while its worker waits for nurseries that the work has left open.
+    Cancelling it cancels the work, or gives up its place."""
 
     async def run(self) -> None:
         """Do the work."""
@@ -67,12 +72,14 @@ class ScopesLeftOpen(Exception):
         )
 
 
-@attrs.frozen
+@attrs.define
 class _Judged:
     """A piece of work that raised, or left its cancel scope in disorder: judged outside of that scope."""
 
     work: Work
     failure: BaseException | None
+    left_open: bool
+    """Whether it left scopes open, or closed those of its worker."""
 
 
 @attrs.frozen
@@ -94,13 +101,13 @@ class WorkerPool:
     """Runs posted work, in order of posting, by as many workers as there is work that waits."""
 
     __slots__ = (
+        "_abandoned",
         "_base",
         "_coming",
         "_idle",
         "_is_closed",
         "_nursery",
         "_receive",
-        "_released",
         "_send",
         "_waiting",
         "_workers",
@@ -125,7 +132,7 @@ class WorkerPool:
         self._coming = 0  # workers that will look into the channel
         self._workers = 0
         self._is_closed = False
-        self._released = trio.Event()
+        self._abandoned = abandoned_generators()
         self.parked = 0
         self.done = 0
 
@@ -174,6 +181,7 @@ class WorkerPool:
         self._coming -= 1
         self._workers += 1
         task = trio.lowlevel.current_task()
+        self._abandoned.workers.add(task)
         try:
             while await self._serve(task):  # each pass is the life of one cancel scope
                 pass
@@ -183,109 +191,65 @@ class WorkerPool:
             raise
         finally:
             self._workers -= 1
+            self._abandoned.workers.remove(task)
+            if self._abandoned.kept:
+                self._abandoned.release(task)
 
     async def _serve(self, task: trio.lowlevel.Task) -> bool:
         """Run work until the scope cannot be used again (True), or this worker is not needed (False)."""
-        stopped: bool | _Judged | None = None
-        disorder: RuntimeError | None = None
+        await trio.lowlevel.checkpoint_if_cancelled()  # takes nothing more in a nursery that was cancelled
+        outside = task._cancel_status
+        stopped: bool | _Judged = True  # stays so where the scope was cancelled behind the back of the work
+        scope = trio.CancelScope()
         try:
-            with trio.CancelScope() as scope:
+            with scope:
                 stopped = await self._serve_in(scope, task)
-        except RuntimeError as exc:
-            if stopped is None:
+        except RuntimeError:
+            if not isinstance(stopped, _Judged):
                 raise
-            disorder = exc  # the work closed scopes that are not its own, or left some open
-        except trio.Cancelled:
-            if trio.current_effective_deadline() == -math.inf:
-                raise
-            return True  # the scope was cancelled behind the back of the work, and nothing else
-        if isinstance(stopped, _Judged):
-            await self._judge(stopped.work, stopped.failure or disorder, scope, task)
-            return True
-        return bool(stopped)
+            # The work has closed scopes that are not its own, or left some open: it is judged for that.
+        if not isinstance(stopped, _Judged):
+            return stopped
+        can_go_on = task._cancel_status is outside  # else the work has closed the scope, and opened one of its own
+        await self._judge(stopped, scope, task, can_park=can_go_on)
+        if not can_go_on and self._waiting and not self._coming:
+            self._start()
+        return can_go_on
 
     async def _serve_in(self, scope: trio.CancelScope, task: trio.lowlevel.Task) -> bool | _Judged:
         """Do the same within one scope; return a piece of work that must be judged outside of it."""
         inside = task._cancel_status
         done = 0
         while True:
-            done += 1
-            if self._is_tainted() or done > TURN:
-                await self._pause(task)
+            if done == TURN or self._is_tainted():
                 done = 0
+                task.context = self._base.copy()  # from the next step on
+                if self._waiting:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
             work = self._next()
             if work is None:
-                if self._idle >= MOST_IDLE:
-                    return False
-                self._idle += 1
-                work = await self._receive.receive()
-                self._coming -= 1
                 done = 0
+                work = await self._wait()
+                if work is None:
+                    return False
+            done += 1
             if self._waiting and not self._coming:
                 self._start()
             work.scope = scope
             try:
                 await work.run()
             except BaseException as exc:  # noqa: BLE001 - judged outside of the scope of the work
-                return _Judged(work, exc)
-            if task._cancel_status is not inside:
-                return _Judged(work, None)
+                return _Judged(work, exc, task._cancel_status is not inside)
+            if task._cancel_status is not inside or task.child_nurseries:
+                return _Judged(work, ScopesLeftOpen(), left_open=True)
+            if self._abandoned.kept:
+                self._abandoned.release(task)
             used_up = work.finished()
             work.scope = None
             work.left()
-            self._one_done()
+            self.done += 1
             if used_up:
                 return True
-
-    async def _pause(self, task: trio.lowlevel.Task) -> None:
-        """Let other tasks have a turn, and go on in a context that no work has changed."""
-        if self._is_tainted():
-            task.context = self._base.copy()  # from the next step on
-        await trio.lowlevel.cancel_shielded_checkpoint()
-
-    async def _judge(
-        self, work: Work, failure: BaseException | None, scope: trio.CancelScope, task: trio.lowlevel.Task
-    ) -> None:
-        """Tell a piece of work how it failed, and clean up behind it. Runs outside of its scope.
-
-        Raises:
-            KeyboardInterrupt: the work raised it.
-        """
-        is_cancelled = scope.cancel_called or trio.current_effective_deadline() == -math.inf
-        error = failure if failure is None or not is_cancelled else _without_cancelled(failure)
-        interrupt = _interrupt_in(failure)
-        if interrupt is None:
-            if error is not None:
-                work.failed(ScopesLeftOpen() if _is_misnesting(error) else error)
-            work.finished()
-        else:
-            work.finished()
-        work.scope = None
-        try:
-            if task.child_nurseries and interrupt is None:
-                await self._park(task)
-        finally:
-            work.left()
-            self._one_done()
-        if interrupt is not None:
-            raise interrupt
-
-    async def _park(self, task: trio.lowlevel.Task) -> None:
-        """Wait until the nurseries that a handler left open in this task are gone: a task cannot end before them."""
-        if not self._coming and self._waiting:
-            self._start()
-        for nursery in task.child_nurseries:
-            nursery.cancel_scope.cancel()
-        for _ in range(PATIENCE):
-            await trio.lowlevel.checkpoint()
-            if not task.child_nurseries:
-                return
-        self.parked += 1
-        try:
-            while task.child_nurseries:
-                await self._released.wait()
-        finally:
-            self.parked -= 1
 
     def _next(self) -> Work | None:
         if not self._waiting:
@@ -293,17 +257,91 @@ class WorkerPool:
         self._waiting -= 1
         return self._receive.receive_nowait()
 
-    def _one_done(self) -> None:
+    async def _wait(self) -> Work | None:
+        """Wait for work; None if this worker is not needed."""
+        if self._idle >= MOST_IDLE:
+            return None
+        self._idle += 1
+        try:
+            work = await self._receive.receive()
+        except BaseException:
+            if self._idle:
+                self._idle -= 1
+            else:  # cancelled, and posted to before it could run: that work is in the channel
+                self._coming -= 1
+                self._waiting += 1
+            raise
+        self._coming -= 1
+        if self._is_closed:
+            work.handed_back()
+            return None
+        return work
+
+    async def _judge(
+        self, judged: _Judged, scope: trio.CancelScope, task: trio.lowlevel.Task, *, can_park: bool
+    ) -> None:
+        """Tell a piece of work how it failed, and clean up behind it. Runs outside of its scope.
+
+        Raises:
+            KeyboardInterrupt: the work raised it.
+        """
+        work, failure = judged.work, judged.failure
+        assert failure is not None
+        is_cancelled = scope.cancel_called or trio.current_effective_deadline() == -math.inf
+        error = _without_cancelled(failure) if is_cancelled else failure
+        interrupt = _interrupt_in(failure)
+        if interrupt is None and error is not None:
+            is_of_scopes = _is_misnesting(error) or (judged.left_open and _without_cancelled(error) is None)
+            work.failed(ScopesLeftOpen() if is_of_scopes else error)
+        judged.failure = failure = error = None  # it may keep alive a generator that has a nursery open
+        work.finished()
+        work.scope = None
+        if interrupt is None and can_park and task.child_nurseries:
+            await self._park(work, task, keeps_place=not is_cancelled)
+            return
+        work.left()
         self.done += 1
-        if self.parked:  # an occasion to look again
-            self._released.set()
-            self._released = trio.Event()
+        if interrupt is not None:
+            raise interrupt
+
+    async def _park(self, work: Work, task: trio.lowlevel.Task, *, keeps_place: bool) -> None:
+        """Wait until the nurseries that work has left open in this task are gone: a task cannot end before them.
+
+        The work keeps its place until then, or until it is cancelled.
+        """
+        if not self._coming and self._waiting:
+            self._start()
+        nurseries = task.child_nurseries
+        for nursery in nurseries:
+            nursery.cancel_scope.cancel()
+            # As Trio does for a task that ends. Another task that leaves this nursery, such as the one that closes
+            # abandoned generators, then does not wait in it: Trio would wake this task in its place, and crash.
+            nursery._closed = True
+        self._abandoned.release(task)
+        self.parked += 1
+        try:
+            try:
+                if keeps_place:
+                    with trio.CancelScope() as work.scope:
+                        await _wait_gone(nurseries, task)
+            finally:
+                work.scope = None
+                work.left()
+                self.done += 1
+            await _wait_gone(nurseries, task)
+        finally:
+            self.parked -= 1
+            with trio.CancelScope(shield=True):  # without a deadline, as a nursery waits for its children
+                while any(nursery.child_tasks for nursery in nurseries):  # noqa: ASYNC110
+                    await trio.sleep(LOOK_AGAIN)
 
     def _is_tainted(self) -> bool:
         """Whether the work that has just ended changed the context of its worker."""
         try:
             return contextvars.copy_context() != self._base
-        except Exception:  # noqa: BLE001 - a value that cannot be compared is one that a handler has set
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001 - a value that cannot be compared is one that a handler has set
             return True
 
     def snapshot(self) -> PoolSnapshot:
@@ -318,11 +356,19 @@ def _without_cancelled(exc: BaseException) -> BaseException | None:
     return None if isinstance(exc, trio.Cancelled) else exc
 
 
-def _interrupt_in(exc: BaseException | None) -> BaseException | None:
+def _interrupt_in(exc: BaseException) -> BaseException | None:
     """The part of an exception that must not be contained: Ctrl-C."""
     if isinstance(exc, BaseExceptionGroup):
         return exc.split(KeyboardInterrupt)[0]
     return exc if isinstance(exc, KeyboardInterrupt) else None
+
+
+async def _wait_gone(nurseries: list[trio.Nursery], task: trio.lowlevel.Task) -> None:
+    """Wait until nurseries of a task are closed and have no children."""
+    passes = 0
+    while task.child_nurseries or any(nursery.child_tasks for nursery in nurseries):  # no event tells
+        await trio.sleep(0 if passes < PATIENCE else LOOK_AGAIN)
+        passes += 1
 
 
 def _is_misnesting(exc: BaseException) -> bool:
@@ -332,6 +378,10 @@ def _is_misnesting(exc: BaseException) -> bool:
 def without_leaks(group: BaseExceptionGroup[BaseException]) -> BaseExceptionGroup[BaseException] | None:
     """The part of a nursery's exception that is not about nurseries which handlers have left open for good.
 
-    Trio raises for each worker that had to end with such a nursery. The handler was told of it when it ended.
+    Trio raises for each worker that was cancelled with such a nursery. The handler was told of it when it ended.
     """
-    return group.split(_is_misnesting)[1]
+    return group.split(_is_leak)[1]
+
+
+def _is_leak(exc: BaseException) -> bool:
+    return _is_misnesting(exc) and isinstance(exc.__context__, trio.Cancelled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -9,6 +10,7 @@ import attrs
 import trio
 
 from trimcp.client.cache import Cache
+from trimcp.client.features.elicitation import wait_for_call
 from trimcp.client.handlers import Handlers, RootsSource
 from trimcp.client.negotiation import Agreement
 from trimcp.client.output import OutputSchemas
@@ -22,6 +24,7 @@ from trimcp.codec.revisions import RevisionCodec, codec_for
 from trimcp.errors import RequestFailed, UsageError
 from trimcp.observability.tracing import trace_context
 from trimcp.session.calls import OnProgress
+from trimcp.session.containment import contained
 from trimcp.session.session import Session
 from trimcp.types.capabilities import ServerCapabilities
 from trimcp.types.input_required import InputRequiredResult
@@ -192,6 +195,7 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
     async def _request(
         self, method: str, params: Mapping[str, Any] | None, timeout: float | None, on_progress: OnProgress | None
     ) -> dict[str, Any]:
+        wait_for_call()
         raw: dict[str, Any] | None = None if params is None else dict(params)
         stamp = self._agreement.stamp
         if stamp is not None:
@@ -200,6 +204,8 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
             raw["_meta"] = stamp if meta is None and not trace else {**trace, **(meta or {}), **stamp}
         row = METHODS.get(method) if self._extensions is None else self._extensions.row(method) or METHODS.get(method)
         first, most = self._deadlines(row, timeout)
+        if on_progress is not None:
+            on_progress = _contained(on_progress)
         cancellable = row is None or row.cancellable
         try:
             return await self._session.calls.call(
@@ -227,7 +233,7 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
         """
         if self._session.end is not None:
             raise self._session.end.again()
-        self._session.writer.post(encode_notification(method, None if params is None else dict(params)))
+        self._session.writer.write(encode_notification(method, None if params is None else dict(params)))
 
     async def ping(self) -> None:
         """Ask whether the server is there: by `ping`, or, in 2026-07-28, by `server/discover`."""
@@ -377,3 +383,15 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
         What waits for an answer raises `ConnectionClosed`.
         """
         self._session.close()
+
+
+def _contained(on_progress: OnProgress) -> OnProgress:
+    """Makes an error of whatever else a progress callback raises: it runs in the caller's task, as the call itself."""
+
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        with contained("on_progress"):
+            waiting = on_progress(progress, total, message)
+            if inspect.isawaitable(waiting):
+                await waiting
+
+    return told

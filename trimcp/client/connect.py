@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-import trio
 
-from trimcp.actors.supervisor import Supervisor
+from trimcp.actors.supervisor import open_supervisor
 from trimcp.client.cache import Cache
 from trimcp.client.client import Client, Timeouts
 from trimcp.client.handlers import Consent, Elicitation, Handlers, RootsSource, Sampling, Visit
@@ -20,6 +20,7 @@ from trimcp.client.service import ClientService
 from trimcp.client.targets import opener_of
 from trimcp.errors import ConnectionEnded, SessionFailed, UsageError
 from trimcp.observability import events, log
+from trimcp.session.containment import is_interrupt
 from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.limits import Limits
 from trimcp.session.session import Session
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from trimcp.client.extension import ClientExtension
     from trimcp.client.extensions import ClientExtensions
+    from trimcp.transports.http.authorization import Authorization
+    from trimcp.transports.http.client_auth import Auth, ClientAuth
     from trimcp.transports.http.remote import Remote
 
 CLIENT_MESSAGE_BYTES = 32 * 2**20
@@ -58,6 +61,7 @@ async def connect(
     cache: bool = True,
     extensions: Sequence[ClientExtension] = (),
     headers: Mapping[str, str] | None = None,
+    auth: Auth | None = None,
     http_client: httpx2.AsyncClient | None = None,
     transport: Literal["http", "sse"] | None = None,
     reopen: bool = True,
@@ -93,7 +97,9 @@ async def connect(
         log_level: the least severe level of log messages wanted; none are sent if not given.
         cache: whether to keep results for as long as the server says that they are good; see `Client.cache`.
         extensions: extensions of the protocol to take part in; see `ClientExtension`.
-        headers: header fields of every request to a URL, such as `Authorization`.
+        headers: header fields of every request to a URL.
+        auth: what authorizes the requests to a URL: a bearer token, an async function that returns one for each
+            request, or a `ClientAuth`, which is told of challenges (401, 403) and may have the request repeated.
         http_client: the httpx2 client to reach a URL with, for certificates, proxies and the like.
         transport: what a server at an `http(s)` URL speaks, where that is known: `http` (streamable) or `sse`
             (HTTP+SSE of 2024-11-05). It is found out if not given.
@@ -108,7 +114,8 @@ async def connect(
     SIGTERM, then by SIGKILL, and never outlives the context.
 
     Raises:
-        UsageError: the target is none, or a revision that does not exist; extensions that do not go together.
+        UsageError: the target is none, or a revision that does not exist; extensions that do not go together;
+            `auth` for what is no URL, or beside an `Authorization` in `headers` or a password in the URL.
         SessionFailed: no revision in common, or no MCP server.
         ConnectionEnded: the connection could not be made, or ended at once (`ServerExited` says
             what the command said last).
@@ -133,45 +140,53 @@ async def connect(
         timeout=waits.request or 60.0,
         extensions=_extensions(extensions),
     )
-    if isinstance(target, str) and target[:8].lower().startswith(("http://", "https://")):
-        from trimcp.client.http.connecting import connect_http
+    if auth is not None:
+        headers, hook = checked_auth(auth, target, headers)
+    else:
+        hook = None
+    async with authorizing(hook) as authorization:
+        if isinstance(target, str) and target[:8].lower().startswith(("http://", "https://")):
+            from trimcp.client.http.connecting import connect_http
 
-        remote = functools.partial(remote_at, target, headers or {}, http_client)
-        attempt = functools.partial(Attempt, handlers=handlers, limits=bounds, timeouts=waits, cache=cache)
-        async with connect_http(
-            target,
-            remote,
-            offer,
-            attempt,
-            transport=transport,
-            reopen=reopen,
-            limit=bounds.message_bytes,
-            is_shared=http_client is None,
-        ) as client:
-            yield client
-        return
-    opener = opener_of(
-        target,
-        env=env,
-        inherit_env=inherit_env,
-        cwd=cwd,
-        on_stderr=on_stderr,
-        limit=bounds.message_bytes,
-        headers=headers,
-    )
-    # A connection that was handed to us cannot be opened again.
-    probing = Attempt(offer, handlers, bounds, waits, cache=cache, last=isinstance(target, Duplex))
-    async with opener() as duplex, probing.session(functools.partial(DuplexSession, duplex)) as client:
-        if client is not None:
-            yield client
+            remote = functools.partial(remote_at, target, headers or {}, http_client)
+            if authorization is not None:
+                remote = functools.partial(authorized_remote, remote, authorization)
+            attempt = functools.partial(Attempt, handlers=handlers, limits=bounds, timeouts=waits, cache=cache)
+            async with connect_http(
+                target,
+                remote,
+                offer,
+                attempt,
+                transport=transport,
+                reopen=reopen,
+                limit=bounds.message_bytes,
+                is_shared=http_client is None,
+            ) as client:
+                yield client
             return
-    # A legacy server that does not survive being asked something before `initialize`.
-    log.debug(events.CONNECTION_LOST, why="the server left when it was probed; opening it again without")
-    legacy = [r for r in chosen if r.era is Era.LEGACY]
-    again = Attempt(attrs.evolve(offer, revisions=legacy), handlers, bounds, waits, cache=cache, last=True)
-    async with opener() as duplex, again.session(functools.partial(DuplexSession, duplex)) as client:
-        assert client is not None
-        yield client
+        opener = opener_of(
+            target,
+            env=env,
+            inherit_env=inherit_env,
+            cwd=cwd,
+            on_stderr=on_stderr,
+            limit=bounds.message_bytes,
+            headers=headers,
+            authorization=authorization,
+        )
+        # A connection that was handed to us cannot be opened again.
+        probing = Attempt(offer, handlers, bounds, waits, cache=cache, last=isinstance(target, Duplex))
+        async with opener() as duplex, probing.session(functools.partial(DuplexSession, duplex)) as client:
+            if client is not None:
+                yield client
+                return
+        # A legacy server that does not survive being asked something before `initialize`.
+        log.debug(events.CONNECTION_LOST, why="the server left when it was probed; opening it again without")
+        legacy = [r for r in chosen if r.era is Era.LEGACY]
+        again = Attempt(attrs.evolve(offer, revisions=legacy), handlers, bounds, waits, cache=cache, last=True)
+        async with opener() as duplex, again.session(functools.partial(DuplexSession, duplex)) as client:
+            assert client is not None
+            yield client
 
 
 class Attempt:
@@ -216,9 +231,9 @@ class Attempt:
         session = make(service)
         failure: BaseException | None = None
         try:
-            async with trio.open_nursery() as nursery:
-                supervisor = Supervisor("client", nursery)
-                await nursery.start(session.run)
+            async with open_supervisor("client") as supervisor:
+                self._handlers.live_in(supervisor)
+                await supervisor.nursery.start(session.run)
                 try:
                     agreement = await self._negotiate(session)
                     if agreement is not None:
@@ -232,9 +247,9 @@ class Attempt:
                     failure = exc
                 session.close()
                 await session.wait_over()
-                supervisor.stop()
         finally:
-            if failure is not None:  # not lost either where the scope around it is cancelled
+            # Not lost either where the scope around it is cancelled.
+            if failure is not None and not is_interrupt(sys.exception()):
                 raise failure
 
     async def _negotiate(self, session: Session) -> Agreement | None:
@@ -255,6 +270,44 @@ def remote_at(url: str, headers: Mapping[str, str], client: httpx2.AsyncClient |
     from trimcp.transports.http import remote
 
     return remote.remote_at(url, headers, client)
+
+
+def authorized_remote(make: Callable[[], Remote], authorization: Authorization) -> Remote:
+    """The same server, each request to which is authorized."""
+    from trimcp.transports.http.remote_authorized import AuthorizedRemote
+
+    return AuthorizedRemote(make(), authorization)
+
+
+def authorizing(hook: ClientAuth | None) -> AbstractAsyncContextManager[Authorization | None]:
+    """What asks a hook, for as long as a client is there."""
+    if hook is None:
+        return nullcontext()
+    from trimcp.transports.http.authorization import open_authorization
+
+    return open_authorization(hook)
+
+
+def checked_auth(
+    auth: Auth, target: object, headers: Mapping[str, str] | None
+) -> tuple[Mapping[str, str], ClientAuth | None]:
+    """Header fields and a hook that together are what `auth` and `headers` say: a token alone is a header field.
+
+    Raises:
+        UsageError: they do not go together, or not with the target.
+    """
+    from trimcp.transports.http.client_auth import AUTHORIZATION, bearer, client_auth_of
+
+    if not isinstance(target, str) or not target.lower().startswith(("http://", "https://", "ws://", "wss://")):
+        raise UsageError("auth is for servers at a URL: leave it out here, or connect to http(s)://… or ws(s)://…")
+    fields = dict(headers or {})
+    if any(name.lower() == "authorization" for name in fields):
+        raise UsageError("Authorization is given twice: leave it out of headers, or leave auth out")
+    if "@" in target.partition("://")[2].partition("/")[0]:
+        raise UsageError("Authorization is given twice: leave user and password out of the URL, or leave auth out")
+    if isinstance(auth, str):
+        return {**fields, AUTHORIZATION: bearer(auth)}, None
+    return fields, client_auth_of(auth)
 
 
 def _extensions(extensions: Sequence[ClientExtension]) -> ClientExtensions | None:

@@ -7,6 +7,7 @@ a person decides what a server gets). client/{sampling,elicitation,roots} of eve
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import urllib.parse
@@ -15,7 +16,12 @@ from typing import Any, Final
 
 import attrs
 
-from trimcp.errors import InvalidParams, RequestFailed, UsageError
+from trimcp.actors.pool_call import PoolEnded, call_in
+from trimcp.actors.supervisor import Supervisor
+from trimcp.client.features.elicitation import QUESTIONS
+from trimcp.client.features.elicitation import Elicitation as ElicitationActor
+from trimcp.errors import ConnectionClosed, InvalidParams, RequestFailed, UsageError
+from trimcp.session.handler_actors import HandlerActors
 from trimcp.types.capabilities import ClientCapabilities, ElicitationCapability, RootsCapability, SamplingCapability
 from trimcp.types.content import TextContent
 from trimcp.types.elicitation import ElicitRequestFormParams, ElicitRequestURLParams, ElicitResult
@@ -50,6 +56,14 @@ class Handlers:
     visit: Visit | None = None
     roots: RootsSource | None = None
     consent: Consent | None = None
+    _dialogs: ElicitationActor | None = attrs.field(init=False, default=None)
+    _actors: HandlerActors | None = attrs.field(init=False, default=None)
+
+    def live_in(self, supervisor: Supervisor) -> None:
+        """Have the functions run in handler actors of this supervisor: Sampling, Elicitation and Roots."""
+        self._actors = HandlerActors(supervisor, QUESTIONS)
+        if self.elicitation is not None or self.visit is not None:
+            self._dialogs = supervisor.add(ElicitationActor(supervisor))
 
     def set_roots(self, roots: RootsSource) -> None:
         """Have other roots from now on.
@@ -89,17 +103,28 @@ class Handlers:
             RequestFailed: the client does not offer that, or its user refused.
         """
         if method == "sampling/createMessage" and isinstance(params, CreateMessageRequestParams):
-            return await self._sample(params)
+            return await self._ask("sampling", functools.partial(self._sample, params))
         if method == "elicitation/create" and isinstance(params, ElicitRequestFormParams):
-            return await self._elicit(params)
+            return await self._ask_user(functools.partial(self._elicit, params))
         if method == "elicitation/create" and isinstance(params, ElicitRequestURLParams):
-            return await self._visit(params)
+            return await self._ask_user(functools.partial(self._visit, params))
         if method == "roots/list":
-            return await self._roots()
+            return await self._ask("roots", self._roots)
         raise _not_offered(method)
 
+    async def _ask(self, actor: str, handler: Callable[[], Awaitable[Any]]) -> Any:
+        if self._actors is None:
+            return await handler()
+        try:
+            return await call_in(self._actors.of(actor), handler)
+        except PoolEnded as exc:
+            raise ConnectionClosed("the client has ended, and with it the questions to it") from exc
+
+    async def _ask_user(self, handler: Callable[[], Awaitable[Any]]) -> Any:
+        return await handler() if self._dialogs is None else await self._dialogs.ask(handler)
+
     async def _agreed(self, method: str, params: Asked) -> bool:
-        return self.consent is None or await self.consent(method, params)
+        return self.consent is None or _is_yes(await self.consent(method, params), "consent")
 
     async def _sample(self, params: CreateMessageRequestParams) -> CreateMessageResult:
         if self.sampling is None:
@@ -131,7 +156,7 @@ class Handlers:
         went = await self.visit(params)
         if isinstance(went, ElicitResult):
             return went
-        return ElicitResult("accept" if went else "decline")
+        return ElicitResult("accept" if _is_yes(went, "visit") else "decline")
 
     async def _roots(self) -> ListRootsResult:
         if self.roots is None:
@@ -140,6 +165,17 @@ class Handlers:
             raise RequestFailed(REJECTED, "User rejected the request for roots")
         given = await self.roots() if callable(self.roots) else self.roots
         return ListRootsResult([_root(root) for root in given])
+
+
+def _is_yes(answer: object, function: str) -> bool:
+    """Whether a function of the user's agreed; what is neither a yes nor a no is not taken for a yes.
+
+    Raises:
+        UsageError: it is neither, such as a coroutine that was not awaited.
+    """
+    if isinstance(answer, bool) or answer is None:
+        return bool(answer)
+    raise UsageError(f"{function} returned a {type(answer).__name__}: return True or False")
 
 
 def _root(given: str | os.PathLike[str] | Root) -> Root:

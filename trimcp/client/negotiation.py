@@ -214,7 +214,7 @@ async def initialize(session: Session, offer: Offer, revision: Revision) -> Agre
     session.handshake.take(Step.INITIALIZE)
     session.handshake.take(Step.INITIALIZED)
     session.writer.post(encode_notification("notifications/initialized", None))
-    await session.writer.drained()  # over HTTP, what follows could overtake it
+    await session.writer.flushed()  # over HTTP, what follows could overtake it
     log.debug(events.HANDSHAKE_COMPLETED, session=session.number, revision=agreed.version)
     if offer.log_level is not None and result.capabilities.logging is not None:
         try:

@@ -13,6 +13,7 @@ import trio
 from trimcp.client.handlers import Handlers
 from trimcp.codec.revisions import RevisionCodec
 from trimcp.errors import InvalidResult
+from trimcp.session.containment import contained
 from trimcp.types.input_required import InputRequest, InputRequiredResult
 
 ROUNDS: Final = 20
@@ -71,12 +72,12 @@ async def answers_to(questions: dict[str, InputRequest], codec: RevisionCodec, h
 
     async def answer(key: str, question: InputRequest, scope: trio.CancelScope) -> None:
         try:
-            result = await handlers.answer(question.method, question.params)  # type: ignore[arg-type]  # by method
+            with contained(question.method):
+                result = await handlers.answer(question.method, question.params)  # type: ignore[arg-type]  # by method
+                answers[key] = codec.unstructure(result)
         except Exception as exc:  # noqa: BLE001 - a refusal, or the user's own: raised below, as itself
             failures.append(exc)
             scope.cancel()
-        else:
-            answers[key] = codec.unstructure(result)
 
     async with trio.open_nursery() as nursery:
         for key, question in questions.items():
@@ -84,4 +85,8 @@ async def answers_to(questions: dict[str, InputRequest], codec: RevisionCodec, h
     if failures:
         # A modern server cannot be told of a refusal: the request is given up, and the caller told.
         raise failures[0]
+    missing = questions.keys() - answers.keys()
+    if missing:
+        # A handler has left a cancelled scope open in its task, which took it for cancelled.
+        raise RuntimeError(f"{questions[missing.pop()].method} has ended without an answer")
     return answers

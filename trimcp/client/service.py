@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trimcp.client.handlers import Handlers
 from trimcp.codec.revisions import codec_for
 from trimcp.observability import events, log
+from trimcp.observability.instruments import Instruments
 from trimcp.session.limits import Limits
 from trimcp.session.request import InboundRequest
 from trimcp.session.service import Route, Service, never, pong
@@ -40,6 +41,7 @@ class ClientService(Service):
         Neither may wait.
         """
         self.limits = limits
+        self.instruments = Instruments()
         self.revisions = revisions
         self._handlers = handlers
         self._offered = handlers.methods()

@@ -11,12 +11,16 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 
 import trio
 
 from trimcp.errors import UsageError
+from trimcp.session.containment import is_interrupt
 from trimcp.transports.duplex import Duplex
+
+if TYPE_CHECKING:
+    from trimcp.transports.http.authorization import Authorization
 
 Opener = Callable[[], AbstractAsyncContextManager[Duplex]]
 
@@ -39,6 +43,7 @@ def opener_of(
     on_stderr: Callable[[str], None] | None,
     limit: int,
     headers: Mapping[str, str] | None = None,
+    authorization: Authorization | None = None,
 ) -> Opener:
     """How to open the target.
 
@@ -52,7 +57,7 @@ def opener_of(
     if isinstance(target, str) and target.startswith(("tcp://", "unix:")):
         return lambda: _socket(target, limit)
     if isinstance(target, str) and target.startswith(("ws://", "wss://")):
-        return lambda: _websocket(target, headers, limit)
+        return lambda: _websocket(target, headers, limit, authorization)
     if isinstance(target, str) and "://" in target:
         raise UsageError(
             f"cannot connect to {target}: there are http(s)://, ws(s)://, tcp://HOST:PORT and unix:PATH, commands "
@@ -123,14 +128,19 @@ async def _in_memory(server: Serves, limit: int) -> AsyncIterator[Duplex]:
             await ours.aclose()
             nursery.cancel_scope.cancel()
     finally:
-        if failure is not None:  # not lost either where the scope around it is cancelled
+        # Not lost either where the scope around it is cancelled.
+        if failure is not None and not is_interrupt(sys.exception()):
             raise failure
 
 
-def _websocket(url: str, headers: Mapping[str, str] | None, limit: int) -> AbstractAsyncContextManager[Duplex]:
-    from trimcp.transports.websocket import open_websocket_duplex
+def _websocket(
+    url: str, headers: Mapping[str, str] | None, limit: int, authorization: Authorization | None
+) -> AbstractAsyncContextManager[Duplex]:
+    from trimcp.transports.websocket import open_authorized_websocket, open_websocket_duplex
 
-    return open_websocket_duplex(url, headers=headers, message_bytes=limit)
+    if authorization is None:
+        return open_websocket_duplex(url, headers=headers, message_bytes=limit)
+    return open_authorized_websocket(url, authorization, headers=headers or {}, message_bytes=limit)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ orjson decides on a few corners: of a duplicate key the last value counts, an in
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 import orjson
@@ -24,8 +25,10 @@ that walk a payload stay well below the interpreter's limit of 1000 frames with 
 _MAX_SEARCH_DEPTH: Final = 260
 """orjson writes at most 254 levels, so the search for what it refused needs to go no deeper."""
 
-_ONE_KIND_OF_BRACKET: Final = bytes.maketrans(b"{}", b"[]")
-_ALL_BUT_BRACKETS: Final = bytes(sorted(set(range(256)) - set(b"[]{}")))
+_SHORT: Final = 8192
+"""Bytes up to which brackets are counted before the depth of the value is looked for."""
+_FEW: Final = 64
+"""Values that are walked through in Python to find a depth."""
 
 
 class InvalidJson(TrimcpError):
@@ -50,20 +53,22 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     Raises:
         InvalidJson: bad UTF-8, bad JSON (NaN and lone surrogates included), or nested too deep.
     """
-    # A level takes two bytes at least, and the count of what opens one is an upper bound of the
-    # depth too, at one pass of memchr each. Nearly every message is done with these, and the exact
-    # check runs before the parser builds anything.
-    if (
-        len(data) > 2 * max_depth
-        and data.count(b"[") + data.count(b"{") > max_depth
-        and _depth(data, max_depth) > max_depth
-    ):
-        raise InvalidJson(f"nested deeper than {max_depth} levels")
+    # The parser itself stops at 1024 levels, so that what it builds of a deeper text is no danger.
     try:
-        return orjson.loads(data)
+        value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         # The exception itself holds the whole text in its `doc`: it must not travel.
         raise InvalidJson(_reason(error)) from None
+    # A level takes two bytes at least, and the count of what opens one, within strings too, is an
+    # upper bound of the depth. Nearly every message is done with these; to count takes longer the
+    # more there is to count.
+    if (
+        len(data) > 2 * max_depth
+        and (len(data) > _SHORT or data.count(b"[") + data.count(b"{") > max_depth)
+        and _is_deeper(value, max_depth)
+    ):
+        raise InvalidJson(f"nested deeper than {max_depth} levels")
+    return value
 
 
 def dumps(value: Any) -> bytes:
@@ -90,25 +95,57 @@ def _reason(error: orjson.JSONDecodeError) -> str:
     return f"{words} at line {error.lineno}, column {error.colno}"
 
 
-def _depth(data: bytes, limit: int) -> int:
-    """How deep the arrays and objects of the text lie within each other, at most `limit` + 1.
+def _is_deeper(value: Any, limit: int) -> bool:
+    """Whether arrays and objects lie deeper within each other than the limit."""
+    found = _depth_of_few(value)
+    if found is not None:
+        return found > limit
+    writable = _writable_depth()
+    if limit >= writable:
+        return _depth(value) > limit
+    # The writer's own bound is the fastest way to walk a large value.
+    for _ in range(writable - limit):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return True
+    return False
 
-    Only C-speed passes over the bytes, since a large list reaches this point with every
-    message: what lies outside the strings is every other piece between the quotes, and
-    taking out the innermost pairs of brackets once removes one level. Text whose brackets
-    do not pair is no JSON, which is for the parser to say.
-    """
-    without_escapes = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside_strings = b"".join(without_escapes.split(b'"')[::2])
-    brackets = outside_strings.translate(_ONE_KIND_OF_BRACKET, _ALL_BUT_BRACKETS)
-    depth = 0
-    while brackets and depth <= limit:
-        shallower = brackets.replace(b"[]", b"")
-        if len(shallower) == len(brackets):
-            break
-        brackets = shallower
-        depth += 1
+
+def _depth_of_few(value: Any) -> int | None:
+    """The depth of a value with few parts, however long its strings are; None for one with many."""
+    depth, left, level = 0, _FEW, [value]
+    while level:
+        below: list[Any] = []
+        containers = [part for part in level if type(part) is dict or type(part) is list]
+        for container in containers:
+            left -= len(container)
+            if left < 0:
+                return None
+            below += container.values() if type(container) is dict else container
+        depth += bool(containers)
+        level = below
     return depth
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level := [part for part in level if type(part) is dict or type(part) is list]:
+        depth += 1
+        level = [part for inner in level for part in (inner.values() if type(inner) is dict else inner)]
+    return depth
+
+
+@functools.cache
+def _writable_depth() -> int:
+    """How many arrays within each other the JSON writer writes."""
+    value: list[Any] = []
+    depth = 1
+    while _writable(value):
+        value = [value]
+        depth += 1
+    return depth - 1
 
 
 def _find_unencodable(value: Any, path: tuple[str | int, ...]) -> str | None:

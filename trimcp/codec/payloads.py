@@ -111,7 +111,7 @@ def encoder(codec: RevisionCodec, cls: Any, others: list[str] | None = None) -> 
     def hook_for(given: type) -> Callable[[Any], dict[str, Any]]:
         for allowed in (cls, *map(resolve, others or ())):
             if issubclass(given, allowed):
-                hooks[given] = hook = codec.fast.get_unstructure_hook(allowed)
+                hooks[given] = hook = _hook(codec, given, allowed)
                 return hook
         expected = " or ".join(member.__name__ for member in get_args(cls) or (cls,))
         raise InvalidPayload([at(f"expected {expected}, found {given.__name__}", ())])
@@ -128,6 +128,14 @@ def encoder(codec: RevisionCodec, cls: Any, others: list[str] | None = None) -> 
             raise InvalidPayload([at(words, ())]) from error
 
     return encode
+
+
+def _hook(codec: RevisionCodec, given: type, allowed: Any) -> Callable[[Any], dict[str, Any]]:
+    """What encodes instances of a class derived from the one that the method's result has."""
+    from trimcp.codec.encoded_results import EncodedToolResult  # its classes are there, if it is
+
+    hook: Callable[[Any], dict[str, Any]] = codec.fast.get_unstructure_hook(allowed)
+    return (lambda result: result.encode(hook)) if given is EncodedToolResult else hook
 
 
 def _explain(codec: RevisionCodec, value: Any, cls: Any) -> list[str]:

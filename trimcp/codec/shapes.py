@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cattrs import BaseConverter
+from orjson import Fragment
 
 from trimcp.codec.strict import Refused, StructureHook, identifier, integer, json_object, text
 from trimcp.types.fields import ABSENT, Shape
@@ -142,4 +143,5 @@ def _object_schema_or_absent(value: Any) -> Any:
 
 
 def _object_or_absent(value: Any) -> Any:
-    return value if type(value) is dict else ABSENT
+    # A fragment is the text of an object: what is none stands in one, see `encoded_results`.
+    return value if type(value) is dict or type(value) is Fragment else ABSENT

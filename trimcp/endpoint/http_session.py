@@ -8,30 +8,41 @@ that is lost is not the end of anything.
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import trio
 
-from trimcp.actors.crew import Crew
-from trimcp.endpoint.cork import CorkedCrew
+from trimcp.actors.supervisor import Supervisor
+from trimcp.endpoint.stream_writer import StreamWriter
 from trimcp.endpoint.streams import RequestStream, StandingStream, Track
 from trimcp.errors import ConnectionClosed
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import CancelReason
+from trimcp.protocol.principal import key_of
 from trimcp.session.admission import Admission
+from trimcp.session.delivery import Delivery
+from trimcp.session.eras import Eras
+from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.outlet import Outlet, SessionOutlet
+from trimcp.session.router import Router
 from trimcp.session.service import Service
 from trimcp.session.session import DrainReport, Session
+from trimcp.stores.session_store import SessionRecord
 from trimcp.transports.http.door import HttpResponse
 
 if TYPE_CHECKING:
-    from trimcp.endpoint.event_store import EventStore
+    from trimcp.endpoint.event_log import EventLog
+    from trimcp.endpoint.live_sessions import LiveSessions
     from trimcp.endpoint.reply import Reply
     from trimcp.session.calls import Way
     from trimcp.types.jsonrpc import RequestId
 
 STANDING: Final = 8
 """Streams opened by GET that one session may have at once."""
+STREAMS_BETWEEN_RECORDS: Final = 1024
+"""Streams that a session opens until its record is updated for that alone."""
 UNCONFIRMED: Final = 60.0
 """Seconds that a session may be idle whose client has said nothing since it opened it: opening costs a client next
 to nothing, and sessions are counted."""
@@ -48,33 +59,38 @@ class HttpSession(Session):
         id: str,
         service: Service,
         admission: Admission,
-        store: EventStore,
-        crew: CorkedCrew,
+        event_log: EventLog,
+        live: LiveSessions,
+        actors: HandlerActors,
+        writer: StreamWriter,
         *,
         tag: bytes,
         peer: str,
-        principal: str | None,
+        delivery: Delivery,
     ) -> None:
         """
         Args:
             id: what its client shows with each request; nobody else knows it.
             service: what is served.
             admission: the places shared with other sessions.
-            store: where the events of its streams are kept for a client that lost its connection.
-            crew: the endpoint's, which runs what it is asked.
+            event_log: keeps the events of its streams for a client that lost its connection.
+            live: keeps its record and its subscriptions.
+            actors: the endpoint's handler actors, which run its requests.
+            writer: writes the streams of the endpoint.
             tag: what its event ids begin with.
             peer: who opened it, for logs.
-            principal: who was authenticated then, if anybody: nobody else is served by it.
+            delivery: who opened it: the requests of another sender are not served by it.
         """
-        super().__init__(service, admission, principal=principal)
+        super().__init__(service, admission, delivery=delivery)
         self.id = id
-        self.store = store
+        self.event_log = event_log
+        self._live_sessions = live
         self.tag = tag
-        self.cork = crew.cork
-        self._shared_crew = crew
-        self._unwinding: trio.Event | None = None
+        self.stream_writer = writer
+        self._actors = actors
         self.touched_at = trio.current_time()
         """When its client was last heard of, or listened."""
+        self._opened_at = time.time()
         self._peer = peer
         self._streams: dict[int, RequestStream] = {}
         self._orphans: dict[Outlet, float] = {}
@@ -93,24 +109,14 @@ class HttpSession(Session):
         """Where it leads: `http 127.0.0.1:50000, session 1f0c…`."""
         return f"http {self._peer}, session {self._name}"
 
-    def _way_out(self, nursery: trio.Nursery) -> tuple[StandingStream, SessionOutlet]:
+    def _way_out(self, supervisor: Supervisor) -> tuple[StandingStream, SessionOutlet]:
         standing = self.standing = StandingStream(self)
-        return standing, SessionOutlet(standing, self.limits.result_bytes)
+        return standing, SessionOutlet(standing, self.limits.result_bytes, self.requests)
 
-    def _crew(self, nursery: trio.Nursery) -> Crew:
-        return self._shared_crew
-
-    async def _unwound(self) -> None:
-        """Its handlers run in the crew of all sessions, whose tasks do not end with this one."""
-        with trio.CancelScope(shield=True):  # as a nursery waits, which they would else be in
-            while any(request.scope is not None for request in self.router.inbound):
-                self._unwinding = trio.Event()
-                await self._unwinding.wait()
-
-    def request_ended(self) -> None:
-        """See `Session`."""
-        if self._unwinding is not None:
-            self._unwinding.set()
+    def _make_router(self, supervisor: Supervisor) -> Router:
+        # In the turn of the POST: a hop of its own costs a tenth of the rate (docs/benchmarks.md).
+        eras = Eras(self.service)
+        return Router(supervisor, eras, self._actors, self._admission, self.cancellation, in_turn=True)
 
     async def _listen(self) -> None:
         await trio.sleep_forever()  # what ends it is its client's DELETE, or this side
@@ -129,24 +135,27 @@ class HttpSession(Session):
         """Messages that were posted so far."""
         return self._posted
 
-    def _send(self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None) -> None:
+    def send_call(
+        self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None
+    ) -> None:
+        """See `Session`."""
         if via is None and not self.standing.tracks:
             # It would wait for a stream that may never be opened, and whoever asks with it.
             why = ConnectionClosed(f"{method} cannot be asked: the client has no stream open for it")
             self.calls.failed(id, why)
         else:
-            super()._send(id, method, params, frame, via)
+            super().send_call(id, method, params, frame, via)
 
     async def _flushed(self) -> None:
         await super()._flushed()
         for stream in list(self._streams.values()):
-            await stream.drained()
+            await stream.flushed()
 
     async def drain(self, deadline: float) -> DrainReport:
         """See `Session`. An answer whose connection was lost is kept for nobody, and counts as lost."""
-        if self._nursery is None:  # it is still being opened, or over
+        if not self.is_running:  # it is still being opened, or over
             return DrainReport()
-        in_flight = list(self.router.inbound)
+        in_flight = list(self.requests.in_flight)
         report = await super().drain(deadline)
         missed: set[Outlet] = {*self._unread, *self._orphans}
         unread = sum(request.cancel_reason is None and request.outlet in missed for request in in_flight)
@@ -175,32 +184,31 @@ class HttpSession(Session):
         """Batches that are not answered yet."""
         return sum(stream.is_batch for stream in self._streams.values())
 
-    def open_stream(self, response: HttpResponse, owed: int, *, is_batch: bool = False) -> RequestStream:
-        """A stream for the requests in one POST."""
-        stream = RequestStream(self, response, owed, is_batch=is_batch)
+    def open_stream(
+        self, response: HttpResponse, owed: int, delivery: Delivery | None = None, *, is_batch: bool = False
+    ) -> RequestStream:
+        """A stream for the requests in one POST; `delivery`: who sent it."""
+        stream = RequestStream(self, response, owed, delivery, is_batch=is_batch)
         self._streams[stream.track.number] = stream
         return stream
 
     def see_off(self, stream: RequestStream) -> None:
-        """The requests of a stream were taken: see that its head leaves, whatever is posted to it."""
-        if stream.is_answered:
-            return
-        if self.router.waiting:
-            stream.move()  # there may be no turn for long
-        else:
-            self.cork.later(stream)  # with the answer, where that is there by then
+        """Let the head of a stream leave, whose requests were taken: with the answer, where that is there soon."""
+        if not stream.is_answered:
+            self.stream_writer.open_soon(stream)
 
     def reply_lost(self, reply: Reply) -> None:
         """The connection of a client that takes JSON alone is gone: no cancel, though nobody gets the answer."""
         reply.lost()
         self.touch()
-        if any(request.outlet is reply for request in self.router.inbound):
+        if any(request.outlet is reply for request in self.requests.in_flight):
             self._orphans[reply] = trio.current_time()
 
     def stream_over(self, stream: RequestStream) -> None:
         """The last answer of a stream has left, or is stored."""
+        self.stream_writer.closed(stream)
         if self._streams.pop(stream.track.number, None) is not None:
-            self.store.finish(self.id, stream.track.number)
+            self.event_log.finish(self.id, stream.track.number, stream.track.sent)
         self.touch()
 
     def completed_unread(self, stream: RequestStream) -> None:
@@ -213,14 +221,40 @@ class HttpSession(Session):
         self.touch()
         log.debug(events.STREAM_DETACHED, session=self.number, stream=stream.track.number)
 
+    # --- as data ----------------------------------------------------------------------
+
+    @property
+    def record_state(self) -> tuple[object, ...]:
+        """What its record is updated for: where one of these has changed."""
+        level = None if self.client is None else self.client.log_level
+        return self.client, level, self.handshake.phase, self._posted > 1, self._numbers // STREAMS_BETWEEN_RECORDS
+
+    def record(self) -> SessionRecord:
+        """The session as data, as it is now."""
+        return SessionRecord(
+            id=self.id,
+            principal=key_of(self.principal),
+            opened_at=self._opened_at,
+            seen_at=time.time() - (trio.current_time() - self.touched_at),
+            phase=self.handshake.phase,
+            # A copy: a client may set another log level at any time.
+            client=None if self.client is None else attrs.evolve(self.client),
+            has_posted=self._posted > 1,
+            next_stream=self._numbers + 1,
+        )
+
+    def subscribed(self, uri: str, *, is_on: bool) -> None:
+        """See `KeepsSubscriptions`."""
+        self._live_sessions.subscribed(self, uri, is_on=is_on)
+
+    # --- streams by GET, and resuming --------------------------------------------------
+
     def stand(self, response: HttpResponse) -> None:
         """Open one more stream by GET. Beyond `STANDING`, the one that was opened first ends: a server may do
         that at any time, but must not refuse."""
         if len(self.standing.tracks) >= STANDING:
             self.standing.let_go(self.standing.tracks[0])
         self.standing.open(response)
-
-    # --- resuming ---------------------------------------------------------------------
 
     async def resume(self, response: HttpResponse, number: int, after: int) -> bool:
         """Carry on with a stream on another connection, after an event that its client has.
@@ -266,7 +300,7 @@ class HttpSession(Session):
         """The events of a stream after that number, as they were sent."""
         pieces: list[bytes] = []
         while True:
-            stored = await self.store.replay(self.id, number, after)
+            stored = await self.event_log.replay(self.id, number, after)
             if stored is None:
                 # Nothing may have been sent since, on a stream that goes on.
                 return b"".join(pieces) if track is not None and track.sent == after else None
@@ -293,7 +327,7 @@ class HttpSession(Session):
             if stream.track.response is None and since is not None and now - since >= self.limits.detached:
                 self._abandon(stream)
         if self._orphans:
-            in_flight = {request.outlet for request in self.router.inbound}
+            in_flight = {request.outlet for request in self.requests.in_flight}
             for reply, lost_at in list(self._orphans.items()):
                 if reply in in_flight and now - lost_at >= self.limits.detached:
                     self._abandon(reply)
@@ -301,7 +335,7 @@ class HttpSession(Session):
                     del self._orphans[reply]
         for track in self.standing.tracks:
             self.standing.keep_alive(track)
-        if self.standing.tracks or self._streams or len(self.router.inbound):
+        if self.standing.tracks or self._streams or len(self.requests.in_flight):
             self.touched_at = now
         elif now - self.touched_at >= self._may_be_idle:
             log.info(events.SESSION_IDLE, session=self.number, seconds=self._may_be_idle)
@@ -309,6 +343,4 @@ class HttpSession(Session):
 
     def _abandon(self, outlet: Outlet) -> None:
         """Nobody came back for the answers in time."""
-        for request in self.router.inbound:
-            if request.outlet is outlet:
-                self.cancellation.cancel(request, CancelReason.CONNECTION_LOST)
+        self.router.cancel_outlet(self.requests, outlet, CancelReason.CONNECTION_LOST)

@@ -6,15 +6,15 @@ with the stream.
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 import trio
 
-from trimcp.endpoint.posting import refuse
+from trimcp.endpoint.posting import delivery_of, refuse
 from trimcp.endpoint.reply import EVENTS
+from trimcp.protocol.principal import key_of
 from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.refusals import another_time
 from trimcp.transports.http.door import HttpRequest, HttpResponse
@@ -35,25 +35,20 @@ class LegacySse:
         self._host = host
         self._nursery = nursery
         self._open: dict[str, tuple[SseDuplex, str | None]] = {}
+        """By the session's id: its stream, and the key of the principal that opened it."""
 
-    async def take(self, place: str, request: HttpRequest, response: HttpResponse, principal: str | None) -> None:
-        """Take a GET of `/sse`, or a POST to `/messages`."""
-        if place == "sse":
-            await self._begin(request, response, principal)
-        else:
-            self._post(request, response, principal)
-
-    async def _begin(self, request: HttpRequest, response: HttpResponse, principal: str | None) -> None:
+    async def begin(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Take a GET of `/sse`: open a stream."""
         host = self._host
         duplex = SseDuplex(response, f"sse {request.connection.peer}", limit=host.service.limits.message_bytes)
-        session = DuplexSession(duplex, host.service, host.admission, principal=principal)
+        session = DuplexSession(duplex, host.service, host.admission, delivery=delivery_of(request))
         if not host.admits(session):
             data = another_time("too many sessions")
             refuse(response, 503, TOO_MANY_SESSIONS, "The server takes no more sessions now", data)
             return
         host.service.opened(session)  # now, and not when it runs: others may want to be let in before
         id = secrets.token_urlsafe(24)
-        self._open[id] = (duplex, principal)
+        self._open[id] = (duplex, key_of(request.principal))
         response.begin(200, EVENTS)
         mount = "" if request.scope is None else str(request.scope.get("root_path", "")).rstrip("/")
         duplex.open(f"{mount}/messages?{KEY}={id}")
@@ -66,11 +61,12 @@ class LegacySse:
             self._open.pop(id, None)
             self._host.service.ended(session)
 
-    def _post(self, request: HttpRequest, response: HttpResponse, principal: str | None) -> None:
+    def post(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Take a POST to `/messages`."""
         shown = parse_qs(request.query.decode("latin-1")).get(KEY, [""])[0]
         duplex, owner = self._open.get(shown, (None, None))
         # To anybody but its owner there is no such session.
-        if duplex is None or not hmac.compare_digest((owner or "").encode(), (principal or "").encode()):
+        if duplex is None or owner != key_of(request.principal):
             refuse(response, 404, INVALID_REQUEST, "There is no such session")
         elif b"\n" in request.body.strip():
             # One line is one message to the session; JSON text may be spread over several.

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypedDict
-
-import trio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from trimcp.endpoint.event_store import EventStore
-    from trimcp.endpoint.registry import SessionRegistry
+    from trimcp.endpoint.authentication import Authenticate
     from trimcp.endpoint.security import Cors
-    from trimcp.transports.http.door import HttpRequest
-
-Authenticate = Callable[["HttpRequest"], Awaitable[str | None]]
-"""Says who sends a request: the name of a principal, or None for anybody. Raises `Unauthenticated` to send it away."""
-
-AUTHENTICATE_TIMEOUT: Final = 30.0
-"""Seconds that `authenticate` may take: until it has ended nobody sees that the client has left, and no door closes."""
-
-
-async def authenticated(authenticate: Authenticate | None, request: HttpRequest) -> str | None:
-    """Who sends a request.
-
-    Raises:
-        Unauthenticated: it is to be sent away.
-        TimeoutError: nobody could say in time.
-    """
-    if authenticate is None:
-        return None
-    with trio.move_on_after(AUTHENTICATE_TIMEOUT):
-        return await authenticate(request)
-    raise TimeoutError(f"`authenticate` took longer than {AUTHENTICATE_TIMEOUT:g} s")
+    from trimcp.stores.event_store import EventStore
+    from trimcp.stores.session_store import SessionStore
+    from trimcp.stores.subscription_store import SubscriptionStore
 
 
 class HttpOptions(TypedDict, total=False):
@@ -52,8 +31,12 @@ class HttpOptions(TypedDict, total=False):
     health: bool
     """Whether `GET /health/live` and `/health/ready` are answered; not, if not given."""
     authenticate: Authenticate | None
-    """Says who sends a request. Sessions, request states and limits belong to whom it names."""
-    registry: SessionRegistry | None
-    """Where legacy sessions are kept; in this process, if not given."""
+    """An async function that is called with each request and says who sends it: a `Principal`, its subject alone as
+    a string, None for an anonymous request, or `Unauthenticated`. Sessions, request states and limits belong to the
+    subject and client that it names."""
+    registry: SessionStore | None
+    """Where the records of legacy sessions are kept; in this process, if not given. See `SessionStore`."""
+    subscriptions: SubscriptionStore | None
+    """Where the subscriptions of legacy sessions are kept; in this process, if not given. See `SubscriptionStore`."""
     store: EventStore | None
-    """Where events are kept for clients that lose a connection; in this process, if not given."""
+    """Where events are kept for clients that lose a connection; in this process, if not given. See `EventStore`."""

@@ -21,6 +21,7 @@ from trimcp.framing import headers
 from trimcp.observability import events, log
 from trimcp.protocol.lifecycle import Phase
 from trimcp.session.batches import IN_A_BATCH, batch_refusal, is_initialize, is_owed
+from trimcp.session.delivery import Delivery
 from trimcp.session.refusals import another_time
 from trimcp.transports.http.door import HttpRequest, HttpResponse
 from trimcp.types.fields import ABSENT
@@ -72,7 +73,7 @@ class Posting:
         self._offered = [r.version for r in revisions]
         self._has_legacy = len(self._modern) < len(revisions)
 
-    async def take(self, request: HttpRequest, response: HttpResponse, principal: str | None) -> None:
+    async def take(self, request: HttpRequest, response: HttpResponse) -> None:
         """Take one POST whose body is there."""
         takes = accepted(request.fields.get(b"accept"))
         if not (takes.json or takes.sse):
@@ -88,23 +89,21 @@ class Posting:
             refuse(response, 400, PARSE_ERROR, f"Parse error: {exc.reason}")
             return
         if type(value) is list:
-            await self._take_batch(value, request, response, takes, principal)
+            await self._take_batch(value, request, response, takes)
             return
         try:
             message = read_message(value)
         except InvalidMessage as exc:
-            await self._refuse_invalid(exc, request, response, principal)
+            await self._refuse_invalid(exc, request, response)
             return
         if self._is_modern(message, request):
-            self._take_modern(message, request, response, takes, principal)
+            self._take_modern(message, request, response, takes)
         else:
-            await self._take_legacy(message, request, response, takes, principal)
+            await self._take_legacy(message, request, response, takes)
 
-    async def _refuse_invalid(
-        self, exc: InvalidMessage, request: HttpRequest, response: HttpResponse, principal: str | None
-    ) -> None:
+    async def _refuse_invalid(self, exc: InvalidMessage, request: HttpRequest, response: HttpResponse) -> None:
         if exc.kind == "response" and headers.SESSION_ID in request.fields:
-            session = await self.session_of(request, response, principal)
+            session = await self.session_of(request, response)
             if session is None:
                 return
             session.calls.invalid_response(exc.id, str(exc))
@@ -125,9 +124,7 @@ class Posting:
                 return True
         return not self._has_legacy or request.fields.get(headers.PROTOCOL_VERSION) in self._modern_fields
 
-    def _take_modern(
-        self, message: Message, request: HttpRequest, response: HttpResponse, takes: Accepted, principal: str | None
-    ) -> None:
+    def _take_modern(self, message: Message, request: HttpRequest, response: HttpResponse, takes: Accepted) -> None:
         if type(message) is not Request:
             if type(message) is Notification:
                 # None is defined; a cancel is the end of the connection here.
@@ -146,8 +143,9 @@ class Posting:
             refuse(response, 406, INVALID_REQUEST, "What a listen is told comes as text/event-stream", id=message.id)
             return
         connection = request.connection
-        caller = self._exchanges.caller(connection, principal)
-        reply = self._exchanges.open(caller, response, json=takes.json, sse=takes.sse, peer=connection.peer)
+        caller = self._exchanges.caller(connection, request.principal)
+        delivery = delivery_of(request)
+        reply = self._exchanges.open(caller, response, delivery, json=takes.json, sse=takes.sse, peer=connection.peer)
         caller.ask(message, reply, len(request.body), trio.current_time())
 
     def _mismatch(self, message: Request, request: HttpRequest) -> str | None:
@@ -170,29 +168,29 @@ class Posting:
     # --- legacy -----------------------------------------------------------------------
 
     async def _take_legacy(
-        self, message: Message, request: HttpRequest, response: HttpResponse, takes: Accepted, principal: str | None
+        self, message: Message, request: HttpRequest, response: HttpResponse, takes: Accepted
     ) -> None:
         id = message.id if type(message) is Request else None
         if headers.SESSION_ID not in request.fields and type(message) is Request and message.method == "initialize":
             if self._speaks(request, response, id):
-                await self._open(message, request, response, takes, principal)
+                await self._open(message, request, response, takes)
             return
-        session = await self.session_of(request, response, principal, id)
+        session = await self.session_of(request, response, id)
         if session is None:
             return
         now = trio.current_time()
         session.heard(1)
         if type(message) is not Request:
-            session.intake.take(message, session.outlet, len(request.body), now)
+            session.dispatcher.take(message, session.outlet, len(request.body), now)
             response.respond(202, ())
         elif takes.sse:
-            stream = session.open_stream(response, 1)
-            session.intake.take(message, stream, len(request.body), now)
+            stream = session.open_stream(response, 1, delivery_of(request))
+            session.dispatcher.take(message, stream, len(request.body), now)
             session.see_off(stream)
         else:
             reply = self._reply(session, response, takes, request)
             response.on_gone = lambda: session.reply_lost(reply)
-            session.intake.take(message, reply, len(request.body), now)
+            session.dispatcher.take(message, reply, len(request.body), now)
 
     def _reply(
         self, session: HttpSession, response: HttpResponse, takes: Accepted, request: HttpRequest, id: str | None = None
@@ -200,11 +198,12 @@ class Posting:
         """The outlet of a request that is answered as JSON, and cannot be resumed."""
         fields = () if id is None else ((headers.SESSION_ID, id.encode()),)
         reply = Reply(
-            *(response, self._limits, session.cork, _nobody, UNAVAILABLE),
+            *(response, self._limits, session.stream_writer, _nobody, UNAVAILABLE),
             json=takes.json,
             sse=takes.sse,
             peer=request.connection.peer,
             fields=fields,
+            delivery=delivery_of(request),
         )
         response.on_gone = reply.lost
         return reply
@@ -220,16 +219,16 @@ class Posting:
         return False
 
     async def session_of(
-        self, request: HttpRequest, response: HttpResponse, principal: str | None, id: RequestId | None = None
+        self, request: HttpRequest, response: HttpResponse, id: RequestId | None = None
     ) -> HttpSession | None:
-        """The session that a request shows the id of; None where there is none for it, and that was answered."""
+        """The session that a request shows the id of; None where its sender has none, and that was answered."""
         if not self._speaks(request, response, id):
             return None
         shown = request.fields.get(headers.SESSION_ID)
         if shown is None:
             refuse(response, 400, INVALID_REQUEST, NO_SESSION, {"supported": self._offered}, id)
             return None
-        session = await self._sessions.find(shown, principal)
+        session = await self._sessions.find(shown, request.principal)
         if session is None and id is not None and self._host.draining.is_set():
             self._refuse_draining(response, id)
             return None
@@ -247,11 +246,9 @@ class Posting:
         data = another_time("draining")
         refuse(response, 503, DRAINING, "The server is stopping and takes no new work", data, id)
 
-    async def _open(
-        self, message: Request, request: HttpRequest, response: HttpResponse, takes: Accepted, principal: str | None
-    ) -> None:
+    async def _open(self, message: Request, request: HttpRequest, response: HttpResponse, takes: Accepted) -> None:
         """Open a session by the `initialize` that asks for one."""
-        session = await self._sessions.open(request.connection.peer, principal)
+        session = await self._sessions.open(request.connection.peer, request.principal)
         if session is None and self._host.draining.is_set():
             self._refuse_draining(response, message.id)
             return
@@ -261,9 +258,11 @@ class Posting:
             return
         reply = self._reply(session, response, takes, request, session.id)
         session.heard(1)
-        session.intake.take(message, reply, len(request.body), trio.current_time())
+        session.dispatcher.take(message, reply, len(request.body), trio.current_time())
         if session.handshake.phase is Phase.OPENING:
             session.close()  # it was refused: nobody has use for the session
+        else:
+            self._sessions.save(session)
 
     # --- batches (2025-03-26) ---------------------------------------------------------
 
@@ -273,11 +272,10 @@ class Posting:
         request: HttpRequest,
         response: HttpResponse,
         takes: Accepted,
-        principal: str | None,
     ) -> None:
         session = None
         if self._has_legacy and headers.SESSION_ID in request.fields:
-            session = await self.session_of(request, response, principal)
+            session = await self.session_of(request, response)
             if session is None:
                 return
         refusal = batch_refusal(values, None if session is None else session.revision, self._limits)
@@ -294,12 +292,8 @@ class Posting:
             refuse(response, 503, BUSY, f"Busy: {session.batches} batches of this session are under way", data)
             return
         session.heard(len(values))
-        stream = session.open_stream(response, owed, is_batch=True) if owed else None
-        session.cork.press()
-        try:
-            self._take_members(values, session, stream or session.outlet, len(request.body) // len(values))
-        finally:
-            session.cork.release()
+        stream = session.open_stream(response, owed, delivery_of(request), is_batch=True) if owed else None
+        self._take_members(values, session, stream or session.outlet, len(request.body) // len(values))
         if stream is None:
             response.respond(202, ())
         else:
@@ -326,12 +320,17 @@ class Posting:
                     outlet.withdraw()
                     continue
                 asked.add(message.id)
-            session.intake.take(message, outlet, share, now)
+            session.dispatcher.take(message, outlet, share, now)
 
 
 def _readable_id(value: dict[str, Any]) -> RequestId | None:
     id = value.get("id")
     return id if type(id) in (int, str) else None
+
+
+def delivery_of(request: HttpRequest) -> Delivery:
+    """Who sent a request, and with which header fields, for those who serve it."""
+    return Delivery(request.principal, request.fields)
 
 
 def _nobody(reply: Reply) -> None:

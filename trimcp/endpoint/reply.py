@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from typing import ClassVar, Final
 
-from trimcp.endpoint.cork import Cork
+from trimcp.endpoint.event_stream import EventStream
+from trimcp.endpoint.stream_writer import StreamWriter
 from trimcp.framing.sse import COMMENT, encode_event
-from trimcp.session.lane import Lane
+from trimcp.session.delivery import Delivery
 from trimcp.session.limits import Limits
 from trimcp.session.refusals import RETRY_AFTER_MS
 from trimcp.transports.http.door import Fields, HttpResponse
@@ -61,8 +62,8 @@ class Reply:
     """The outlet of one request that has a response of its own."""
 
     __slots__ = (
-        *("_cork", "_fields", "_limits", "_over", "_peer", "_statuses", "_stream", "_waited", "_when_over"),
-        *("json", "response", "sse"),
+        *("_fields", "_limits", "_over", "_peer", "_statuses", "_stream", "_waited", "_when_over", "_writer"),
+        *("delivery", "json", "response", "sse"),
     )
 
     is_shared: ClassVar[bool] = False
@@ -71,7 +72,7 @@ class Reply:
         self,
         response: HttpResponse,
         limits: Limits,
-        cork: Cork,
+        writer: StreamWriter,
         when_over: Callable[[Reply], None],
         statuses: Mapping[int, int] = STATUSES,
         *,
@@ -79,6 +80,7 @@ class Reply:
         sse: bool,
         peer: str,
         fields: Fields = (),
+        delivery: Delivery | None = None,
     ) -> None:
         """
         Args:
@@ -91,12 +93,14 @@ class Reply:
             sse: whether it takes an event stream.
             peer: who it is, for logs.
             fields: further header fields of the response.
+            delivery: who sent the request, and with which header fields.
         """
         self.response = response
+        self.delivery = delivery
         self.json = json
         self.sse = sse
         self._limits = limits
-        self._cork = cork
+        self._writer = writer
         self._when_over = when_over
         self._statuses = statuses
         self._peer = peer
@@ -161,7 +165,7 @@ class Reply:
     # --- what precedes it -------------------------------------------------------------
 
     def _open(self) -> _ReplyStream:
-        self._stream = _ReplyStream(self, self._limits, self._cork, self._peer)
+        self._stream = _ReplyStream(self, self._limits, self._writer, self._peer)
         return self._stream
 
     @property
@@ -173,9 +177,16 @@ class Reply:
         if self.sse and not self._over:
             (self._stream or self._open()).post(frame)
 
+    def write(self, frame: bytes) -> None:
+        self.post(frame)
+
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         if self.sse and not self._over:
             (self._stream or self._open()).post_latest(key, frame)
+
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        if self.sse and not self._over:
+            (self._stream or self._open()).post_report(key, frame)
 
     def drop(self, key: Hashable) -> None:
         if self._stream is not None:
@@ -201,41 +212,34 @@ class Reply:
             (self._stream or self._open()).keep_alive()
 
 
-class _ReplyStream(Lane):
+class _ReplyStream(EventStream):
     """The event stream of a reply: without ids, since it cannot be resumed."""
 
-    def __init__(self, reply: Reply, limits: Limits, cork: Cork, peer: str) -> None:
-        super().__init__(limits, peer)
+    def __init__(self, reply: Reply, limits: Limits, writer: StreamWriter, peer: str) -> None:
+        super().__init__(limits, writer, peer)
         self._reply = reply
         self._response = reply.response
         self._response.on_clear = self.move
-        self._cork = cork
         self._begun = False
         self._finishing = False
         self._quiet = False
 
-    def _flush(self) -> None:
-        self._cork.touch(self)
-
     def move(self) -> None:
-        """See `Corked`."""
-        response = self._response
-        if self._closed:
+        """See `Movable`."""
+        response, outbox = self._response, self.outbox
+        if outbox.is_closed:
             return
-        while self._lane and not response.is_clogged:
-            data = b"".join([encode_event(frame) for frame in self._take()])
+        while outbox.waiting and not response.is_clogged:
+            data = b"".join([encode_event(frame) for frame in outbox.take()])
             self._begin()
             self._quiet = False
-            if self._finishing and not self._lane:
+            if self._finishing and not outbox.waiting:
                 self._reply._end()
                 self.close()
                 response.finish(data)
                 return
             response.write(data)
-        if self._lane_bytes <= self._limits.out_bytes // 2:
-            self._make_room()
-        if self._has_left():
-            self._now_empty()
+        self._moved()
 
     def _begin(self) -> None:
         if not self._begun:
@@ -243,9 +247,16 @@ class _ReplyStream(Lane):
             self._response.begin(200, self._reply.head)
 
     def finish(self, frame: bytes) -> None:
-        """Post the answer, and end with it."""
-        self._finishing = True
-        self.post(frame)
+        """Post the answer, and end with it, in this turn."""
+        if self.outbox.waiting or self._response.is_clogged:
+            self._finishing = True
+            self.outbox.post(frame)
+            self.move()
+            return
+        self._begin()
+        self._reply._end()
+        self.close()
+        self._response.finish(encode_event(frame))
 
     def keep_alive(self) -> None:
         """Write a comment, where nothing has left since the last time."""
@@ -255,10 +266,8 @@ class _ReplyStream(Lane):
                 self._response.write(COMMENT)
         self._quiet = True
 
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes that wait to leave."""
-        return self._lane_bytes
-
     def _has_left(self) -> bool:
-        return not self._lane and not self._response.is_clogged
+        return not self.outbox.waiting and not self._response.is_clogged
+
+    def _is_behind(self) -> bool:
+        return self._response.is_clogged

@@ -121,8 +121,11 @@ class Guard:
         if cors is not None:
             self._taken = (*_TAKEN, *_headers(cors.headers))
 
-    def refuse(self, request: HttpRequest) -> Refusal | None:
-        """Judge the head of a request; None lets it in. What CORS asks before a request is answered here too."""
+    def refuse(self, request: HttpRequest, methods: bytes = _METHODS) -> Refusal | None:
+        """Judge the head of a request; None lets it in. What CORS asks before a request is answered here too.
+
+        `methods`: those that may be asked for, as a list for `Access-Control-Allow-Methods`.
+        """
         fields = request.fields
         host = fields.get(b"host")
         taken = self._kept_hosts.get(host)
@@ -138,7 +141,8 @@ class Guard:
         if not taken:
             return ORIGIN_REFUSED
         if may_read and request.method == "OPTIONS" and b"access-control-request-method" in fields:
-            return Refusal(204, self._preflight(origin, fields.get(b"access-control-request-headers", b"")), b"")
+            asked = fields.get(b"access-control-request-headers", b"")
+            return Refusal(204, self._preflight(origin, asked, methods), b"")
         return None
 
     def fields(self, request: HttpRequest) -> Fields:
@@ -189,13 +193,13 @@ class Guard:
         allowed = ((b"access-control-allow-origin", origin), _VARY)
         return (*allowed, (b"access-control-allow-credentials", b"true")) if cors.allow_credentials else allowed
 
-    def _preflight(self, origin: bytes, asked: bytes) -> Fields:
+    def _preflight(self, origin: bytes, asked: bytes, methods: bytes) -> Fields:
         assert self._cors is not None
         names = (name.strip().lower() for name in asked.split(b","))
         params = dict.fromkeys(name for name in names if _PARAM_FIELD.fullmatch(name))
         return (
             *self._reader(self._cors, origin),
-            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-methods", methods or _METHODS),
             (b"access-control-allow-headers", b", ".join((*self._taken, *params))),
             (b"access-control-max-age", b"%d" % self._cors.max_age),
         )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 import trio
 
-from trimcp.endpoint.cork import CorkedCrew
-from trimcp.endpoint.event_store import EventStore, make_tag
+from trimcp.endpoint.event_log import EventLog
+from trimcp.endpoint.event_store import make_tag
 from trimcp.endpoint.http_session import HttpSession
-from trimcp.endpoint.registry import SessionRegistry
+from trimcp.endpoint.live_sessions import LiveSessions, new_session_id
+from trimcp.endpoint.stream_writer import StreamWriter
+from trimcp.protocol.principal import Principal, key_of
+from trimcp.session.delivery import Delivery
+from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.session import Session
 
 if TYPE_CHECKING:
@@ -21,24 +24,33 @@ class HttpSessions:
     """Supervises them: each runs in the endpoint's nursery, and is forgotten when it is over."""
 
     def __init__(
-        self, host: Host, registry: SessionRegistry, store: EventStore, nursery: trio.Nursery, crew: CorkedCrew
+        self,
+        host: Host,
+        live: LiveSessions,
+        event_log: EventLog,
+        nursery: trio.Nursery,
+        actors: HandlerActors,
+        writer: StreamWriter,
+        secret: bytes,
     ) -> None:
+        """`secret`: of 64 bytes at most, which the tags of event ids are made with."""
         self._host = host
-        self._registry = registry
-        self.store = store
+        self._live = live
+        self._event_log = event_log
         self._nursery = nursery
-        self._crew = crew
-        self._secret = secrets.token_bytes(32)
+        self._actors = actors
+        self._writer = writer
+        self._secret = secret
 
-    async def open(self, peer: str, principal: str | None) -> HttpSession | None:
+    async def open(self, peer: str, principal: Principal | None) -> HttpSession | None:
         """A new session; None where the server takes no more, or stopped while it was opened."""
         host = self._host
-        id = self._registry.new_id()
+        id = new_session_id()
         session = HttpSession(
-            *(id, host.service, host.admission, self.store, self._crew),
+            *(id, host.service, host.admission, self._event_log, self._live, self._actors, self._writer),
             tag=make_tag(self._secret, id),
             peer=peer,
-            principal=principal,
+            delivery=Delivery(principal),
         )
         if not host.admits(session):
             return None
@@ -48,22 +60,27 @@ class HttpSessions:
 
     async def _run(self, session: HttpSession, *, task_status: trio.TaskStatus[Session]) -> None:
         try:
-            await self._registry.add(session)
+            await self._live.add(session)
             await session.run(task_status=task_status)
         finally:
             self._host.service.ended(session)
-            self._registry.forget(session)
-            self.store.forget(session.id)
+            self._live.remove(session)
+            self._event_log.forget(session.id)
 
-    async def find(self, shown: bytes, principal: str | None) -> HttpSession | None:
-        """The session with this id, if it is this principal's: to anybody else there is none."""
-        session = await self._registry.find(shown.decode("latin-1"))
-        if session is None or session.end is not None or session.principal != principal:
+    def save(self, session: HttpSession) -> None:
+        """Have the record of a session updated: something was agreed in it. Never waits."""
+        self._live.save(session)
+
+    async def find(self, shown: bytes, principal: Principal | None) -> HttpSession | None:
+        """The session with this id, if its subject and client are these: to anybody else there is none."""
+        session = await self._live.find(shown.decode("latin-1"))
+        if session is None or session.end is not None or key_of(session.principal) != key_of(principal):
             return None
         return session
 
     def tend(self) -> None:
         """See to what passes with time."""
         now = trio.current_time()
-        for session in self._registry:
+        for session in self._live:
             session.tend(now)
+        self._live.renew()

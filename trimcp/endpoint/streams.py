@@ -8,15 +8,15 @@ store where it becomes too much, and when the stream is complete.
 
 from __future__ import annotations
 
-import abc
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import trio
 
 from trimcp.endpoint.event_store import make_event_id
+from trimcp.endpoint.event_stream import EventStream
 from trimcp.endpoint.reply import EVENTS, JSON, UNAVAILABLE, fields_of
 from trimcp.framing.sse import COMMENT, encode_event
-from trimcp.session.lane import Lane
+from trimcp.session.delivery import Delivery
 from trimcp.transports.http.door import HttpResponse
 
 if TYPE_CHECKING:
@@ -52,30 +52,23 @@ class Track:
         return response
 
 
-class EventLane(Lane):
-    """A lane whose frames leave as numbered events of a session."""
+class NumberedStream(EventStream):
+    """A stream whose frames leave as numbered events of a session."""
 
     def __init__(self, session: HttpSession) -> None:
-        super().__init__(session.limits, session.description)
+        super().__init__(session.limits, session.stream_writer, session.description)
         self._session = session
-
-    def _flush(self) -> None:
-        self._session.cork.touch(self)
-
-    @abc.abstractmethod
-    def move(self) -> None:
-        """See `Corked`."""
 
     def _events(self, track: Track, frames: list[bytes]) -> bytes:
         """Frames as events, each numbered and stored."""
         session = self._session
-        store, tag = session.store, session.tag
-        events: list[bytes] = []
-        for frame in frames:
-            track.sent += 1
-            event = encode_event(frame, id=make_event_id(tag, track.number, track.sent))
-            store.append(session.id, track.number, track.sent, event)
-            events.append(event)
+        tag, first = session.tag, track.sent + 1
+        track.sent += len(frames)
+        events = [
+            encode_event(frame, id=make_event_id(tag, track.number, number))
+            for number, frame in enumerate(frames, first)
+        ]
+        session.event_log.append(session.id, track.number, first, events)
         return b"".join(events)
 
     def _opening(self, track: Track, response: HttpResponse) -> bytes:
@@ -99,27 +92,18 @@ class EventLane(Lane):
             response.write(COMMENT)
         track.quiet = True
 
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes that wait to leave."""
-        return self._lane_bytes
 
-    def _settled(self) -> None:
-        """Tell those who wait for room, or for all to have left."""
-        if self._lane_bytes <= self._limits.out_bytes // 2:
-            self._make_room()
-        if self._has_left():
-            self._now_empty()
-
-
-class RequestStream(EventLane):
+class RequestStream(NumberedStream):
     """The stream of one POST: the outlet of the requests in it. It ends with the last of their answers."""
 
     is_shared: ClassVar[bool] = False
 
-    def __init__(self, session: HttpSession, response: HttpResponse, owed: int, *, is_batch: bool) -> None:
-        """`owed`: the requests in the POST; `is_batch`: whether that is a batch."""
+    def __init__(
+        self, session: HttpSession, response: HttpResponse, owed: int, delivery: Delivery | None, *, is_batch: bool
+    ) -> None:
+        """`owed`: the requests in the POST; `delivery`: who sent it; `is_batch`: whether that is a batch."""
         super().__init__(session)
+        self.delivery = delivery
         self.is_batch = is_batch
         self._owed = owed
         self.track = Track(session.next_stream(), response)
@@ -134,7 +118,7 @@ class RequestStream(EventLane):
     @property
     def room(self) -> int:
         """See `Outlet`. The answers to a batch that wait to leave have it together."""
-        return self._limits.result_bytes - (self._lane_bytes if self.is_batch else 0)
+        return self._limits.result_bytes - (self.outbox.waiting_bytes if self.is_batch else 0)
 
     @property
     def is_answered(self) -> bool:
@@ -148,12 +132,21 @@ class RequestStream(EventLane):
     # --- Outlet -----------------------------------------------------------------------
 
     def answer(self, frame: bytes) -> None:
+        """Post an answer; the last one leaves in this turn, and takes along what was posted before it."""
         self._owed -= 1
-        self.post(frame)
+        if self._owed:
+            self.post(frame)
+        elif not self.outbox.is_closed:
+            track, response = self.track, self.track.response
+            if response is None or self.outbox.waiting or response.is_clogged:
+                self.outbox.post(frame)
+                self.move()
+            else:
+                self._end_with(track, response, [frame])
 
     def refuse(self, frame: bytes, code: int, *, unfit: bool = False) -> None:
         response, status = self.track.response, UNAVAILABLE.get(code)
-        if status is None or response is None or self._owed > 1 or self.track.begun or self._lane:
+        if status is None or response is None or self._owed > 1 or self.track.begun or self.outbox.waiting:
             self.answer(frame)
             return
         self._owed = 0
@@ -165,34 +158,32 @@ class RequestStream(EventLane):
         """One answer fewer is owed: without the last one, the stream merely ends."""
         self._owed -= 1
         if self._owed == 0:
-            self._session.cork.touch(self)
+            self.move()
 
     # --- moving -----------------------------------------------------------------------
 
     def move(self) -> None:
-        """See `Corked`."""
-        track = self.track
+        """See `Movable`."""
+        track, outbox = self.track, self.outbox
         response = track.response
-        if self._closed:
+        if outbox.is_closed:
             return
         if response is None:
             if self._owed == 0 or self.is_over:
-                while self._lane:
-                    self._events(track, self._take())
+                while outbox.waiting:
+                    self._events(track, outbox.take())
             if self._owed == 0:
                 self._session.completed_unread(self)
                 self._over()
-            self._settled()
+            self._moved()
             return
         while not response.is_clogged:
             opens = not track.begun
             data = self._opening(track, response) if opens else b""
-            if self._lane:
-                data += self._events(track, self._take())
-            if self._owed == 0 and not self._lane:
-                track.detach()
-                response.finish(data)
-                self._over()
+            if outbox.waiting:
+                data += self._events(track, outbox.take())
+            if self._owed == 0 and not outbox.waiting:
+                self._end(track, response, data)
                 return
             if not data:
                 if not opens:
@@ -200,7 +191,16 @@ class RequestStream(EventLane):
                 data = COMMENT  # a head may leave with the first piece alone
             track.quiet = False
             response.write(data)
-        self._settled()
+        self._moved()
+
+    def _end_with(self, track: Track, response: HttpResponse, frames: list[bytes]) -> None:
+        data = b"" if track.begun else self._opening(track, response)
+        self._end(track, response, data + self._events(track, frames))
+
+    def _end(self, track: Track, response: HttpResponse, data: bytes) -> None:
+        track.detach()
+        response.finish(data)
+        self._over()
 
     def _over(self) -> None:
         self._session.stream_over(self)
@@ -232,7 +232,7 @@ class RequestStream(EventLane):
         track.detach()
         session.detached(self)
         response.end()
-        self._settled()
+        self._moved()
         return True
 
     def carry_on(self, response: HttpResponse) -> None:
@@ -251,10 +251,14 @@ class RequestStream(EventLane):
 
     def _has_left(self) -> bool:
         response = self.track.response
-        return response is None or (not self._lane and not response.is_clogged)
+        return response is None or (not self.outbox.waiting and not response.is_clogged)
+
+    def _is_behind(self) -> bool:
+        response = self.track.response
+        return response is None or response.is_clogged
 
 
-class StandingStream(EventLane):
+class StandingStream(NumberedStream):
     """What belongs to no request: it leaves by the latest of the streams that the client opened by GET.
 
     Each message leaves by one of them only. While there is none, notices wait, the newest of each
@@ -313,24 +317,25 @@ class StandingStream(EventLane):
         self.move()
 
     def post(self, frame: bytes) -> None:
-        """See `Lane`; without a stream there is a bound to what waits."""
+        """Post a message that is never dropped; without a stream there is a bound to what waits."""
         if self.tracks or not self.is_over:
             super().post(frame)
 
     def move(self) -> None:
-        """See `Corked`."""
-        if self._closed:
+        """See `Movable`."""
+        outbox = self.outbox
+        if outbox.is_closed:
             return
         if not self.tracks:
-            self._settled()
+            self._moved()
             return
         track = self.tracks[-1]
         response = track.response
         assert response is not None
-        while self._lane and not response.is_clogged:
+        while outbox.waiting and not response.is_clogged:
             track.quiet = False
-            response.write(self._events(track, self._take()))
-        self._settled()
+            response.write(self._events(track, outbox.take()))
+        self._moved()
 
     def end(self) -> None:
         """The session is over: end every stream."""
@@ -341,4 +346,8 @@ class StandingStream(EventLane):
 
     def _has_left(self) -> bool:
         response = self.tracks[-1].response if self.tracks else None
-        return response is None or not (self._lane or response.is_clogged)
+        return response is None or not (self.outbox.waiting or response.is_clogged)
+
+    def _is_behind(self) -> bool:
+        response = self.tracks[-1].response if self.tracks else None
+        return response is None or response.is_clogged

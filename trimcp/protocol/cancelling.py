@@ -41,3 +41,6 @@ ANSWERS: Final[dict[CancelReason, tuple[int, str] | None]] = {
 }
 """The error that answers a request cancelled for that reason; None: nothing more of it is sent
 (for `input_required`, the result that was prepared is)."""
+
+SILENT: Final = frozenset([CancelReason.CANCELLED, CancelReason.CONNECTION_LOST, CancelReason.SESSION_LOST])
+"""Reasons after which no message of the request is sent, not even those that wait to leave."""

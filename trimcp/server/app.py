@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from hypercorn.config import Config
 
-    from trimcp.endpoint.options import Authenticate, HttpOptions
+    from trimcp.endpoint.authentication import Authenticate
+    from trimcp.endpoint.options import HttpOptions
     from trimcp.transports.duplex import Duplex
     from trimcp.transports.http.asgi import AsgiDoor
     from trimcp.transports.http.limits import HttpLimits
@@ -214,8 +215,8 @@ class Server(Runs):
             ssl_context: speaks TLS by it.
             hosts: names that it answers to, as in `HttpOptions`.
             origins: those of web pages that may connect, as in `HttpOptions`.
-            authenticate: says who connects, by the request that opens the connection; that of somebody
-                who is sent away is closed.
+            authenticate: says who connects, by the request that opens the connection, as in `HttpOptions`. A
+                request that it sends away is refused with its challenge, before the WebSocket is accepted.
             task_status: told the address that was bound, as (host, port).
 
         Raises:

@@ -20,6 +20,7 @@ import trio
 from trimcp.codec.revisions import codec_for
 from trimcp.errors import InvalidParams, InvalidPayload, InvalidResult, RequestFailed, UsageError
 from trimcp.protocol.cancelling import CancelReason
+from trimcp.protocol.principal import key_of
 from trimcp.server.questions import Question
 from trimcp.server.requirements import check
 from trimcp.server.sealed_state import Sealer, State, digest_of, digest_of_request
@@ -95,7 +96,7 @@ async def _ask_once(request: InboundRequest, question: Question[Any]) -> Any:
     codec = codec_for(request.revision)
     params = question.params(request.revision)
     encoded = None if params is None else codec.params_encoder(question.method)(params)
-    raw = await request.session.calls.call(question.method, encoded, timeout=MOST, via=request.outlet)
+    raw = await request.session.calls.call(question.method, encoded, timeout=MOST, via=request)
     try:
         return question.answer(raw, codec)
     except InvalidPayload as exc:
@@ -126,8 +127,7 @@ class Rounds:
         text = params.get("requestState")
         self.state = State()
         if isinstance(text, str):
-            principal = request.session.principal
-            self.state = sealer.open(text, principal=principal, request=self._digest)
+            self.state = sealer.open(text, principal=key_of(request.delivery.principal), request=self._digest)
         responses = params.get("inputResponses")
         responses = responses if isinstance(responses, dict) else {}
         # A client that has no state may still answer what goes by a name that the program gave it.
@@ -188,7 +188,8 @@ class Rounds:
         if state.rounds > limits.rounds:
             raise RequestFailed(INTERNAL_ERROR, f"The request was not done after {limits.rounds} rounds of questions")
         state.asked = {key: self._digests[key] for key in self._pending}
-        sealed = self._sealer.seal(state, principal=request.session.principal, request=self._digest)
+        principal = key_of(request.delivery.principal)
+        sealed = self._sealer.seal(state, principal=principal, request=self._digest)
         if len(sealed) > limits.state_bytes:
             raise RequestFailed(
                 INTERNAL_ERROR, f"The answers so far need more than the {limits.state_bytes} bytes of state allowed"

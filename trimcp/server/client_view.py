@@ -17,10 +17,12 @@ from trimcp.types.capabilities import ClientCapabilities
 from trimcp.types.metadata import Implementation
 
 if TYPE_CHECKING:
+    from trimcp.protocol.principal import Principal
     from trimcp.protocol.profile import ClientProfile
     from trimcp.server.app import Server
     from trimcp.server.running import Running
-    from trimcp.session.outlet import Outlet
+    from trimcp.session.calls import Way
+    from trimcp.session.delivery import Delivery
     from trimcp.session.session import Session
     from trimcp.types.extensions import ExtensionMethod, ExtensionNotification
     from trimcp.types.revisions import Revision
@@ -51,12 +53,17 @@ class ClientView:
         raise NotImplementedError
 
     @property
-    def _way(self) -> Outlet:
+    def _delivery(self) -> Delivery:
+        """Who sent what is worked for, and how."""
+        raise NotImplementedError
+
+    @property
+    def _way(self) -> Way:
         """Where notifications leave."""
         raise NotImplementedError
 
     @property
-    def _call_way(self) -> Outlet | None:
+    def _call_way(self) -> Way | None:
         """Where questions leave; None for the session's own stream."""
         raise NotImplementedError
 
@@ -78,9 +85,20 @@ class ClientView:
         return self._session.number
 
     @property
-    def principal(self) -> str | None:
-        """Who was authenticated at the other end; None on stdio and plain sockets."""
-        return self._session.principal
+    def principal(self) -> Principal | None:
+        """The authenticated sender; None for an anonymous request, and on stdio and plain sockets.
+
+        Over HTTP each request brings its own, so that its scopes may differ from those of the request before.
+        """
+        return self._delivery.principal
+
+    @property
+    def request_headers(self) -> Mapping[str, str]:
+        """The header fields of the HTTP request, read-only, by names in any case; empty on stdio and plain sockets.
+
+        Of a WebSocket they are those of the request that opened it. They may hold secrets: do not log them.
+        """
+        return self._delivery.headers
 
     @property
     def client_info(self) -> Implementation | None:

@@ -5,7 +5,6 @@ server/resources, "Resource Contents". The actor for resources calls it for each
 
 from __future__ import annotations
 
-import base64
 import mimetypes
 import os
 import pathlib
@@ -16,6 +15,7 @@ from typing import Any, Final
 import attrs
 import trio
 
+from trimcp.codec.base64text import encode_base64
 from trimcp.errors import InvalidResult, ResourceNotFound
 from trimcp.server.media import Audio, File, Image
 from trimcp.shapes.dump import NotJson, dump
@@ -119,7 +119,7 @@ def _read(path: pathlib.Path, most: int) -> bytes:
 
 
 def _blob(uri: str, data: bytes, mime_type: str) -> BlobResourceContents:
-    return BlobResourceContents(uri, base64.b64encode(data).decode(), mime_type)
+    return BlobResourceContents(uri, encode_base64(data), mime_type)
 
 
 def names_contents(annotation: Any) -> bool:

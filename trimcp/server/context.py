@@ -10,7 +10,6 @@ import trio
 from trimcp.errors import UsageError
 from trimcp.protocol.cancelling import CancelReason
 from trimcp.server.client_view import ClientView
-from trimcp.server.logging import emit
 from trimcp.session.request import InboundRequest
 from trimcp.types.jsonrpc import RequestId
 from trimcp.types.logging import LoggingLevel
@@ -20,8 +19,9 @@ if TYPE_CHECKING:
     from trimcp.server.questions import Elicited, Question, Sampled
     from trimcp.server.running import Running
     from trimcp.server.sealed_state import Sealer
+    from trimcp.session.calls import Way
+    from trimcp.session.delivery import Delivery
     from trimcp.session.job import HandedJob
-    from trimcp.session.outlet import Outlet
     from trimcp.session.session import Session
     from trimcp.types.revisions import Revision
     from trimcp.types.roots import Root
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 F = TypeVar("F")
 
+REPORTS_IN_A_TURN = 16
+"""Progress reports of one request after which other tasks get a turn, where nothing makes it wait before."""
 PING_TIMEOUT = 30.0
 """Seconds that `ctx.ping` waits for the client."""
 
@@ -93,12 +95,16 @@ class Context(ClientView):
         return self._request.revision
 
     @property
-    def _way(self) -> Outlet:
-        return self._request.outlet
+    def _delivery(self) -> Delivery:
+        return self._request.delivery
 
     @property
-    def _call_way(self) -> Outlet | None:
-        return self._request.outlet
+    def _way(self) -> Way:
+        return self._request
+
+    @property
+    def _call_way(self) -> Way | None:
+        return self._request
 
     # --- cancellation -----------------------------------------------------------------
 
@@ -134,8 +140,13 @@ class Context(ClientView):
         See basic/utilities/progress (basic/patterns/progress in 2026-07-28).
         """
         request = self._request
-        request.session.progress.report(request, progress, total, message)
-        await trio.lowlevel.checkpoint()
+        tracker = request.session.progress
+        tracker.report(request, progress, total, message)
+        if request.reports % REPORTS_IN_A_TURN:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
+        await tracker.wait_room()
         await request.outlet.wait_room()
 
     async def close_stream(self, retry: float = 1.0) -> bool:
@@ -184,7 +195,7 @@ class Context(ClientView):
         """
         if not self._running.server.logging:
             raise UsageError("this server was made with logging=False, so it must not send log messages")
-        emit(self._request, level, data, logger, self._running.home)
+        self._running.log_messages.send(self._request, level, data, logger)
 
     # --- asking the client ------------------------------------------------------------
 
@@ -231,7 +242,7 @@ class Context(ClientView):
         from trimcp.server.asking import ask
         from trimcp.server.questions import ElicitUrl
 
-        self._running.visits.note(id, self._request.session)
+        self._running.url_elicitations.add(id, self._request.session)
         (answer,) = await ask(self, {key: ElicitUrl(message, url, id=id)})
         elicited: Elicited[None] = answer
         return elicited
@@ -315,7 +326,7 @@ class Context(ClientView):
         if not self._request.revision.server_asks:
             raise UsageError(f"in {self.protocol_version} a server sends no requests, so it cannot ping the client")
         request = self._request
-        await request.session.calls.call("ping", None, timeout=PING_TIMEOUT, via=request.outlet)
+        await request.session.calls.call("ping", None, timeout=PING_TIMEOUT, via=request)
 
     def start_job(self, work: Callable[[], Awaitable[Any]], *, name: str = "job") -> HandedJob:
         """Start async work, a function without arguments, that outlives the request and ends with the server.

@@ -1,8 +1,8 @@
-"""Dependencies of a handler, by annotation: what a function may ask for beside its arguments.
+"""Dependencies of a handler: objects that it gets beside its arguments, by the annotation of a parameter.
 
-A provider is a function that returns, or an async generator function that yields once, an object
-of the type it is annotated with. A handler that annotates a parameter with that type gets one
-for each call; what comes after the `yield` runs when the call has ended.
+A dependency is a function that returns, or an async generator function that yields once, an object of the
+type it is annotated with. A handler that annotates a parameter with that type gets one for each call; the
+code after the `yield` runs when the call has ended. A `trimcp.Provider` is another thing: see `features/provider`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import attrs
+import trio
 
 from trimcp.errors import UsageError
 from trimcp.server.context import Context
@@ -21,8 +22,8 @@ from trimcp.shapes.hints import function_hints
 
 
 @attrs.frozen
-class Provider:
-    """How objects of one type come about."""
+class Dependency:
+    """A function that makes objects of one type."""
 
     provides: Any
     make: Callable[..., Any]
@@ -31,36 +32,36 @@ class Provider:
     """`value`, `awaitable` or `managed`."""
 
 
-class Providers:
-    """What a server can inject: its context, and what its providers give."""
+class Dependencies:
+    """The types that a server can inject: the context, and those of its dependencies."""
 
     def __init__(self) -> None:
-        self._by_type: dict[Any, Provider] = {}
+        self._by_type: dict[Any, Dependency] = {}
 
     def add(self, function: Callable[..., Any]) -> None:
-        """Register a provider under the type of its return annotation.
+        """Register a function under the type of its return annotation.
 
         Raises:
-            UsageError: it has none, takes arguments other than the context, or the type has a provider.
+            UsageError: it has none, takes arguments other than the context, or the type has a dependency.
         """
         name = getattr(function, "__name__", repr(function))
-        hints = function_hints(function, f"the provider {name}")
+        hints = function_hints(function, f"the dependency {name}")
         provides = hints.get("return")
         if provides is None or provides is Any:
-            raise UsageError(f"annotate what the provider {name} returns: handlers ask for it by that type")
+            raise UsageError(f"annotate what the dependency {name} returns: handlers ask for it by that type")
         kind = "awaitable" if inspect.iscoroutinefunction(function) else "value"
         make = function
         if inspect.isasyncgenfunction(function):
             if typing.get_origin(provides) not in (AsyncIterator, AsyncGenerator):
-                raise UsageError(f"annotate the provider {name} as returning AsyncIterator[…]")
+                raise UsageError(f"annotate the dependency {name} as returning AsyncIterator[…]")
             provides = typing.get_args(provides)[0]
             make, kind = asynccontextmanager(function), "managed"
         parameters = list(inspect.signature(function).parameters.values())
         if len(parameters) > 1 or any(hints.get(p.name) is not Context for p in parameters):
-            raise UsageError(f"the provider {name} may take one parameter, annotated trimcp.Context, and no other")
+            raise UsageError(f"the dependency {name} may take one parameter, annotated trimcp.Context, and no other")
         if provides is Context or provides in self._by_type:
-            raise UsageError(f"{provides!r} has a provider already")
-        self._by_type[provides] = Provider(provides, make, bool(parameters), kind)
+            raise UsageError(f"{provides!r} has a dependency already")
+        self._by_type[provides] = Dependency(provides, make, bool(parameters), kind)
 
     def injects(self, annotation: Any) -> bool:
         """Whether a parameter with this annotation is injected rather than an argument."""
@@ -68,7 +69,7 @@ class Providers:
             return True
         try:
             return annotation in self._by_type
-        except TypeError:  # an annotation that cannot be hashed is no provider's type
+        except TypeError:  # an annotation that cannot be hashed is no dependency's type
             return False
 
     def injection(self, wanted: dict[str, Any]) -> Injection | None:
@@ -92,16 +93,26 @@ class Injection:
     """What one function wants injected."""
 
     contexts: tuple[str, ...]
-    provided: dict[str, Provider]
+    provided: dict[str, Dependency]
 
     async def fill(self, arguments: dict[str, Any], context: Context, stack: AsyncExitStack) -> None:
         """Add what is wanted to the arguments; `stack` holds what must be undone after the call."""
         for name in self.contexts:
             arguments[name] = context
-        for name, provider in self.provided.items():
-            made = provider.make(context) if provider.takes_context else provider.make()
-            if provider.kind == "awaitable":
+        for name, dependency in self.provided.items():
+            made = dependency.make(context) if dependency.takes_context else dependency.make()
+            if dependency.kind == "awaitable":
                 made = await made
-            elif provider.kind == "managed":
+            elif dependency.kind == "managed":
                 made = await stack.enter_async_context(made)
             arguments[name] = made
+
+
+async def swallowed(function: str) -> RuntimeError:
+    """Returns the error of a call whose failure a dependency swallowed, so that there is no result.
+
+    Raises:
+        Cancelled: it was that.
+    """
+    await trio.lowlevel.checkpoint()
+    return RuntimeError(f"a dependency of {function} swallowed what the call raised: raise it again after its yield")

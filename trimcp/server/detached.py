@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trimcp.server.asking import Questions
     from trimcp.server.context import Context
     from trimcp.server.middleware import Proceed
+    from trimcp.session.delivery import Delivery
 
 Ask = Callable[[Mapping[str, dict[str, Any]]], Awaitable[Mapping[str, Any]]]
 """Gets questions by key, as the input requests of 2026-07-28, to the client; returns the responses by key."""
@@ -34,8 +35,10 @@ class Silence:
 
     is_shared: ClassVar[bool] = True
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, delivery: Delivery) -> None:
+        """`delivery`: of the request, whose sender the work goes on for."""
         self.room = room
+        self.delivery = delivery
 
     @property
     def takes_posts(self) -> bool:
@@ -51,10 +54,16 @@ class Silence:
     def post(self, frame: bytes) -> None:
         """Nobody is told."""
 
+    def write(self, frame: bytes) -> None:
+        """Nobody is told."""
+
     def withdraw(self) -> None:
         """It has been answered."""
 
     def post_latest(self, key: Hashable, frame: bytes) -> None:
+        """Nobody is told."""
+
+    def post_report(self, key: Hashable, frame: bytes) -> None:
         """Nobody is told."""
 
     def drop(self, key: Hashable) -> None:
@@ -85,11 +94,10 @@ class Detached:
             request.params,
             request.route,
             request.profile,
-            Silence(request.outlet.room),
+            Silence(request.outlet.room, request.delivery),
             None,
             0,
             request.received_at,
-            _nobody_waits,
         )
         self._work.rounds = _Asking(self._work, ask)
 
@@ -181,7 +189,3 @@ class _Asking:
 
     def ended(self) -> None:
         """See `Rounds`."""
-
-
-def _nobody_waits(request: InboundRequest) -> None:
-    """Nothing keeps count of it."""

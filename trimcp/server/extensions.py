@@ -20,6 +20,7 @@ from trimcp.server.function import MakeContext
 from trimcp.server.middleware import Handle, Middleware, Proceed, wrap
 from trimcp.server.requirements import extension_missing
 from trimcp.server.session_context import SessionContext
+from trimcp.session.containment import contained
 from trimcp.session.request import InboundRequest
 from trimcp.session.service import Route, never
 from trimcp.types.extensions import ExtensionResult, declare, declared_in
@@ -157,7 +158,8 @@ class Extensions:
 
         def at_once(request: InboundRequest, params: Any) -> Any:
             _check_declared(request, needs)
-            return handler(context(request), params)
+            with contained(method.name):  # it runs in the turn that delivers messages
+                return handler(context(request), params)
 
         async def handle(request: InboundRequest, params: Any) -> Any:
             result = handler(context(request), params)
@@ -232,7 +234,7 @@ class Extensions:
                 log.warning(events.MESSAGE_IGNORED, session=session.number, method=method, why=str(exc))
                 return True
             work = functools.partial(found[1], SessionContext(session, running), decoded)
-            running.hearing.hear(session, method, work)
+            running.notification_handlers.notified(session, method, work)
             return True
         return False
 
@@ -255,7 +257,8 @@ class Extensions:
                 if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
                     problems = [f"expected array of strings @ $.notifications.{member}"]
                     raise InvalidParams(f"{member} is a list of strings", {"problems": problems})
-                agreed = set(grant(ctx, tuple(dict.fromkeys(keys))))
+                with contained(f"what grants {member}"):  # it runs in the turn that delivers messages
+                    agreed = set(grant(ctx, tuple(dict.fromkeys(keys))))
                 granted[member] = [key for key in dict.fromkeys(keys) if key in agreed]
         return granted
 

@@ -14,7 +14,7 @@ from typing import Any
 import trio
 
 from trimcp.server.context import Context
-from trimcp.server.dependencies import Providers
+from trimcp.server.dependencies import Dependencies, swallowed
 from trimcp.server.signature import ToolSignature
 from trimcp.session.request import InboundRequest
 
@@ -24,11 +24,11 @@ MakeContext = Callable[[InboundRequest], Context]
 class PreparedFunction:
     """A function and what it wants beside its arguments."""
 
-    def __init__(self, signature: ToolSignature, providers: Providers, threads: trio.CapacityLimiter) -> None:
+    def __init__(self, signature: ToolSignature, dependencies: Dependencies, threads: trio.CapacityLimiter) -> None:
         self.name = f"{signature.name}()"
         self._function = signature.function
         self._is_async = signature.is_async
-        self._injection = providers.injection(dict(signature.injected))
+        self._injection = dependencies.injection(dict(signature.injected))
         self._threads = threads
 
     async def call(self, request: InboundRequest, kwargs: dict[str, Any], context: MakeContext) -> Any:
@@ -38,6 +38,7 @@ class PreparedFunction:
         async with AsyncExitStack() as stack:
             await self._injection.fill(kwargs, context(request), stack)
             return await self._run(kwargs)
+        raise await swallowed(self.name)
 
     async def _run(self, kwargs: dict[str, Any]) -> Any:
         if self._is_async:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trimcp.endpoint.endpoint import Endpoint
-from trimcp.endpoint.options import HttpOptions, authenticated
+from trimcp.endpoint.authentication import admission
+from trimcp.endpoint.endpoint import Endpoint, check_routes
+from trimcp.endpoint.options import HttpOptions
 from trimcp.endpoint.security import Guard, is_loopback
-from trimcp.errors import Unauthenticated, UsageError
+from trimcp.errors import UsageError
 from trimcp.server.serving import opened, stop_accepting
-from trimcp.transports.websocket_messages import POLICY_VIOLATION
 
 if TYPE_CHECKING:
     import os
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
     from hypercorn.config import Config
 
-    from trimcp.endpoint.options import Authenticate
+    from trimcp.endpoint.authentication import Authenticate
     from trimcp.server.app import Server
     from trimcp.server.running import Running
     from trimcp.transports.duplex import Duplex
     from trimcp.transports.http.asgi import AsgiDoor
-    from trimcp.transports.http.door import HttpRequest
+    from trimcp.transports.http.door import HttpRequest, Refusal
     from trimcp.transports.http.limits import HttpLimits
+    from trimcp.transports.websocket import Admit
 
 NOT_RUNNING = (
     "the server does not run: forward the lifespan to its application, or enter its `lifespan`, or "
@@ -45,8 +46,9 @@ def endpoint_of(running: Running, options: HttpOptions, *, loopback: bool) -> En
     """An endpoint for a run of a server.
 
     Raises:
-        UsageError: an option that cannot be.
+        UsageError: an option that cannot be, or a route with a path of the endpoint's own.
     """
+    check_routes(options, running.routes)
     guard = Guard(
         loopback=loopback,
         hosts=options.get("hosts", ()),
@@ -139,7 +141,8 @@ async def _asgi_door(running: Running, nursery: trio.Nursery, options: HttpOptio
     limits = running.server.limits
     return AsgiDoor(
         lambda: endpoint,
-        websocket=functools.partial(_serve_upgraded, running, options.get("authenticate")),
+        websocket=functools.partial(_serve_upgraded, running),
+        admit=_admit(running, options.get("authenticate")),
         message_bytes=limits.message_bytes,
         write_timeout=limits.write_timeout,
     )
@@ -168,11 +171,12 @@ async def serve_websocket(
         with trio.CancelScope() as accepting:
             connections.start_soon(stop_accepting, running, accepting)
             await websocket.serve_websocket(
-                functools.partial(_serve_upgraded, running, authenticate),
+                functools.partial(_serve_upgraded, running),
                 port=port,
                 host=host,
                 path=path,
                 refuse=guard.refuse,
+                admit=_admit(running, authenticate),
                 ssl_context=ssl_context,
                 message_bytes=limits.message_bytes,
                 max_connections=limits.sessions,
@@ -181,17 +185,17 @@ async def serve_websocket(
             )
 
 
-async def _serve_upgraded(
-    running: Running, authenticate: Authenticate | None, duplex: Duplex, request: HttpRequest
-) -> None:
-    """Serve a WebSocket as a session, until it is over; that of somebody who is sent away is closed."""
-    try:
-        principal = await authenticated(authenticate, request)
-    except Unauthenticated:
-        duplex.close_code = POLICY_VIOLATION
-        await duplex.aclose()
-        return
-    await running.serve(duplex, principal=principal)
+def _admit(running: Running, authenticate: Authenticate | None) -> Admit | None:
+    """Return what judges the requests that open WebSockets, in workers of the run; None where all are let in."""
+    if authenticate is None:
+        return None
+    pool = running.supervisor.open_pool("authenticate", running.server.limits.sessions)
+    return functools.partial(admission, authenticate, pool)
+
+
+async def _serve_upgraded(running: Running, duplex: Duplex, request: HttpRequest) -> None:
+    """Serve a WebSocket as a session, until it is over."""
+    await running.serve(duplex, principal=request.principal, fields=request.fields)
 
 
 def missing(exc: ImportError) -> UsageError:
@@ -208,6 +212,7 @@ class Mounted:
         self._loopback = loopback
         self._endpoint: Endpoint | None = None
         self._running: Running | None = None
+        self._admit: Admit | None = None
 
     def endpoint(self) -> Endpoint:
         """The endpoint of the run that is shared now, begun in its nursery where this is the first request.
@@ -220,19 +225,26 @@ class Mounted:
             raise UsageError(NOT_RUNNING)
         if self._endpoint is None or self._running is not running:
             self._running = running
+            self._admit = _admit(running, self._options.get("authenticate"))
             self._endpoint = endpoint_of(running, self._options, loopback=self._loopback)
             running.nursery.start_soon(self._endpoint.run, name="trimcp endpoint")
         return self._endpoint
+
+    async def admit(self, request: HttpRequest) -> Refusal | None:
+        """Judge a request that opens a WebSocket; None lets it in."""
+        self.endpoint()
+        return None if self._admit is None else await self._admit(request)
 
     async def serve_websocket(self, duplex: Duplex, request: HttpRequest) -> None:
         """Serve a WebSocket as a session, until it is over."""
         self.endpoint()
         assert self._running is not None
-        await _serve_upgraded(self._running, self._options.get("authenticate"), duplex, request)
+        await _serve_upgraded(self._running, duplex, request)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """A run of the server, drained at its end; or that which the program has entered already."""
+        check_routes(self._options, self._server.http_routes)
         if self._server.shared_run is not None:
             yield
             return
@@ -246,10 +258,12 @@ def asgi(server: Server, options: HttpOptions, *, loopback: bool) -> AsgiDoor:
     """An ASGI application that serves a server."""
     from trimcp.transports.http.asgi import AsgiDoor
 
+    check_routes(options, server.http_routes)
     mounted = Mounted(server, options, loopback=loopback)
     return AsgiDoor(
         mounted.endpoint,
         websocket=mounted.serve_websocket,
+        admit=mounted.admit,
         lifespan=mounted.lifespan,
         message_bytes=server.limits.message_bytes,
         write_timeout=server.limits.write_timeout,

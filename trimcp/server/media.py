@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import pathlib
 from typing import TYPE_CHECKING, Final, final
 
+from trimcp.codec.base64text import encode_base64
 from trimcp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Image:
         """The content block, in base64."""
         from trimcp.types.content import ImageContent
 
-        return ImageContent(data=base64.b64encode(self.data).decode(), mime_type=self.mime_type)
+        return ImageContent(data=encode_base64(self.data), mime_type=self.mime_type)
 
 
 @final
@@ -102,7 +102,7 @@ class Audio:
         """The content block, in base64."""
         from trimcp.types.content import AudioContent
 
-        return AudioContent(data=base64.b64encode(self.data).decode(), mime_type=self.mime_type)
+        return AudioContent(data=encode_base64(self.data), mime_type=self.mime_type)
 
 
 @final
@@ -126,7 +126,7 @@ class File:
         """The content block, in base64."""
         from trimcp.types.content import BlobResourceContents, EmbeddedResource
 
-        blob = base64.b64encode(self.data).decode()
+        blob = encode_base64(self.data)
         # server/prompts, "Embedded Resources": there must be one.
         mime_type = self.mime_type or "application/octet-stream"
         return EmbeddedResource(BlobResourceContents(uri=self.uri, blob=blob, mime_type=mime_type))

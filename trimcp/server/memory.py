@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trimcp.server.subscriptions import LISTS, NOTICE
+from trimcp.server.features.subscriptions.listener import LISTS, NOTICE
 from trimcp.session.limits import Limits
 from trimcp.transports.lines import READ_CHUNK
 
@@ -20,7 +20,8 @@ def memory_bound(limits: Limits, http: HttpLimits | None, *, batches: bool) -> i
         http: of its listener, if it is served by one.
         batches: whether a revision that has them is offered.
     """
-    reading = limits.message_bytes + READ_CHUNK + limits.session_request_bytes + limits.out_bytes
+    # What is being read, what waits for the Router, and the message that goes over its bound.
+    reading = 3 * limits.message_bytes + READ_CHUNK + limits.session_request_bytes + limits.out_bytes
     # A resource subscribed to is kept once, and waits to leave once at the most.
     reading += limits.subscriptions * (2 * limits.uri_bytes + NOTICE) + limits.listens * len(LISTS) * NOTICE
     places = min(limits.server_requests, limits.sessions * limits.session_requests)

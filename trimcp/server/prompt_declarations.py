@@ -48,7 +48,7 @@ class PromptDeclarations(Registering):
         The function's name is the prompt's, its docstring the description, its parameters the
         arguments. They come as text, and become what the parameter is annotated with: a date from
         `2026-01-31`, an int from `3`, a list from JSON. The function may be async, or sync and run
-        in a thread; it may take the `Context` and what has a provider.
+        in a thread; it may take the `Context` and dependencies.
 
         It returns text, a content block, an `Image` or the like, which are messages of the user; a
         `PromptMessage`; a list of those; or a whole `GetPromptResult`. An unknown, missing or
@@ -67,7 +67,7 @@ class PromptDeclarations(Registering):
 
         See server/prompts of the specification.
         """
-        from trimcp.server.prompts import PromptOptions
+        from trimcp.server.features.prompts import PromptOptions
 
         options = PromptOptions(name=name, title=title, description=description, icons=icons, meta=meta)
 
@@ -93,8 +93,8 @@ class PromptDeclarations(Registering):
 
         The function's first parameter is what there is of the argument, a str. Further ones, by the
         names of other arguments, are what the user gave already (from 2025-06-18 on); as long as one
-        without a default is not given, there are no completions. It may take the `Context` and what
-        has a provider. It returns the values, best first, of which 100 are sent, or a `Completion`.
+        without a default is not given, there are no completions. It may take the `Context` and
+        dependencies. It returns the values, best first, of which 100 are sent, or a `Completion`.
 
         Arguments annotated with a `Literal`, an enumeration or `bool` are completed without.
 

@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
 from trimcp.errors import UsageError
-from trimcp.server.dependencies import Providers
+from trimcp.server.dependencies import Dependencies
+from trimcp.server.features.kinds import Kind
+from trimcp.server.features.pagination import Pages
 from trimcp.server.keys import Keys
-from trimcp.server.pagination import Pages
 
 if TYPE_CHECKING:
-    from trimcp.server.completions import Completions
     from trimcp.server.extensions import Extensions
-    from trimcp.server.prompts import Prompts
-    from trimcp.server.resources import Resources
+    from trimcp.server.features.completions import CompletionRegistry
+    from trimcp.server.features.prompts import PromptRegistry
+    from trimcp.server.features.resources import ResourceRegistry
     from trimcp.server.running import Running
     from trimcp.session.limits import Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
 """A decorated function: it is returned as it was."""
-
-Kind = Literal["tools", "resources", "prompts", "completions"]
-"""A feature, by the name of its capability."""
-KINDS: Final[tuple[Kind, ...]] = ("tools", "resources", "prompts", "completions")
 
 
 class Registering:
@@ -39,9 +36,9 @@ class Registering:
     def __init__(self, limits: Limits, keys: Keys) -> None:
         self.limits = limits
         self.keys = keys
-        self._providers = Providers()
+        self._dependencies = Dependencies()
         self._threads = trio.CapacityLimiter(limits.tool_threads)
-        self._pages = Pages(keys, limits.page)
+        self.pages = Pages(keys, limits.page)
         self.extensions: Extensions | None = None
         """Those that the server uses; None while there are none."""
         self._runs: list[Running] = []
@@ -49,29 +46,33 @@ class Registering:
         """The features that the newest run began with: it told peers of these, and keeps them."""
 
     @functools.cached_property
-    def resources(self) -> Resources:
-        """The actor for resources; made, and its modules imported, when it is first used."""
-        from trimcp.server.resources import Resources
+    def resources(self) -> ResourceRegistry:
+        """The registry of resources; made, and its modules imported, when it is first used."""
+        from trimcp.server.features.resources import ResourceRegistry
 
-        return Resources(self._providers, self._threads, self._pages, self._show)
-
-    @functools.cached_property
-    def prompts(self) -> Prompts:
-        """The actor for prompts; see `resources`."""
-        from trimcp.server.prompts import Prompts
-
-        return Prompts(self._providers, self._threads, self._pages, self._show)
+        return ResourceRegistry(self._dependencies, self._threads, self._show)
 
     @functools.cached_property
-    def completions(self) -> Completions:
-        """The actor for completion; see `resources`."""
-        from trimcp.server.completions import Completions
+    def prompts(self) -> PromptRegistry:
+        """The registry of prompts; see `resources`."""
+        from trimcp.server.features.prompts import PromptRegistry
 
-        return Completions(self._providers, self._threads, self.prompts, self.resources)
+        return PromptRegistry(self._dependencies, self._threads, self._show)
+
+    @functools.cached_property
+    def completions(self) -> CompletionRegistry:
+        """The registry of completers; see `resources`."""
+        from trimcp.server.features.completions import CompletionRegistry
+
+        return CompletionRegistry(self._dependencies, self._threads, self.prompts, self.resources)
 
     def has(self, kind: Kind) -> bool:
         """Whether the capability is declared: what a run began with, it keeps."""
-        return kind in self._began_with or self.count(kind) > 0
+        return kind in self._began_with or self.offers(kind)
+
+    def offers(self, kind: Kind) -> bool:
+        """Whether there is something of a feature now, or a provider that may have it."""
+        raise NotImplementedError
 
     def count(self, kind: Kind) -> int:
         """How much is declared of a feature."""
@@ -99,7 +100,7 @@ class Registering:
     def _changed(self, kind: Kind) -> None:
         """Tell every client, wherever the server runs."""
         for running in list(self._runs):
-            running.changed(kind)
+            running.subscriptions.changed(kind)
 
     # --- news -------------------------------------------------------------------------
 
@@ -129,7 +130,7 @@ class Registering:
             uri: exactly as clients subscribe to it.
         """
         for running in list(self._runs):
-            running.resource_updated(uri)
+            running.subscriptions.updated(uri)
 
     def notify_elicitation_complete(self, id: str) -> bool:
         """Tell the client whose user was sent to a web page that what was to be done there is done.
@@ -142,5 +143,5 @@ class Registering:
         Returns:
             Whether there is a client to tell.
         """
-        told = [running.visits.complete(id) for running in self._runs]
+        told = [running.url_elicitations.complete(id) for running in self._runs]
         return any(told)

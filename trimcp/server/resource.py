@@ -18,7 +18,7 @@ import trio
 from trimcp.errors import UsageError
 from trimcp.server.caching import check_scope, check_ttl
 from trimcp.server.contents import BINARY, JSON, PLAIN, ContentsShaper, guess_mime_type, names_contents
-from trimcp.server.dependencies import Providers
+from trimcp.server.dependencies import Dependencies
 from trimcp.server.function import MakeContext, PreparedFunction
 from trimcp.server.signature import ToolSignature
 from trimcp.server.texts import InvalidTexts, TextBinder, is_list
@@ -53,7 +53,7 @@ class FunctionResource:
         uri: str,
         signature: ToolSignature,
         options: ResourceOptions,
-        providers: Providers,
+        dependencies: Dependencies,
         threads: trio.CapacityLimiter,
     ) -> None:
         """
@@ -65,7 +65,7 @@ class FunctionResource:
         self.template = _template(uri, signature, owner) if "{" in uri else None
         lists = frozenset() if self.template is None else self.template.lists
         self.binder = TextBinder(signature.parameters, owner, lists=lists)
-        self._function = PreparedFunction(signature, providers, threads)
+        self._function = PreparedFunction(signature, dependencies, threads)
         self._shaper = ContentsShaper(owner, options.mime_type, names_contents(signature.returns), threads)
         self._options = options
         self._name = signature.name

@@ -41,8 +41,8 @@ class ResourceDeclarations(Registering):
         with. A URI that does not fit is not found. Values never climb out of a path (`..`), and
         only `{+path}` has slashes. Fixed URIs come before templates, those in their order.
 
-        The function may be async, or sync and run in a thread; it may take the `Context` and what
-        has a provider. It returns text, bytes, a path to a file, contents of `trimcp.types`, a list
+        The function may be async, or sync and run in a thread; it may take the `Context` and
+        dependencies. It returns text, bytes, a path to a file, contents of `trimcp.types`, a list
         of those, or anything that JSON can write. None, or `ResourceNotFound` raised, says that
         there is none. Any other exception is answered with -32603 and kept from the client.
 

@@ -20,7 +20,7 @@ from trimcp.errors import InvalidResult, UsageError
 from trimcp.server.media import Audio, File, Image
 from trimcp.server.schema import RESULT_PROPERTY, output_shape
 from trimcp.server.signature import MISSING
-from trimcp.shapes.dump import NotJson, dump
+from trimcp.shapes.dump import OPTIONS, NotJson, dump
 from trimcp.types.fields import ABSENT
 
 if TYPE_CHECKING:
@@ -31,6 +31,17 @@ _MEDIA: Final = (Image, Audio, File)
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**64 - 1
 """The integers that the JSON encoder can write."""
+_LONG_TEXT: Final = 8192
+"""Characters from which on it pays to write a string once for both of its places."""
+_LARGE: Final = 512
+"""Bytes of JSON from which on it pays not to read it again."""
+_SAMPLE: Final = 1024
+"""Characters at the beginning of a long string that tell whether it is slow to write."""
+_QUOTE: Final = ord('"')
+_NOT_PLAIN: Final = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+"""What validator, JSON writer and attributes raise for a value that is not as its annotation says."""
+_MINDS_NULL: Final = frozenset({"not", "if", "oneOf", "contains", "uniqueItems"})
+"""Keywords by which a null may be refused where a NaN is not: the validator meets the NaN, and the text says null."""
 _UNTYPED: Final = (MISSING, Any, None, type(None), object, typing.NoReturn, typing.Never)
 """Annotations that say nothing about the data, or that there is none."""
 
@@ -54,8 +65,11 @@ class ResultShaper:
         "_any_result",
         "_as_blocks",
         "_content_types",
+        "_encoded_result",
         "_is_valid",
+        "_minds_null",
         "_owner",
+        "_plain",
         "_result",
         "_text",
         "_validator",
@@ -89,8 +103,10 @@ class ResultShaper:
         Raises:
             UsageError: a return annotation without a JSON form, or a schema that cannot be used.
         """
+        from trimcp.codec.encoded_results import EncodedToolResult
         from trimcp.types import content, payload, tools
 
+        self._encoded_result = EncodedToolResult
         self._any_result = payload.Result
         self._result = tools.CallToolResult
         self._text = content.TextContent
@@ -99,11 +115,13 @@ class ResultShaper:
         annotation = self._data_type(returns)
         self._annotation = annotation
         self._as_blocks = self._names_content(annotation)
+        self._plain: Callable[[Any], Any] | None = None
         self.output_schema, self.wrapped = self._published(annotation, structured, schema)
         self.shape = self._shape_content
         if self.output_schema is not None:
             self._validator: SchemaValidator = compile_schema(self.output_schema)
             self._is_valid = self._validator.is_valid
+            self._minds_null = _mentions(self.output_schema, _MINDS_NULL)
             exact = self._exact_shapes().get(annotation) if schema is None else None
             self.shape = exact or self._shape_structured
 
@@ -141,6 +159,7 @@ class ResultShaper:
                 raise UsageError(f"{self._owner} has no return annotation that says what its data is; add one")
             return None, False
         shape = output_shape(annotation, f"{self._owner}, its return annotation")
+        self._plain = shape.plain
         return shape.schema, shape.wrapped
 
     def _names_content(self, annotation: Any) -> bool:
@@ -157,12 +176,21 @@ class ResultShaper:
     def _exact_shapes(self) -> dict[Any, Callable[[Any], CallToolResult]]:
         """Ways for results whose exact type leaves nothing to check."""
         result, text, general = self._result, self._text, self._shape_structured
+        encoded_result = self._encoded_result.of
 
         def shape_str(value: Any) -> CallToolResult:
-            # Other text could hold lone surrogates, which only encoding it finds.
-            if type(value) is str and value.isascii():
+            if type(value) is not str:
+                return general(value)
+            if value.isascii() and (len(value) < _LONG_TEXT or _needs_no_escape(value[:_SAMPLE])):
                 return result([text(value)], {RESULT_PROPERTY: value})
-            return general(value)
+            try:
+                # Other text could hold lone surrogates, which only encoding it finds.
+                encoded = orjson.dumps(value)
+            except orjson.JSONEncodeError:
+                return general(value)
+            if len(encoded) < _LONG_TEXT:
+                return result([text(value)], {RESULT_PROPERTY: value})
+            return encoded_result(encoded, value, RESULT_PROPERTY)
 
         def shape_int(value: Any) -> CallToolResult:
             if type(value) is int and _LEAST <= value <= _MOST:
@@ -184,13 +212,39 @@ class ResultShaper:
     def _shape_structured(self, value: Any) -> CallToolResult:
         if isinstance(value, self._any_result):
             return self._checked_whole(value)
+        try:
+            plain = value if self._plain is None else self._plain(value)
+            fits = self._is_valid({RESULT_PROPERTY: plain} if self.wrapped else plain)
+            # As deep as it will stand in the answer, since the JSON writer refuses what is nested too deep.
+            if self.wrapped:
+                encoded = orjson.dumps([[[plain]]], None, OPTIONS)[3:-3]
+            else:
+                encoded = orjson.dumps([[plain]], None, OPTIONS)[2:-2]
+        except _NOT_PLAIN:
+            return self._by_class(value)
+        if not fits or (self._minds_null and b"null" in encoded):
+            return self._by_class(value)
+        if len(encoded) < _LARGE:
+            return self._of_data(encoded, orjson.loads(encoded))
+        # A string that is no str is that of an enumeration.
+        text = encoded.decode() if encoded[0] != _QUOTE else plain if type(plain) is str else orjson.loads(encoded)
+        return self._encoded_result.of(encoded, text, RESULT_PROPERTY if self.wrapped else None)
+
+    def _by_class(self, value: Any) -> CallToolResult:
+        """The result of a value that is not as its annotation says, or not finite, by the class of each value in it."""
         encoded = self._encode(value)
         data = orjson.loads(encoded)
-        structured = {RESULT_PROPERTY: data} if self.wrapped else data
+        structured = self._structured(data)
         if not self._is_valid(structured):
             raise self._misfit(structured)
-        words = data if type(data) is str else encoded.decode()
-        return self._result([self._text(words)], structured)
+        return self._of_data(encoded, data)
+
+    def _structured(self, data: Any) -> Any:
+        return {RESULT_PROPERTY: data} if self.wrapped else data
+
+    def _of_data(self, encoded: bytes, data: Any) -> CallToolResult:
+        text = data if type(data) is str else encoded.decode()
+        return self._result([self._text(text)], self._structured(data))
 
     def _checked_whole(self, value: Any) -> CallToolResult:
         """A result that the tool made itself must fit the schema too, unless it is an error."""
@@ -238,3 +292,14 @@ class ResultShaper:
             f"return such a value, or change the annotation"
         )
         return InvalidResult([advice, *self._validator.problems(structured)])
+
+
+def _needs_no_escape(text: str) -> bool:
+    """Whether writing the text as JSON costs no more than copying it."""
+    return len(orjson.dumps(text)) == len(text) + 2
+
+
+def _mentions(schema: Any, keywords: frozenset[str]) -> bool:
+    if isinstance(schema, dict):
+        return not keywords.isdisjoint(schema) or any(_mentions(inner, keywords) for inner in schema.values())
+    return isinstance(schema, list) and any(_mentions(inner, keywords) for inner in schema)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
 from trimcp.errors import UsageError
+from trimcp.observability.instruments import Instruments, Meter
 from trimcp.server.caching import Caching
 from trimcp.server.declarations import Declarations
+from trimcp.server.features.kinds import KINDS
 from trimcp.server.keys import Keys
 from trimcp.server.memory import memory_bound
-from trimcp.server.registering import KINDS
 from trimcp.server.running import Running, RunSnapshot, run_of
 from trimcp.session.limits import Limits
 from trimcp.session.session import DrainReport
@@ -94,6 +95,7 @@ class Runs(Declarations):
         self.revisions = tuple(r for r in REVISIONS if revisions is None or r.version in revisions)
         self.logging = logging
         self.caching = Caching() if caching is None else caching
+        self.instruments = Instruments()
         self._shared: Running | None = None
         for extension in extensions:
             self.use(extension)
@@ -139,7 +141,7 @@ class Runs(Declarations):
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Running]:
         async with run_of(cast("Server", self)) as running:
-            self._began_with = frozenset(kind for kind in KINDS if self.count(kind))
+            self._began_with = frozenset(kind for kind in KINDS if self.offers(kind))
             self._runs.append(running)
             try:
                 yield running
@@ -175,6 +177,17 @@ class Runs(Declarations):
         Print one to see it drawn. It costs nothing while nobody asks.
         """
         return tuple(running.snapshot() for running in self._runs)
+
+    def measure(self) -> AbstractContextManager[Meter]:
+        """Count requests for as long as the context lasts: by method and outcome, with durations and cancels.
+
+            with server.measure() as meter:
+                ...
+                print(meter.read().requests)
+
+        Nothing is counted, and nothing costs anything, while no such context is open.
+        """
+        return self.instruments.open_meter()
 
     def memory_bound(self, http: HttpLimits | None = None) -> int:
         """The most that trimcp's own buffers can hold in one run, in bytes of wire text.

@@ -33,7 +33,7 @@ class InputShape:
     schema: dict[str, Any]
     """As it is published: an object that refuses unknown properties."""
     integers: tuple[str, ...]
-    """Parameters that are `int` and nothing else: JSON may write them as 1.0."""
+    """Parameters that are `int`, or nothing that a number could be beside it: JSON may write them as 1.0."""
     loads: tuple[tuple[str, Callable[[Any], Any]], ...]
     """What builds the values of the other parameters that are not plain JSON."""
 
@@ -46,6 +46,8 @@ class OutputShape:
     """As it is published: its root is always an object."""
     wrapped: bool
     """Whether the result stands under `result`, since it is not always an object itself."""
+    plain: Callable[[Any], Any] | None
+    """Makes JSON's own types of a value, see `shapes.plain`; None: nothing is to be made."""
 
 
 def input_shape(signature: ToolSignature) -> InputShape:
@@ -95,7 +97,7 @@ def output_shape(annotation: Any, where: str) -> OutputShape:
         schema = _with_object_root(schema, build.definitions)
     if build.definitions:
         schema["$defs"] = build.definitions
-    return OutputShape(schema, wrapped)
+    return OutputShape(schema, wrapped, shape.plain)
 
 
 def _with_object_root(schema: dict[str, Any], definitions: dict[str, dict[str, Any]]) -> dict[str, Any]:

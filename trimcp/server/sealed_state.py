@@ -71,7 +71,7 @@ class Sealer:
         self._clock = clock
 
     def seal(self, state: State, *, principal: str | None, request: str) -> str:
-        """Seal a state for one principal and one request (its digest)."""
+        """Seal a state for one principal (its key; None for an anonymous request) and one request (its digest)."""
         inside = {
             "principal": principal,
             "request": request,

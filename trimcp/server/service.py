@@ -14,11 +14,13 @@ from trimcp.observability import events, log
 from trimcp.protocol.lifecycle import Step
 from trimcp.protocol.profile import ClientProfile
 from trimcp.server.caching import CacheHint, with_hint
-from trimcp.server.logging import set_level
+from trimcp.server.features.logging import set_level
+from trimcp.server.features.provider_lists import ProviderLists
+from trimcp.server.features.tools import ToolRequests
 from trimcp.server.middleware import Handle, wrap
 from trimcp.server.session_context import SessionContext
 from trimcp.session.request import InboundRequest
-from trimcp.session.service import Route, Service, never, pong
+from trimcp.session.service import LongLived, Route, Service, never, pong
 from trimcp.session.session import Session
 from trimcp.types.capabilities import PromptsCapability, ResourcesCapability, ServerCapabilities, ToolsCapability
 from trimcp.types.jsonrpc import INVALID_REQUEST
@@ -44,6 +46,7 @@ class ServerService(Service):
         self._running = running
         self._server = server
         self.limits = server.limits
+        self.instruments = server.instruments
         self.revisions = server.revisions
         self._routes: dict[str, dict[str, Route]] = {}
 
@@ -65,21 +68,13 @@ class ServerService(Service):
         }
         if self._server.logging:
             at_once["logging/setLevel"] = set_level
-        tools = self._server.tools
-        if self._server.has_tools:
-            handlers["tools/list"] = tools.list
-            handlers["tools/call"] = tools.caller(self._running.context)
-        self._add_declared(handlers)
-        bus = self._running.subscriptions
-        if self._server.has("resources"):
-            handlers["resources/subscribe"] = bus.subscribe
-            handlers["resources/unsubscribe"] = bus.unsubscribe
-        hold = {"subscriptions/listen": bus.listen}
+        self._add_features(handlers)
+        keepers: dict[str, LongLived] = {"subscriptions/listen": self._running.subscriptions}
         codec = codec_for(revision)
         stamp = self._stamp() if revision.result_type else None
         routes: dict[str, Route] = {}
         for name, method in methods_of(revision, "client").items():
-            if method.kind != "request" or not (name in handlers or name in at_once or name in hold):
+            if method.kind != "request" or not (name in handlers or name in at_once or name in keepers):
                 continue
             encode = codec.result_encoder(name)
             if name == "initialize":
@@ -96,7 +91,7 @@ class ServerService(Service):
                 handle=handle,
                 encode=encode if stamp is None else _stamped(encode, stamp),
                 at_once=at_once.get(name),
-                hold=hold.get(name),
+                keeper=keepers.get(name),
             )
         if self._server.extensions is not None:
             routes |= self._server.extensions.routes(
@@ -115,18 +110,33 @@ class ServerService(Service):
         handle = wrap(server.extensions.around(name, revision, handle, context), server.layers, context)
         return server.extensions.answering(name, revision, handle, encode)
 
-    def _add_declared(self, handlers: dict[str, Handle]) -> None:
-        """The handlers of what is declared beside tools."""
-        server, context = self._server, self._running.context
+    def _add_features(self, handlers: dict[str, Handle]) -> None:
+        """Add the handlers of the features that the server has."""
+        server, context, pages = self._server, self._running.context, self._server.pages
+        providers = ProviderLists(server.providers, pages)
+        if server.has("tools"):
+            tools = ToolRequests(server.tools, providers, pages, context)
+            handlers["tools/list"] = tools.list
+            handlers["tools/call"] = tools.call
         if server.has("resources"):
-            handlers["resources/list"] = server.resources.list
-            handlers["resources/templates/list"] = server.resources.list_templates
-            handlers["resources/read"] = server.resources.reader(context)
+            from trimcp.server.features.resources import ResourceRequests
+
+            resources = ResourceRequests(server.resources, providers, pages, context)
+            handlers["resources/list"] = resources.list
+            handlers["resources/templates/list"] = resources.list_templates
+            handlers["resources/read"] = resources.read
+            handlers["resources/subscribe"] = self._running.subscription_requests.subscribe
+            handlers["resources/unsubscribe"] = self._running.subscription_requests.unsubscribe
         if server.has("prompts"):
-            handlers["prompts/list"] = server.prompts.list
-            handlers["prompts/get"] = server.prompts.getter(context)
+            from trimcp.server.features.prompts import PromptRequests
+
+            prompts = PromptRequests(server.prompts, providers, pages, context)
+            handlers["prompts/list"] = prompts.list
+            handlers["prompts/get"] = prompts.get
         if server.has("completions"):
-            handlers["completion/complete"] = server.completions.completer(context)
+            from trimcp.server.features.completions import CompletionRequests
+
+            handlers["completion/complete"] = CompletionRequests(server.completions, server.providers, context).complete
 
     def _checking_state(self, handle: Handle) -> Handle:
         """The handler behind a check of the state that a request brings, whether it is needed or not."""
@@ -208,7 +218,9 @@ class ServerService(Service):
         if told is None or client is None or client.capabilities.roots is None:
             return
         running = self._running
-        running.hearing.hear(session, ROOTS_CHANGED, lambda: told(SessionContext(session, running)), latest=True)
+        running.notification_handlers.notified(
+            session, ROOTS_CHANGED, lambda: told(SessionContext(session, running)), latest=True
+        )
 
     def opened(self, session: Session) -> None:
         """See `Service`."""
@@ -218,9 +230,9 @@ class ServerService(Service):
         """See `Service`."""
         self._running.sessions.discard(session)
         self._running.callers.discard(session)
-        self._running.visits.forget(session)
-        self._running.subscriptions.ended(session)
-        self._running.hearing.forget(session)
+        self._running.url_elicitations.session_ended(session)
+        self._running.subscriptions.session_ended(session)
+        self._running.notification_handlers.session_ended(session)
 
 
 def _encode_agreed(result: InitializeResult) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from trimcp.types.revisions import LATEST_LEGACY
 if TYPE_CHECKING:
     from trimcp.protocol.profile import ClientProfile
     from trimcp.server.running import Running
-    from trimcp.session.outlet import Outlet
+    from trimcp.session.calls import Way
+    from trimcp.session.delivery import Delivery
     from trimcp.session.session import Session
     from trimcp.types.revisions import Revision
     from trimcp.types.roots import Root
@@ -47,11 +48,15 @@ class SessionContext(ClientView):
         return self._of.revision or LATEST_LEGACY
 
     @property
-    def _way(self) -> Outlet:
+    def _delivery(self) -> Delivery:
+        return self._of.delivery
+
+    @property
+    def _way(self) -> Way:
         return self._of.outlet
 
     @property
-    def _call_way(self) -> Outlet | None:
+    def _call_way(self) -> Way | None:
         return None
 
     async def roots(self) -> list[Root]:

@@ -18,7 +18,7 @@ from trimcp.framing.header_params import HeaderParams, header_params
 from trimcp.observability import events, log
 from trimcp.server.arguments import ArgumentBinder, InvalidArguments
 from trimcp.server.context import Context
-from trimcp.server.dependencies import Injection
+from trimcp.server.dependencies import Injection, swallowed
 from trimcp.server.requirements import NEEDS, Requirement, check
 from trimcp.server.results import ResultShaper
 from trimcp.server.signature import ToolSignature
@@ -120,7 +120,7 @@ class ToolFunction:
         except RequestFailed:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever a tool raises is its result
-            return self._failed(request, exc)
+            return failed_result(exc, self.name, request, show_errors=self._show_errors)
 
     async def _call_otherwise(
         self, request: InboundRequest, kwargs: dict[str, Any], context: Callable[[InboundRequest], Context]
@@ -138,18 +138,25 @@ class ToolFunction:
             return await trio.to_thread.run_sync(
                 functools.partial(self.function, **kwargs), limiter=self._threads, abandon_on_cancel=True
             )
+        raise await swallowed(self.name)
 
-    def _failed(self, request: InboundRequest, exc: Exception) -> CallToolResult:
-        refused = _only_refusal(exc)
-        if refused is not None:
-            raise refused
-        expected = _tool_errors(exc)
-        if expected is not None:
-            return _error(expected)
-        log.error(events.HANDLER_FAILED, exc_info=exc, tool=self.name, request=request.serial)
-        # What an exception says may be meant for nobody outside; a ToolError is meant for the model.
-        detail = f": {type(exc).__name__}: {exc}" if self._show_errors else ""
-        return _error(f"The tool {self.name} failed{detail or ' with an unexpected error'}")
+
+def failed_result(exc: Exception, name: str, request: InboundRequest, *, show_errors: bool) -> CallToolResult:
+    """The result of a tool that raised.
+
+    Raises:
+        RequestFailed: it raised a group of nothing but those.
+    """
+    refused = _only_refusal(exc)
+    if refused is not None:
+        raise refused
+    expected = _tool_errors(exc)
+    if expected is not None:
+        return _error(expected)
+    log.error(events.HANDLER_FAILED, exc_info=exc, tool=name, request=request.serial)
+    # The text of an exception may be meant for this side alone; a ToolError is meant for the model.
+    detail = f": {type(exc).__name__}: {exc}" if show_errors else ""
+    return _error(f"The tool {name} failed{detail or ' with an unexpected error'}")
 
 
 def _header_params(name: str, schema: dict[str, Any]) -> HeaderParams | None:

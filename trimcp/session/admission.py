@@ -11,10 +11,10 @@ from typing import Protocol
 
 
 class Waiting(Protocol):
-    """One that waits for places: a session's router."""
+    """The register of a session whose requests wait for places."""
 
     def start_next(self) -> None:
-        """Start one of the requests that wait; a place is taken for it."""
+        """Take note that a place was taken for one of the requests that wait. Never waits."""
         ...
 
     @property

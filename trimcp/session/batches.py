@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from trimcp.codec.envelope import InvalidMessage, read_message
+from trimcp.observability import events, log
 from trimcp.session.limits import Limits
+from trimcp.session.outlet import Batch
+from trimcp.types.jsonrpc import INVALID_REQUEST, Message
 from trimcp.types.metadata import PROTOCOL_VERSION
 from trimcp.types.revisions import Revision
+
+if TYPE_CHECKING:
+    from trimcp.session.register import Register
 
 IN_A_BATCH = "initialize must not be part of a batch"
 
@@ -44,3 +51,31 @@ def is_owed(value: Any) -> bool:
 def is_initialize(value: Any) -> bool:
     """Whether a member is what must not be one."""
     return type(value) is dict and value.get("method") == "initialize" and "id" in value
+
+
+def open_batch(register: Register, values: list[Any]) -> Batch | None:
+    """Open the outlet of a batch on a duplex session; None where the whole batch is refused, which is answered."""
+    session, limits = register.session, register.session.limits
+    register.batches = [batch for batch in register.batches if not batch.is_complete]
+    refusal = batch_refusal(values, session.revision, limits)
+    if refusal is None and len(register.batches) >= limits.batches:
+        refusal = f"Busy: {limits.batches} batches of this session are under way"
+    if refusal is not None:
+        log.debug(events.BATCH_REFUSED, why=refusal)
+        session.violations.refuse(INVALID_REQUEST, refusal)
+        return None
+    batch = Batch(session.writer, limits.result_bytes)
+    register.batches.append(batch)
+    return batch
+
+
+def read_member(value: Any) -> Message:
+    """Read a member of a batch.
+
+    Raises:
+        InvalidMessage: it is no message, or `initialize`.
+    """
+    if is_initialize(value):
+        id = value.get("id")
+        raise InvalidMessage(INVALID_REQUEST, IN_A_BATCH, "$.method", id if type(id) in (int, str) else None, "request")
+    return read_message(value)

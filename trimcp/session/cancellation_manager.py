@@ -1,118 +1,123 @@
-"""The CancellationManager: request to cancel scope, in both directions.
+"""The CancellationManager: cancels in both directions, after the Router has marked the request.
 
-In: a peer's `notifications/cancelled` cancels the scope of the request that it names. Out: a
-caller of ours that gives up leaves, in one step and without a wait, and the notice goes out
-from here, outside of the cancelled scope.
+In: it owns the time that a cancelled handler has to clean up, and drops the progress of the request that has
+not left. Out: a caller of ours that gives up calls it, in one step and without a wait, and the notice to the
+peer leaves by the stream that the request took.
 
 basic/utilities/cancellation of the legacy revisions, basic/patterns/cancellation of 2026-07-28.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import trio
 
+from trimcp.actors.actor import Actor, Owner
+from trimcp.actors.mailbox import Mailbox
 from trimcp.codec.envelope import encode_notification
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import CancelReason
-from trimcp.session.calls import Way
-from trimcp.session.lane import Lane
 from trimcp.session.limits import Limits
-from trimcp.session.request import InboundRequest
-from trimcp.session.router import Router
 from trimcp.types.jsonrpc import RequestId
 
+if TYPE_CHECKING:
+    from trimcp.session.progress_tracker import ProgressTracker
+    from trimcp.session.request import InboundRequest
 
-class CancellationManager:
-    """Cancels of one session. It gets a task only while a cancelled handler cleans up."""
+CAPACITY: Final = 1024
+"""Messages that may wait, beside two for each place of the server."""
 
-    def __init__(self, router: Router, writer: Lane, limits: Limits, nursery: trio.Nursery) -> None:
-        self._router = router
-        self._writer = writer
-        self._limits = limits
-        self._nursery = nursery
-        self._watching = False
-        self._pause: trio.CancelScope | None = None
+
+class Posting(Protocol):
+    """A stream that a notice leaves by."""
+
+    def write(self, frame: bytes) -> None:
+        """Post a frame that is never dropped, and write it at once where nothing waits before it."""
+        ...
+
+
+class _Unwinding(NamedTuple):
+    """A request was cancelled while its handler ran."""
+
+    request: InboundRequest
+
+
+class _Unwound(NamedTuple):
+    """A cancelled request has ended."""
+
+    request: InboundRequest
+
+
+_Message = _Unwinding | _Unwound
+
+
+class CancellationManager(Actor[_Message]):
+    """The cancels of one session, or of all stateless peers of an endpoint."""
+
+    name = "cancellation manager"
+
+    def __init__(self, owner: Owner, progress: ProgressTracker, limits: Limits) -> None:
+        super().__init__(owner, Mailbox(CAPACITY + 2 * limits.server_requests))
+        self._progress = progress
+        self._cleanup = limits.cleanup
+        self._unwinding: dict[InboundRequest, float] = {}
+        """Cancelled requests whose handlers run, by the time at which their time to clean up is over."""
         self.overstayed = 0
         """Handlers that were still cleaning up when their time for it was over."""
 
-    # --- in ---------------------------------------------------------------------------
+    # --- functions in front of the messages: none waits -------------------------------
 
-    def cancelled(self, params: Mapping[str, Any] | None) -> None:
-        """The peer said that it does not wait for a request any more. Whatever is wrong with that is ignored."""
-        request_id = None if params is None else params.get("requestId")
-        if type(request_id) is not int and type(request_id) is not str:
-            log.debug(events.CANCEL_IGNORED, why="it names no request")
-            return
-        named = self._router.inbound.with_id(request_id)
-        if len(named) != 1:
-            # None: the answer has crossed the cancel, which is nobody's fault. Several: it is not clear whose.
-            why = "no such request is in flight" if not named else "several requests in flight have that id"
-            log.debug(events.CANCEL_IGNORED, id=request_id, why=why)
-            return
-        request = named[0]
-        if not request.route.method.cancellable:
-            log.debug(events.CANCEL_IGNORED, id=request_id, why=f"{request.method} cannot be cancelled")
-            return
-        reason = params.get("reason") if params is not None else None
-        log.debug(events.REQUEST_CANCELLED, id=request_id, reason=reason)
-        self.cancel(request, CancelReason.CANCELLED)
-        request.outlet.drop(request.serial)  # progress that has not left must not follow the cancel
+    def unwinding(self, request: InboundRequest) -> None:
+        """See that a cancelled request takes no longer than it may to clean up."""
+        self.tell(_Unwinding(request))
 
-    def cancel(self, request: InboundRequest, reason: CancelReason) -> None:
-        """Cancel one request of the peer's, and see that it takes no longer than it may to clean up."""
-        self._router.cancel(request, reason)
-        if request.scope is not None:
-            self._see_to_it()
+    def unwound(self, request: InboundRequest) -> None:
+        """Forget a cancelled request, which has ended."""
+        if self.mailbox.told:  # else this manager knows of none
+            self.tell(_Unwound(request))
 
-    def cancel_all(self, reason: CancelReason) -> int:
-        """Cancel every request of the peer's; return how many that were."""
-        number = self._router.cancel_all(reason)
-        self._see_to_it()
-        return number
+    def give_up(self, id: RequestId, why: str, stream: Posting) -> None:
+        """Tell the peer, by a stream, that no caller waits for the answer to our request any more.
 
-    def _see_to_it(self) -> None:
-        """Watch over what unwinds, if anything does and nobody watches yet."""
-        if not self._watching and len(self._router.inbound):
-            self._watching = True
-            self._nursery.start_soon(self._watch, name="trimcp cancellation manager")
-
-    async def _watch(self) -> None:
-        """Say so when a cancelled handler takes longer than the limit to clean up.
-
-        Trio cannot end a task that shields itself, so saying is all that can be done here;
-        its place stays taken, and `Server.run` leaves it behind at the end.
+        In the turn of the caller, since the order on the stream counts: a handler that gives a question up, and then
+        answers, has its notice before its answer.
         """
-        known: dict[int, float] = {}
-        said: set[int] = set()
+        stream.write(encode_notification("notifications/cancelled", {"requestId": id, "reason": why}))
+
+    # --- the actor --------------------------------------------------------------------
+
+    def handle(self, message: _Message) -> None:
+        """See `Actor`."""
+        request = message.request
+        if type(message) is _Unwound:
+            self._unwinding.pop(request, None)
+        else:
+            if not request.is_settled:
+                self._unwinding[request] = trio.current_time() + self._cleanup
+            if request.cancel_reason is CancelReason.CANCELLED and request.reports:
+                self._progress.forget(request)  # progress that has not left must not follow the cancel
+
+    async def run(self) -> None:
+        """Handle messages, and log each cancelled handler that takes longer than the limit to clean up.
+
+        Trio cannot end a task that shields itself, so a log line is all that can be done here; the place of the
+        request stays taken, and `Server.run` leaves the handler behind at the end.
+        """
+        mailbox = self.mailbox
         while True:
-            now = trio.current_time()
-            unwinding = {r.serial: r for r in self._router.inbound if r.cancel_reason is not None}
-            if not unwinding:
-                self._watching = False
-                return
-            known = {serial: known.get(serial, now) for serial in unwinding}
-            said &= set(unwinding)
-            for serial, request in unwinding.items():
-                if serial not in said and now - known[serial] >= self._limits.cleanup:
-                    said.add(serial)
-                    self.overstayed += 1
-                    log.warning(
-                        events.REQUEST_OVERSTAYED, method=request.method, request=serial, seconds=self._limits.cleanup
-                    )
-            with trio.CancelScope() as self._pause:
-                await trio.sleep(self._limits.cleanup)
+            with trio.CancelScope(deadline=min(self._unwinding.values(), default=math.inf)):
+                self.handle(await mailbox.receive())
+                while mailbox.waiting:
+                    self.handle(mailbox.receive_nowait())
+            self._log_overstayed(trio.current_time())
 
-    def nothing_unwinds(self) -> None:
-        """Nothing is in flight any more: the watch need not wait to see that. Of use where many come and go."""
-        if self._watching and self._pause is not None:
-            self._pause.cancel()
-
-    # --- out --------------------------------------------------------------------------
-
-    def give_up(self, request_id: RequestId, reason: str, via: Way | None) -> None:
-        """Tell the peer that nobody waits for the answer to our request any more, by the way that it went."""
-        params = {"requestId": request_id, "reason": reason}
-        (via or self._writer).post(encode_notification("notifications/cancelled", params))
+    def _log_overstayed(self, now: float) -> None:
+        for request, deadline in list(self._unwinding.items()):
+            if now >= deadline:
+                del self._unwinding[request]
+                self.overstayed += 1
+                log.warning(
+                    events.REQUEST_OVERSTAYED, method=request.method, request=request.serial, seconds=self._cleanup
+                )

@@ -1,14 +1,15 @@
 """A session on a duplex connection: stdio, a socket, memory, a WebSocket.
 
-Its own task is its Reader, and its way out a Writer, which gets a task when it must wait; so an
-idle session is one task.
+The Reader runs in the task of the session, so an idle session is two tasks: that one, and the Router's.
 """
 
 from __future__ import annotations
 
-import trio
+from typing import Any
 
+from trimcp.actors.supervisor import Supervisor
 from trimcp.session.admission import Admission
+from trimcp.session.delivery import LOCAL, Delivery
 from trimcp.session.outlet import SessionOutlet
 from trimcp.session.reader import Reader
 from trimcp.session.service import Service
@@ -26,16 +27,16 @@ class DuplexSession(Session):
         service: Service,
         admission: Admission | None = None,
         *,
-        principal: str | None = None,
+        delivery: Delivery = LOCAL,
     ) -> None:
         """
         Args:
             duplex: the connection; the session closes it.
             service: what is served on it, and as which role.
             admission: the places shared with other sessions; its own, if there are none.
-            principal: who was authenticated at the other end, if anybody.
+            delivery: who opened the connection, and by which HTTP request, if by any.
         """
-        super().__init__(service, admission, principal=principal)
+        super().__init__(service, admission, delivery=delivery)
         self.duplex = duplex
         self.reader = Reader(self)
         self._writer: Writer | None = None
@@ -45,9 +46,12 @@ class DuplexSession(Session):
         """Where it leads, for logs and errors: `stdio`, `tcp 127.0.0.1:8000`, …"""
         return self.duplex.description
 
-    def _way_out(self, nursery: trio.Nursery) -> tuple[Writer, SessionOutlet]:
-        writer = self._writer = Writer(self.duplex, self.limits, nursery, self._lose)
-        return writer, SessionOutlet(writer, self.limits.result_bytes)
+    def _way_out(self, supervisor: Supervisor) -> tuple[Writer, SessionOutlet]:
+        writer = self._writer = supervisor.add(Writer(supervisor, self.duplex, self.limits, self))
+        return writer, SessionOutlet(writer, self.limits.result_bytes, self.requests)
+
+    def _stop_order(self) -> tuple[Any, ...]:
+        return (*super()._stop_order(), self._writer)
 
     async def _listen(self) -> None:
         await self.reader.run()
@@ -57,7 +61,7 @@ class DuplexSession(Session):
 
     @property
     def _cut_short(self) -> bool:
-        return self._writer is not None and self._writer.cut_short
+        return self._writer is not None and self._writer.is_cut_short
 
     @property
     def _peer_may_read(self) -> bool:

@@ -1,8 +1,8 @@
 """A job: work with a scope, a reason when it is cancelled, and an outcome; apart from any exchange.
 
-A request owns its job, which runs in the crew of the session and ends with it. Work that must
-outlive its request (a task of 2025-11-25, or of the extension) is handed to `Jobs`, the nursery
-of the server: the same job, another owner.
+A request owns its job, which runs in a handler actor and ends with the session. Work that must
+outlive its request (a task of 2025-11-25, or of the extension) is handed to `Jobs`, a pool of the
+server's own: the same job, another owner.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import trio
 
+from trimcp.actors.supervisor import Supervisor
 from trimcp.errors import UsageError
 from trimcp.protocol.cancelling import CancelReason
 
@@ -31,7 +32,7 @@ def parted(exc: BaseException) -> tuple[BaseException | None, BaseException | No
 
 
 class Job:
-    """A piece of work that can be cancelled with a reason. It is `Work` of a crew in all but what it does."""
+    """A piece of work that can be cancelled with a reason. It is `Work` of a worker pool in all but what it does."""
 
     __slots__ = ("cancel_reason", "scope")
 
@@ -53,62 +54,75 @@ class Job:
 
 
 class HandedJob(Job):
-    """A job in the nursery of the server, with an outcome that anybody may await."""
+    """A job of the server's own, with an outcome that any task may await. It is `Work` of the pool of jobs."""
 
-    __slots__ = ("_done", "_finished", "error", "name", "result")
+    __slots__ = ("_finished", "_jobs", "_outcome", "_work", "error", "name", "result")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, work: Callable[[], Awaitable[Any]], jobs: Jobs) -> None:
         super().__init__()
         self.name = name
         self.result: Any = None
         self.error: BaseException | None = None
-        self._done = trio.Event()
+        self._work = work
+        self._jobs = jobs
+        self._outcome = trio.Event()
         self._finished = False
 
     @property
     def is_done(self) -> bool:
         """Whether it has ended, in whatever way."""
-        return self._done.is_set()
+        return self._outcome.is_set()
 
     async def wait(self) -> Any:
         """Wait for its end and return the result.
 
         Raises:
-            Exception: what the work raised.
+            Exception: the exception that the work raised.
             UsageError: it was cancelled, so there is no result.
         """
-        await self._done.wait()
+        await self._outcome.wait()
         if self.error is not None:
             raise self.error
         if not self._finished and self.cancel_reason is not None:
             raise UsageError(f"the job {self.name} was cancelled ({self.cancel_reason.value}) and has no result")
         return self.result
 
-    async def run(self, work: Callable[[], Awaitable[Any]]) -> None:
-        """Do the work; what it raises is its outcome, and nobody else's trouble."""
-        try:
-            with trio.CancelScope() as self.scope:
-                if self.cancel_reason is not None:
-                    self.scope.cancel()
-                try:
-                    self.result = await work()
-                    self._finished = True
-                except BaseException as exc:  # noqa: BLE001 - the outcome, raised to whoever waits for it
-                    self.error, passing = parted(exc)
-                    if passing is not None:
-                        if self.error is None and self.cancel_reason is None:
-                            self.cancel_reason = CancelReason.SHUTDOWN
-                        raise passing from None
-        finally:
-            self._done.set()
+    # --- Work -------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Do the work."""
+        if self.cancel_reason is None:
+            self.result = await self._work()
+            self._finished = True
+
+    def failed(self, error: BaseException) -> None:
+        """Keep the exception as the outcome. See `Work`."""
+        self._finished = False
+        self.error = error
+
+    def finished(self) -> bool:
+        """Set the outcome. See `Work`."""
+        if not self._finished and self.error is None and self.cancel_reason is None:
+            self.cancel_reason = CancelReason.SHUTDOWN
+        self._outcome.set()
+        return self.cancel_reason is not None
+
+    def left(self) -> None:
+        """Give the place back. See `Work`."""
+        self._jobs.discard(self)
+
+    def handed_back(self) -> None:
+        """End without having run. See `Work`."""
+        self.finished()
+        self._jobs.discard(self)
 
 
 class Jobs:
-    """The nursery of jobs that outlive their requests: one for each server that runs."""
+    """The jobs that outlive their requests: one pool of workers for each server that runs."""
 
-    def __init__(self, nursery: trio.Nursery, most: int) -> None:
+    def __init__(self, supervisor: Supervisor, most: int) -> None:
         """At most `most` jobs at once; one more is refused."""
-        self._nursery = nursery
+        self._pool = supervisor.open_pool("jobs", most)
         self._most = most
         self._jobs: set[HandedJob] = set()
 
@@ -120,16 +134,14 @@ class Jobs:
         """
         if len(self._jobs) >= self._most:
             raise UsageError(f"{self._most} jobs run already, which is the most that the limits allow")
-        job = HandedJob(name)
+        job = HandedJob(name, work, self)
         self._jobs.add(job)
-        self._nursery.start_soon(self._run, job, work, name=f"trimcp job {name}")
+        self._pool.post(job)
         return job
 
-    async def _run(self, job: HandedJob, work: Callable[[], Awaitable[Any]]) -> None:
-        try:
-            await job.run(work)
-        finally:
-            self._jobs.discard(job)
+    def discard(self, job: HandedJob) -> None:
+        """Forget a job that has ended."""
+        self._jobs.discard(job)
 
     def cancel_all(self) -> None:
         """Cancel every job, as the server stops."""

@@ -30,7 +30,8 @@ class Limits:
     session_request_bytes: int = 16 * 2**20
     """Bytes of the requests of one session that run or wait; beyond, they are refused as busy."""
     server_requests: int = 4096
-    """Requests that a server runs at once; free places go round the sessions that wait."""
+    """Requests that a server runs at once; free places go round the sessions that wait. Of HTTP requests that an
+    `authenticate` function or a route works at, as many more; further ones are refused as busy."""
     sessions: int = 1000
     """Sessions that a server serves at once. At a listener a further connection waits until one has ended;
     any other way it is closed, or refused with `ConnectionClosed`."""

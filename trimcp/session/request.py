@@ -1,12 +1,11 @@
 """One request that the peer made: from its acceptance to its one answer, or to its cancellation.
 
-This is the one place where a handler's exception becomes an error answer. The router makes the
-request, the crew runs it.
+This is the one place where a handler's exception becomes an error answer. The Router makes the
+request, a worker of a handler actor runs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -16,7 +15,8 @@ from trimcp.errors import InvalidPayload, RequestFailed, UsageError
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import ANSWERS, CancelReason
 from trimcp.protocol.profile import ClientProfile
-from trimcp.session.job import Job, parted
+from trimcp.session.delivery import Delivery
+from trimcp.session.job import Job
 from trimcp.session.outlet import Outlet
 from trimcp.session.service import Route
 from trimcp.types.fields import ABSENT
@@ -24,7 +24,6 @@ from trimcp.types.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, ProgressToken, 
 from trimcp.types.revisions import LATEST_LEGACY, Revision
 
 if TYPE_CHECKING:
-    from trimcp.protocol.progress import Meter
     from trimcp.session.session import Session
 
 
@@ -32,18 +31,19 @@ class InboundRequest(Job):
     """A request in flight: a job that owes its outlet one answer."""
 
     __slots__ = (
+        "_frame",
         "_has_deadline",
+        "_is_kept",
         "_prepared",
         "_settled",
-        "_when_ended",
-        "held_progress",
+        "code",
         "id",
-        "meter",
         "outlet",
         "params",
         "profile",
         "progress_token",
         "received_at",
+        "reports",
         "rounds",
         "route",
         "serial",
@@ -63,7 +63,6 @@ class InboundRequest(Job):
         progress_token: ProgressToken | None,
         size: int,
         received_at: float,
-        when_ended: Callable[[InboundRequest], None],
     ) -> None:
         # Not through super().__init__: one call fewer for each request.
         self.scope: trio.CancelScope | None = None
@@ -80,14 +79,17 @@ class InboundRequest(Job):
         self.progress_token = progress_token
         self.size = size
         self.received_at = received_at
-        self.meter: Meter | None = None
-        self.held_progress: bytes | None = None
+        self.reports = 0
+        """Progress reports that its handler has told so far."""
         self.rounds: Any = None
-        """What was asked of the client before, and is; kept here by whoever asks."""
+        """The rounds of questions to the client before this one, and this one; kept here by its owner."""
+        self.code: int | None = None
+        """The code of the error that answered it; None where it was answered by a result, or not yet."""
+        self._frame: bytes | None = None
         self._has_deadline = False
+        self._is_kept = False
         self._prepared: bytes | None = None
         self._settled = False
-        self._when_ended = when_ended
 
     @property
     def method(self) -> str:
@@ -102,6 +104,11 @@ class InboundRequest(Job):
         return self.session.revision or LATEST_LEGACY
 
     @property
+    def delivery(self) -> Delivery:
+        """Who sent it, and with which header fields."""
+        return self.outlet.delivery or self.session.delivery
+
+    @property
     def is_settled(self) -> bool:
         """Whether it was answered, or will never be."""
         return self._settled
@@ -111,14 +118,14 @@ class InboundRequest(Job):
         """Where it stands, for people."""
         if self.cancel_reason is not None:
             return f"cancelled: {self.cancel_reason.value}"
-        if self.route.hold is not None:
-            return "held"
+        if self.route.keeper is not None:
+            return "long-lived"
         return "running" if self.scope is not None else "waiting"
 
-    # --- Work of the crew -------------------------------------------------------------
+    # --- Work of a handler actor ------------------------------------------------------
 
     async def run(self) -> None:
-        """Decode, handle, encode, answer."""
+        """Decode, handle, encode. The answer is sent when the handler has left nothing behind: see `finished`."""
         if self.cancel_reason is not None:
             return  # the cancel overtook the request
         route = self.route
@@ -132,28 +139,40 @@ class InboundRequest(Job):
             frame = encode_result(self.id, route.encode(result))
         except RequestFailed as exc:
             self.refuse(self.revision.sendable(exc.code), exc.message, ABSENT if exc.data is None else exc.data)
-        except BaseException as exc:  # noqa: BLE001 - parted into what is the handler's failure and what is not
-            failure, passing = parted(exc)
-            if failure is not None:
-                self._failed(failure)
-            if passing is not None:
-                raise passing from None
+            return
+        if len(frame) > self.outlet.room:
+            self._too_large(len(frame))
         else:
-            if len(frame) > self.outlet.room:
-                self._too_large(len(frame))
-            else:
-                self._settle(frame)
+            self._frame = frame
 
-    def ended(self) -> bool:
-        """The task is done with it; see `Work`."""
-        reason = self.why_cancelled
+    def failed(self, error: BaseException) -> None:
+        """Answer with an error: the handler raised this, or left its task in disorder. See `Work`."""
+        self._frame = None
+        self.refuse(INTERNAL_ERROR, "Internal error")
+        log.error(events.HANDLER_FAILED, exc_info=error, method=self.method, request=self.serial)
+
+    def finished(self) -> bool:
+        """Send the answer, if it was not sent; return whether the scope is used up. See `Work`."""
+        reason = self.why_cancelled if self._has_deadline else self.cancel_reason
         if not self._settled:
-            # Without a reason it can only be that the whole session is cancelled from outside.
-            self._answer_cancel(reason or CancelReason.SESSION_LOST)
+            if reason is None and self._frame is not None:
+                self._settle(self._frame)
+            else:
+                # Without a reason it can only be that the whole session is cancelled from outside.
+                self._answer_cancel(reason or CancelReason.SESSION_LOST)
+            self._frame = None
         if self.rounds is not None:
             self.rounds.ended()
-        self._when_ended(self)
         return reason is not None or self._has_deadline
+
+    def left(self) -> None:
+        """Give the place back. See `Work`."""
+        self.session.router.left(self)
+
+    def handed_back(self) -> None:
+        """End without having run: the handler actor has ended with its supervisor. See `Work`."""
+        self.dismiss(self.cancel_reason or CancelReason.SESSION_LOST)
+        self.session.router.left(self)
 
     @property
     def why_cancelled(self) -> CancelReason | None:
@@ -174,13 +193,47 @@ class InboundRequest(Job):
         if reason is not None:
             self._answer_cancel(reason)
             return
+        self._send_answer(frame, code)
+
+    def _send_answer(self, frame: bytes, code: int | None) -> None:
         self._settled = True
-        if self.held_progress is not None:
-            self.outlet.post_latest(self.serial, self.held_progress)
-        if code is None:
+        self.code = code
+        if self.reports:
+            self.session.progress.answer(self, frame, code)  # behind the reports
+        elif code is None:
             self.outlet.answer(frame)
         else:
             self.outlet.refuse(frame, code)
+
+    def post(self, frame: bytes) -> None:
+        """Post a message that belongs to the request and is never dropped: behind its reports, before its answer."""
+        if self.reports:
+            self.session.progress.post(self, frame)
+        else:
+            self.outlet.post(frame)
+
+    def post_log(self, frame: bytes) -> None:
+        """Post a log message, which may be dropped: behind the reports of the request, before its answer."""
+        if self.reports:
+            self.session.progress.post(self, frame, is_log=True)
+        else:
+            self.outlet.post_log(frame)
+
+    def write(self, frame: bytes) -> None:
+        """Post a message that is never dropped, and write it at once where nothing waits before it. See `Way`."""
+        if self.reports:
+            self.session.progress.post(self, frame)
+        else:
+            self.outlet.write(frame)
+
+    async def wait_room(self) -> None:
+        """Wait while more waits to leave than should. See `Way`."""
+        await self.outlet.wait_room()
+
+    @property
+    def takes_posts(self) -> bool:
+        """Whether anything may precede the answer. See `Way`."""
+        return self.outlet.takes_posts
 
     def refuse(self, code: int, message: str, data: Any = ABSENT) -> None:
         """Answer with an error."""
@@ -190,31 +243,44 @@ class InboundRequest(Job):
             # A handler's error whose data JSON has no form for: the error still arrives, without them.
             frame = encode_error(self.id, code, message, null_id=False)
         self._settle(frame, code)
+        if self.route.keeper is not None and not self._is_kept:
+            self.left()
 
     def dismiss(self, reason: CancelReason) -> None:
         """End a request that never ran."""
         if not self._settled:
             self._answer_cancel(reason)
 
+    # --- long-lived requests, by their keeper -----------------------------------------
+
     def conclude(self, result: Any) -> None:
-        """Answer a request that is held, and end it."""
+        """Answer a long-lived request, and end it unless it is kept."""
         self._settle(encode_result(self.id, self.route.encode(result)))
-        self._when_ended(self)
+        if not self._is_kept:
+            self.left()
+
+    def keep(self) -> None:
+        """Let the request stay in flight behind its answer, until `let_go`."""
+        self._is_kept = True
+
+    def let_go(self) -> None:
+        """End a request that was kept."""
+        self._is_kept = False
+        self.left()
 
     def _answer_cancel(self, reason: CancelReason) -> None:
-        self._settled = True
         error = ANSWERS[reason]
         if self._prepared is not None and reason is CancelReason.INPUT_REQUIRED:
-            self.outlet.answer(self._prepared)
-        elif error is None:
-            self.outlet.withdraw()
-        else:
+            self._send_answer(self._prepared, None)
+        elif error is not None:
             code, message = error
-            self.outlet.refuse(encode_error(self.id, code, message, {"reason": reason.value}, null_id=False), code)
-
-    def _failed(self, exc: BaseException) -> None:
-        self.refuse(INTERNAL_ERROR, "Internal error")
-        log.error(events.HANDLER_FAILED, exc_info=exc, method=self.method, request=self.serial)
+            frame = encode_error(self.id, code, message, {"reason": reason.value}, null_id=False)
+            self._send_answer(frame, code)
+        else:
+            self._settled = True
+            if self.reports:
+                self.session.progress.forget(self)
+            self.outlet.withdraw()
 
     def _too_large(self, size: int) -> None:
         most = self.session.limits.result_bytes

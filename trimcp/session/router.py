@@ -1,29 +1,37 @@
-"""The Router: decides, for each request that arrives, whether, in what revision and when it runs.
+"""The Router: the actor that decides whether, in what revision and when a request runs.
 
-A synchronous door that the Reader calls; what must wait, waits in the session's own list. What
-is answered at once (`ping`, `initialize`, `server/discover`) takes no place and passes all work.
+It owns the register of requests and their places, and the handshake. Its messages come in the order in which
+they were read: requests, cancels, `initialized`, batches, frames that cannot be read. A request that runs goes
+to the handler actor of its feature; `ping`, `initialize` and `server/discover` are answered in the Router's
+turn, so they take no place and pass all work.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from trimcp.actors.crew import Crew
-from trimcp.codec.envelope import encode_error, encode_result
+import trio
+
+from trimcp.actors.actor import Actor, Owner
+from trimcp.actors.mailbox import Mailbox
+from trimcp.actors.reply import Reply
+from trimcp.codec.envelope import InvalidMessage, encode_error, encode_result
 from trimcp.errors import InvalidPayload, RequestFailed
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import CancelReason
-from trimcp.protocol.inbound import Inbound
-from trimcp.protocol.lifecycle import Phase
-from trimcp.protocol.profile import ClientProfile, Stateless
+from trimcp.protocol.lifecycle import Step
 from trimcp.session.admission import Admission
+from trimcp.session.batches import is_owed, open_batch, read_member
+from trimcp.session.cancellation_manager import CancellationManager
+from trimcp.session.eras import Eras
+from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.outlet import Outlet
 from trimcp.session.refusals import another_time
+from trimcp.session.register import Register
 from trimcp.session.request import InboundRequest
-from trimcp.session.service import Held, Route
+from trimcp.session.service import LongLived, Route
 from trimcp.types.fields import ABSENT
 from trimcp.types.jsonrpc import (
     BUSY,
@@ -36,73 +44,264 @@ from trimcp.types.jsonrpc import (
     ProgressToken,
     Request,
 )
-from trimcp.types.metadata import PROTOCOL_VERSION
-from trimcp.types.revisions import LATEST_LEGACY, Era, Revision
 
 if TYPE_CHECKING:
     from trimcp.session.session import Session
 
 _serials: Final = itertools.count(1)
 
-BEFORE_HANDSHAKE: Final = ("initialize", "ping")
-"""What a legacy session answers before it is opened."""
+CAPACITY: Final = 4096
+"""Messages that may wait, beside two for each place of the server. A Reader waits when half of all do, so that
+places given back always find room."""
 
 
-class Router:
-    """Requests of one session: from accepted to started, and from ended to forgotten."""
+class _Arrived(NamedTuple):
+    """A request was read."""
 
-    def __init__(self, session: Session, crew: Crew, admission: Admission) -> None:
-        self._session = session
-        self._service = session.service
-        self._limits = session.limits
-        self._crew = crew
+    register: Register
+    request: Request
+    outlet: Outlet
+    size: int
+    now: float
+
+
+class _Cancelled(NamedTuple):
+    """The peer's `notifications/cancelled` was read."""
+
+    register: Register
+    params: Mapping[str, Any] | None
+
+
+class _Initialized(NamedTuple):
+    """The peer's `notifications/initialized` was read."""
+
+    register: Register
+
+
+class _Unreadable(NamedTuple):
+    """A frame was read that is no message; `outlet` is where an answer by its id would leave."""
+
+    register: Register
+    error: InvalidMessage
+    outlet: Outlet
+
+
+class _Batched(NamedTuple):
+    """An array was read (2025-03-26)."""
+
+    register: Register
+    values: list[Any]
+    size: int
+    now: float
+
+
+class _Left(NamedTuple):
+    """A worker has done with a request, or its keeper has: its place is free."""
+
+    request: InboundRequest
+
+
+class _Cancel(NamedTuple):
+    """This side cancels requests: one, those of an outlet, or all of a register."""
+
+    register: Register
+    reason: CancelReason
+    request: InboundRequest | None
+    outlet: Outlet | None
+    reply: Reply[int] | None
+
+
+class _Drain(NamedTuple):
+    """Refuse new work, and say how many requests are in flight now."""
+
+    register: Register
+    reply: Reply[int] | None
+
+
+class _Await(NamedTuple):
+    """Say when nothing is in flight any more."""
+
+    register: Register
+    reply: Reply[None]
+
+
+class _Granted(NamedTuple):
+    """Admission has taken a place for a request that waits."""
+
+    register: Register
+
+
+class _Close(NamedTuple):
+    """The session is over: cancel all that is in flight."""
+
+    register: Register
+
+
+_Message = (
+    _Arrived
+    | _Cancelled
+    | _Initialized
+    | _Unreadable
+    | _Batched
+    | _Left
+    | _Cancel
+    | _Drain
+    | _Await
+    | _Granted
+    | _Close
+)
+
+
+class Router(Actor[_Message]):
+    """Requests of one session, or of the stateless peers of an endpoint: from read to ended."""
+
+    name = "router"
+
+    def __init__(
+        self,
+        owner: Owner,
+        eras: Eras,
+        actors: HandlerActors,
+        admission: Admission,
+        cancellation: CancellationManager,
+        *,
+        in_turn: bool = False,
+    ) -> None:
+        """
+        Args:
+            owner: the supervisor.
+            eras: reads the revision of each request, and its route.
+            actors: the handler actors that requests go to.
+            admission: the places shared with other sessions.
+            cancellation: is told of requests that unwind.
+            in_turn: see `Actor`.
+        """
+        limits = eras.limits
+        super().__init__(
+            owner, Mailbox(CAPACITY + 2 * limits.server_requests, max_bytes=limits.message_bytes), in_turn=in_turn
+        )
+        self._eras = eras
+        self._actors = actors
         self._admission = admission
-        self._stateless = Stateless(session.service.revisions)
-        self._openable = _openable(session.service.revisions)
-        self._waiting: deque[InboundRequest] = deque()
-        self._held: dict[int, Held] = {}
-        self._bytes = 0
-        self.inbound: Inbound[InboundRequest] = Inbound()
-        self.running = 0
-        """Requests that have a place."""
-        self.draining = False
-        """Whether new work is refused."""
-        self.refused = 0
-        """Requests that were refused for want of room."""
+        self._cancellation = cancellation
+        self._limits = limits
+        self._instruments = eras.instruments
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            _Arrived: self._accept,
+            _Left: self._on_left,
+            _Cancelled: self._on_cancelled,
+            _Initialized: self._on_initialized,
+            _Unreadable: self._on_unreadable,
+            _Batched: self._on_batch,
+            _Cancel: self._on_cancel,
+            _Drain: self._on_drain,
+            _Await: self._on_await,
+            _Granted: self._on_granted,
+            _Close: self._on_close,
+        }
+
+    # --- functions in front of the messages: none waits -------------------------------
+
+    def request(self, register: Register, request: Request, outlet: Outlet, size: int, now: float) -> None:
+        """Take a request that was read: start it, let it wait, answer it at once, or refuse it.
+
+        Args:
+            register: of the peer.
+            request: the message.
+            outlet: where its answer leaves.
+            size: its bytes.
+            now: the time at which it was read.
+        """
+        self.tell(_Arrived(register, request, outlet, size, now), size)
+
+    def cancelled(self, register: Register, params: Mapping[str, Any] | None) -> None:
+        """Take a `notifications/cancelled` of the peer's."""
+        self.tell(_Cancelled(register, params))
+
+    def initialized(self, register: Register) -> None:
+        """Take a `notifications/initialized` of the peer's."""
+        self.tell(_Initialized(register))
+
+    def unreadable(self, register: Register, error: InvalidMessage, outlet: Outlet) -> None:
+        """Answer a frame that is no message, in the order in which it was read."""
+        self.tell(_Unreadable(register, error, outlet))
+
+    def batch(self, register: Register, values: list[Any], size: int, now: float) -> None:
+        """Take an array: whether there are batches depends on the handshake, and so on what was read before."""
+        self.tell(_Batched(register, values, size, now), size)
+
+    def left(self, request: InboundRequest) -> None:
+        """Say that a request has ended and nothing works for it any more."""
+        self.tell(_Left(request))
+
+    def cancel(self, register: Register, request: InboundRequest, reason: CancelReason) -> None:
+        """Cancel one request."""
+        self.tell(_Cancel(register, reason, request, None, None))
+
+    def cancel_outlet(self, register: Register, outlet: Outlet, reason: CancelReason) -> None:
+        """Cancel the requests whose answers leave by this outlet."""
+        self.tell(_Cancel(register, reason, None, outlet, None))
+
+    def cancel_all(self, register: Register, reason: CancelReason) -> Reply[int]:
+        """Cancel all that is in flight; the reply says how many requests that were."""
+        reply: Reply[int] = Reply()
+        self.tell(_Cancel(register, reason, None, None, reply))
+        return reply
+
+    def drain(self, register: Register) -> Reply[int]:
+        """Refuse new work from here on; the reply says how many requests are in flight."""
+        reply: Reply[int] = Reply()
+        self.tell(_Drain(register, reply))
+        return reply
+
+    def when_idle(self, register: Register) -> Reply[None]:
+        """Return a reply that is set when nothing is in flight any more."""
+        reply: Reply[None] = Reply()
+        self.tell(_Await(register, reply))
+        return reply
+
+    def granted(self, register: Register) -> None:
+        """Say that Admission has taken a place for a request that waits."""
+        self.tell(_Granted(register))
+
+    def close(self, register: Register) -> None:
+        """Cancel all that is in flight, and take nothing more: the session is over."""
+        self.tell(_Close(register))
+
+    def handle(self, message: _Message) -> None:
+        """See `Actor`."""
+        self._handlers[type(message)](message)
 
     # --- in ---------------------------------------------------------------------------
 
-    def accept(self, message: Request, outlet: Outlet, size: int, now: float) -> None:
-        """Take a request from the Reader: start it, let it wait, answer it at once, or refuse it."""
+    def _accept(self, message: _Arrived) -> None:
+        register, request, outlet, size, now = message
+        session = register.session
         # Before all else: any answer by that id, an error too, would settle the first one at the peer.
-        if message.id in self.inbound and outlet.is_shared:
-            self._duplicate(message, outlet)
+        if request.id in register.in_flight and outlet.is_shared:
+            self._duplicate(session, request, outlet)
             return
-        params = message.params
+        params = request.params
         meta = None if params is None else params.get("_meta")
-        profile = self._profile(message.method, meta)
+        profile = self._eras.profile(session, request.method, meta)
         if type(profile) is ErrorData:
-            self._refuse(message, outlet, profile.code, profile.message, profile.data, unfit=True)
+            self._refuse(request, outlet, profile.code, profile.message, profile.data, unfit=True)
             return
-        revision = self._revision(profile)  # type: ignore[arg-type]  # ErrorData has left above
-        if self._service.role == "client" and not revision.server_asks:
-            # Forbidden in the modern era, where a client sends no answers (basic/patterns).
-            log.warning(events.MESSAGE_IGNORED, method=message.method, why="a server must not send requests")
+        route = self._eras.route(session, profile, request.method)  # type: ignore[arg-type]  # ErrorData has left above
+        if route == "ignored":
             return
-        routes = self._service.routes(revision)
-        route = routes.get(message.method)
-        if route is None:
-            self._refuse(message, outlet, METHOD_NOT_FOUND, f"Method not found: {message.method}")
+        if type(route) is not Route:
+            self._refuse(request, outlet, METHOD_NOT_FOUND, f"Method not found: {request.method}")
             return
         token: ProgressToken | None = None
         if meta is not None and type(meta) is dict:
             token = meta.get("progressToken")
             if token is not None and type(token) is not int and type(token) is not str:
                 token = None  # refused, with its path, when the params are decoded
-        request = InboundRequest(
-            self._session,
+        inbound = InboundRequest(
+            session,
             next(_serials),
-            message.id,
+            request.id,
             params,
             route,
             profile,  # type: ignore[arg-type]  # ErrorData has left above
@@ -110,76 +309,29 @@ class Router:
             token,
             size,
             now,
-            self._ended if route.hold is None else self._let_go,
         )
         if route.at_once is not None:
-            self._answer_at_once(request, route)
-        elif route.hold is not None:
-            self._hold(request, route, route.hold)
+            self._answer_at_once(inbound, route)
+        elif route.keeper is not None:
+            self._keep(register, inbound, route, route.keeper)
         else:
-            self._admit(request)
+            self._admit(register, inbound)
 
-    def _profile(self, method: str, meta: Any) -> ClientProfile | ErrorData | None:
-        """Who asks. The era is that of the message, whatever else goes on on the connection."""
-        if self._service.role == "client":
-            return None
-        session = self._session
-        if session.is_stateless or self._stateless.concerns(meta):
-            return self._stateless.profile(meta if type(meta) is dict else {})
-        if session.handshake.phase is not Phase.OPENING:
-            return session.client
-        if method in BEFORE_HANDSHAKE and self._openable is not None:
-            return None
-        return self._unopened(method)
-
-    def _unopened(self, method: str) -> ErrorData:
-        """A request that neither names its revision nor follows an `initialize`."""
-        service = self._service
-        versions = [revision.version for revision in service.revisions]
-        if not any(method in service.routes(revision) for revision in service.revisions):
-            # To a legacy client that meets a modern server this message is all the help there is.
-            spoken = f"; this server speaks {', '.join(versions)}"
-            return ErrorData(METHOD_NOT_FOUND, f"Method not found: {method}{spoken}", {"supported": versions})
-        if self._openable is None:
-            return ErrorData(
-                INVALID_PARAMS,
-                f"Every request must carry {PROTOCOL_VERSION} in params._meta; spoken here: {', '.join(versions)}",
-                {"supported": versions},
-            )
-        return ErrorData(
-            INVALID_PARAMS,
-            f"{method} before initialize, and without {PROTOCOL_VERSION} in params._meta",
-            {"supported": versions},
-        )
-
-    def _revision(self, profile: ClientProfile | None) -> Revision:
-        if profile is not None:
-            return profile.revision
-        return self._session.revision or self._openable or LATEST_LEGACY
-
-    def _duplicate(self, message: Request, outlet: Outlet) -> None:
-        """A second request with the id of one in flight.
-
-        An answer with that id would settle the first one at the peer, so none is sent.
-        """
-        log.warning(events.REQUEST_DUPLICATED, id=message.id, method=message.method)
+    def _duplicate(self, session: Session, request: Request, outlet: Outlet) -> None:
+        """Drop a second request with the id of one in flight: an answer would settle the first one at the peer."""
+        log.warning(events.REQUEST_DUPLICATED, id=request.id, method=request.method)
         outlet.withdraw()
-        if not self._session.unreadable_id_is_null:
-            self._session.writer.post(
-                encode_error(
-                    None, INVALID_REQUEST, f"A request with the id {message.id!r} is in flight already", null_id=False
-                )
-            )
+        if not session.unreadable_id_is_null:
+            text = f"A request with the id {request.id!r} is in flight already"
+            session.writer.post(encode_error(None, INVALID_REQUEST, text, null_id=False))
 
     def _answer_at_once(self, request: InboundRequest, route: Route) -> None:
         assert route.at_once is not None
         try:
             params = route.decode(request.params)
+            frame = encode_result(request.id, route.encode(route.at_once(request, params)))
         except InvalidPayload as exc:
             request.refuse(INVALID_PARAMS, f"Invalid params: {exc}", {"problems": exc.problems})
-            return
-        try:
-            frame = encode_result(request.id, route.encode(route.at_once(request, params)))
         except RequestFailed as exc:
             request.refuse(exc.code, exc.message, ABSENT if exc.data is None else exc.data)
         except Exception as exc:  # noqa: BLE001 - ours, or a user's that was asked for instructions: the session goes on
@@ -188,156 +340,222 @@ class Router:
         else:
             request.outlet.answer(frame)
 
-    # --- requests that are held, without a task ---------------------------------------
-
-    def _hold(self, request: InboundRequest, route: Route, hold: Callable[[InboundRequest, Any], Held]) -> None:
-        if self.draining:
+    def _keep(self, register: Register, request: InboundRequest, route: Route, keeper: LongLived) -> None:
+        if register.draining:
             self._refuse_draining(request)
             return
         try:
-            held = hold(request, route.decode(request.params))
+            params = route.decode(request.params)
         except InvalidPayload as exc:
             request.refuse(INVALID_PARAMS, f"Invalid params: {exc}", {"problems": exc.problems})
-        except RequestFailed as exc:
-            request.refuse(exc.code, exc.message, ABSENT if exc.data is None else exc.data)
-        except Exception as exc:  # noqa: BLE001 - ours; the session goes on
-            request.refuse(INTERNAL_ERROR, "Internal error")
-            log.error(events.HANDLER_FAILED, exc_info=exc, method=request.method)
-        else:
-            request.params = None  # whoever holds it has kept what it needs
-            self.inbound.add(request)
-            self._held[request.serial] = held
-
-    def _let_go(self, request: InboundRequest) -> None:
-        """A request that was held is over."""
-        held = self._held.pop(request.serial, None)
-        if held is not None:
-            self.inbound.remove(request)
-            held.released()
-            self._now_idle()
-
-    def finish_held(self) -> list[Callable[[], None]]:
-        """Have every request that is held answered: they would be in flight for ever.
-
-        Returns what is to be done a moment later.
-        """
-        finished = [held.finish() for held in list(self._held.values())]
-        return [later for later in finished if later is not None]
+            return
+        request.params = None  # the keeper has what it needs
+        register.in_flight.add(request)
+        register.long_lived[request.serial] = request
+        keeper.open(request, params)
 
     # --- places -----------------------------------------------------------------------
 
-    def _refuse_draining(self, request: InboundRequest) -> None:
-        data = another_time("draining")
-        request.refuse(DRAINING, "The server is stopping and takes no new work", data)
-
-    def _now_idle(self) -> None:
-        if not self.running and not self._waiting:
-            self._session.now_idle()
-
-    def _admit(self, request: InboundRequest) -> None:
+    def _admit(self, register: Register, request: InboundRequest) -> None:
         limits = self._limits
-        if self.draining:
+        if register.draining or register.is_closed:
             self._refuse_draining(request)
-            return
-        if self._bytes + request.size > limits.session_request_bytes and self._bytes:
-            self._busy(request, f"requests of {limits.session_request_bytes} bytes")
-        elif self.running < limits.session_requests and not self._waiting and self._admission.take():
-            self._register(request)
-            self.running += 1
-            self._crew.post(request)
-        elif len(self._waiting) < limits.session_waiting:
-            self._register(request)
-            self._waiting.append(request)
-            if self.running < limits.session_requests:
-                self._admission.enlist(self)
+        elif register.bytes + request.size > limits.session_request_bytes and register.bytes:
+            self._refuse_busy(register, request, f"requests of {limits.session_request_bytes} bytes")
+        elif register.running < limits.session_requests and not register.waiting and self._admission.take():
+            self._register(register, request)
+            register.running += 1
+            self._actors.of(request.route.actor).post(request)
+        elif len(register.waiting) < limits.session_waiting:
+            self._register(register, request)
+            register.waiting.append(request)
+            if register.running < limits.session_requests:
+                self._admission.enlist(register)
         else:
-            self._busy(request, f"{limits.session_requests} requests, and {limits.session_waiting} more that wait,")
+            what = f"{limits.session_requests} requests, and {limits.session_waiting} more that wait,"
+            self._refuse_busy(register, request, what)
 
-    def _register(self, request: InboundRequest) -> None:
-        self.inbound.add(request)
-        self._bytes += request.size
+    def _register(self, register: Register, request: InboundRequest) -> None:
+        register.in_flight.add(request)
+        register.bytes += request.size
 
-    def _busy(self, request: InboundRequest, what: str) -> None:
-        self.refused += 1
-        if log.is_worth_saying(self.refused):
-            log.warning(events.REQUEST_REFUSED, method=request.method, id=request.id, reason="busy", count=self.refused)
-        data = another_time("busy")
-        request.refuse(BUSY, f"Busy: {what} of this session are under way", data)
+    def _refuse_draining(self, request: InboundRequest) -> None:
+        self._count_refused(request.method, "draining")
+        request.refuse(DRAINING, "The server is stopping and takes no new work", another_time("draining"))
 
-    @property
-    def wants_place(self) -> bool:
-        """See `admission.Waiting`."""
-        return bool(self._waiting) and self.running < self._limits.session_requests
-
-    def start_next(self) -> None:
-        """See `admission.Waiting`."""
-        self.running += 1
-        self._crew.post(self._waiting.popleft())
-
-    def _ended(self, request: InboundRequest) -> None:
-        """The task is done with a request: its place is free."""
-        if not self.inbound.remove(request):
-            return  # a crew that several sessions share came to it after `close`, which gave its place back
-        self._bytes -= request.size
-        self.running -= 1
-        if self._waiting:
-            self._admission.enlist(self)
-        self._admission.release()
-        if self._session.end is not None:
-            self._session.request_ended()
-        self._now_idle()
-
-    # --- out --------------------------------------------------------------------------
-
-    def cancel(self, request: InboundRequest, reason: CancelReason) -> None:
-        """Cancel a request, whether it runs or waits."""
-        if not request.cancel(reason):
-            return
-        if request.serial in self._held:
-            request.dismiss(reason)
-            self._let_go(request)
-            return
-        if request.scope is None and request in self._waiting:
-            # It has no place and no task: it ends here and now.
-            self._waiting.remove(request)
-            self.inbound.remove(request)
-            self._bytes -= request.size
-            request.dismiss(reason)
-            self._now_idle()
-
-    def cancel_all(self, reason: CancelReason) -> int:
-        """Cancel all that is in flight; return how many that were."""
-        requests = list(self.inbound)
-        for request in requests:
-            self.cancel(request, reason)
-        return len(requests)
-
-    def close(self) -> None:
-        """The session is over, and all its tasks with it: give back what it still held."""
-        self._admission.leave(self)
-        self._waiting.clear()
-        for request in self.inbound:
-            self._let_go(request)
-            self.inbound.remove(request)
-        self._bytes = 0
-        while self.running:  # requests that had a place, and never came to run
-            self.running -= 1
-            self._admission.release()
-
-    @property
-    def waiting(self) -> int:
-        """Requests that wait for a place."""
-        return len(self._waiting)
+    def _refuse_busy(self, register: Register, request: InboundRequest, what: str) -> None:
+        register.refused += 1
+        if log.is_worth_saying(register.refused):
+            count = register.refused
+            log.warning(events.REQUEST_REFUSED, method=request.method, id=request.id, reason="busy", count=count)
+        self._count_refused(request.method, "busy")
+        request.refuse(BUSY, f"Busy: {what} of this session are under way", another_time("busy"))
 
     def _refuse(
         self, message: Request, outlet: Outlet, code: int, text: str, data: Any = ABSENT, *, unfit: bool = False
     ) -> None:
+        self._count_refused(message.method, "unfit")
         if log.debugging():
             log.debug(events.REQUEST_REFUSED, method=message.method, id=message.id, code=code)
         outlet.refuse(encode_error(message.id, code, text, data, null_id=False), code, unfit=unfit)
 
+    def _on_granted(self, message: _Granted) -> None:
+        register = message.register
+        register.grants -= 1
+        if register.waiting:
+            register.running += 1
+            request = register.waiting.popleft()
+            self._actors.of(request.route.actor).post(request)
+        else:
+            self._admission.release()
 
-def _openable(revisions: Sequence[Revision]) -> Revision | None:
-    """The latest revision that a handshake can open, of those offered."""
-    legacy = [revision for revision in revisions if revision.era is Era.LEGACY]
-    return legacy[-1] if legacy else None
+    def _on_left(self, message: _Left) -> None:
+        request = message.request
+        register = request.session.requests
+        if not register.in_flight.remove(request):
+            return
+        if register.long_lived.pop(request.serial, None) is not None:
+            assert request.route.keeper is not None
+            request.route.keeper.released(request)
+        else:
+            register.bytes -= request.size
+            register.running -= 1
+            if register.waiting:
+                self._admission.enlist(register)
+            self._admission.release()
+        if request.cancel_reason is not None:
+            self._cancellation.unwound(request)
+        if self._instruments.meters:
+            self._count(request)
+        self._if_idle(register)
+
+    def _count(self, request: InboundRequest) -> None:
+        reason = request.cancel_reason
+        outcome = reason.value if reason is not None else "ok" if request.code is None else "error"
+        seconds = trio.current_time() - request.received_at
+        for meter in self._instruments.meters:
+            meter.ended(request.method, outcome, seconds, request.size, is_cancelled=reason is not None)
+
+    def _count_refused(self, method: str, reason: str) -> None:
+        for meter in self._instruments.meters:
+            meter.refused(method, reason)
+
+    def _if_idle(self, register: Register) -> None:
+        if register.idle and not len(register.in_flight):
+            idle, register.idle = register.idle, []
+            for reply in idle:
+                reply.set(None)
+
+    # --- the handshake, batches and what cannot be read -------------------------------
+
+    def _on_initialized(self, message: _Initialized) -> None:
+        if not message.register.session.handshake.take(Step.INITIALIZED):
+            method = "notifications/initialized"
+            log.debug(events.MESSAGE_IGNORED, method=method, why="initialize was not answered")
+
+    def _on_batch(self, message: _Batched) -> None:
+        register, values, size, now = message
+        batch = open_batch(register, values)
+        if batch is None:
+            return
+        share = size // len(values)
+        for value in values:
+            if is_owed(value):
+                batch.expect()
+            try:
+                member = read_member(value)
+            except InvalidMessage as exc:
+                self._on_unreadable(_Unreadable(register, exc, batch))
+                continue
+            if type(member) is Request:
+                self._accept(_Arrived(register, member, batch, share, now))
+            else:
+                register.session.dispatcher.take(member, batch, share, now)
+        batch.withdraw()
+
+    def _on_unreadable(self, message: _Unreadable) -> None:
+        register, exc, outlet = message
+        is_in_flight = exc.id is not None and exc.id in register.in_flight
+        register.session.violations.answer(exc, outlet, is_in_flight=is_in_flight)
+
+    # --- cancels ----------------------------------------------------------------------
+
+    def _on_cancelled(self, message: _Cancelled) -> None:
+        register, params = message
+        request_id = None if params is None else params.get("requestId")
+        if type(request_id) is not int and type(request_id) is not str:
+            log.debug(events.CANCEL_IGNORED, why="it names no request")
+            return
+        named = register.in_flight.with_id(request_id)
+        if len(named) != 1:
+            # None: the answer has crossed the cancel. Several: it is not clear which one is meant.
+            why = "no such request is in flight" if not named else "several requests in flight have that id"
+            log.debug(events.CANCEL_IGNORED, id=request_id, why=why)
+            return
+        request = named[0]
+        if not request.route.method.cancellable:
+            log.debug(events.CANCEL_IGNORED, id=request_id, why=f"{request.method} cannot be cancelled")
+            return
+        reason = params.get("reason") if params is not None else None
+        log.debug(events.REQUEST_CANCELLED, id=request_id, reason=reason)
+        self._cancel(register, request, CancelReason.CANCELLED)
+
+    def _on_cancel(self, message: _Cancel) -> None:
+        register, reason, request, outlet, reply = message
+        if request is not None:
+            self._cancel(register, request, reason)
+            return
+        requests = [each for each in register.in_flight if outlet is None or each.outlet is outlet]
+        if reason is CancelReason.SHUTDOWN:  # their keepers were told to finish the long-lived ones
+            requests = [each for each in requests if each.serial not in register.long_lived]
+        for each in requests:
+            self._cancel(register, each, reason)
+        if reply is not None:
+            reply.set(len(requests))
+
+    def _cancel(self, register: Register, request: InboundRequest, reason: CancelReason) -> None:
+        """Mark a request, cancel its scope, and tell the CancellationManager, which sees that it ends."""
+        if not request.cancel(reason):
+            return
+        if request.scope is not None:
+            self._cancellation.unwinding(request)
+            return
+        if request.serial in register.long_lived:
+            request.dismiss(reason)
+            self.handle(_Left(request))
+        elif request in register.waiting:
+            # It has no place and no task: it ends here and now.
+            register.waiting.remove(request)
+            register.in_flight.remove(request)
+            register.bytes -= request.size
+            request.dismiss(reason)
+            self._if_idle(register)
+
+    # --- the end ----------------------------------------------------------------------
+
+    def _on_drain(self, message: _Drain) -> None:
+        register = message.register
+        register.draining = True
+        for request in list(register.long_lived.values()):
+            if request.cancel_reason is None:
+                assert request.route.keeper is not None
+                request.route.keeper.finish(request)
+        if message.reply is not None:
+            message.reply.set(len(register.in_flight) - len(register.long_lived))
+
+    def _on_await(self, message: _Await) -> None:
+        message.register.idle.append(message.reply)
+        self._if_idle(message.register)
+
+    def _on_close(self, message: _Close) -> None:
+        register = message.register
+        if register.is_closed:
+            return
+        register.is_closed = register.draining = True
+        self._admission.leave(register)
+        register.abandoned = sum(
+            each.cancel_reason is not CancelReason.CANCELLED and each.serial not in register.long_lived
+            for each in register.in_flight
+        )
+        for request in register.in_flight:
+            self._cancel(register, request, CancelReason.SESSION_LOST)

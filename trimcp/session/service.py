@@ -1,7 +1,7 @@
-"""What a session serves: the face that a server, or a client, shows to the sessions it owns.
+"""The service of a session: what a server, or a client, shows to the sessions that it owns.
 
 A session knows nothing of tools or sampling. It asks its service which requests it answers in a
-revision, and tells it what the peer let it know.
+revision, and hands it the notifications that are not the session's own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
+from trimcp.observability.instruments import Instruments
 from trimcp.session.limits import Limits
 from trimcp.types.methods import Method
 from trimcp.types.payload import EmptyResult
@@ -22,6 +23,26 @@ if TYPE_CHECKING:
     from trimcp.session.session import Session
 
 
+class LongLived(Protocol):
+    """The actor that keeps requests which stay in flight without a task: `subscriptions/listen`.
+
+    It answers with `InboundRequest.conclude` or `refuse`, which end the request, unless it has said `keep()`: then
+    `let_go()` ends it.
+    """
+
+    def open(self, request: InboundRequest, params: Any) -> None:
+        """Keep a request, which the Router has registered. Never waits."""
+        ...
+
+    def finish(self, request: InboundRequest) -> None:
+        """Answer a request in good order, since the session drains. Never waits."""
+        ...
+
+    def released(self, request: InboundRequest) -> None:
+        """Forget a request: it is over, answered, refused or cancelled. Never waits."""
+        ...
+
+
 @attrs.frozen
 class Route:
     """How one method is served in one revision: everything compiled before the first request."""
@@ -30,30 +51,18 @@ class Route:
     decode: Callable[[Mapping[str, Any] | None], Any]
     """Raw params to the params object; raises `InvalidPayload`."""
     handle: Callable[[InboundRequest, Any], Awaitable[Any]]
-    """Does the work, in the request's task."""
+    """Does the work, in a worker of the handler actor."""
     encode: Callable[[Any], dict[str, Any]]
     """The result object to a JSON object; raises `InvalidPayload`."""
     at_once: Callable[[InboundRequest, Any], Any] | None = None
-    """Answers without a wait and without a task, for what must never queue behind work:
-    `initialize`, `ping`, `server/discover`."""
-    hold: Callable[[InboundRequest, Any], Held] | None = None
-    """Takes the request and keeps it in flight without a task, for what is answered by an event:
-    `subscriptions/listen`. It takes no place; whoever holds it has a bound for it."""
+    """Answers in the Router's turn, for what must never queue behind work: `initialize`, `ping`, `server/discover`."""
+    keeper: LongLived | None = None
+    """Keeps the request in flight without a task. The request takes no place; the keeper has a bound for it."""
+    actor: str = attrs.field(init=False)
+    """The name of the handler actor: the feature, which is the first part of the method's name."""
 
-
-class Held(Protocol):
-    """A request that is in flight without a task, as whoever holds it sees it."""
-
-    def finish(self) -> Callable[[], None] | None:
-        """The session drains: answer, by `InboundRequest.conclude`. Must not wait, nor raise.
-
-        Returns what is to be done a moment later, if anything.
-        """
-        ...
-
-    def released(self) -> None:
-        """The request is over, answered or cancelled: hold on to nothing of it. Must not wait, nor raise."""
-        ...
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "actor", self.method.name.split("/", 1)[0])
 
 
 def pong(request: InboundRequest, params: Any) -> EmptyResult:
@@ -62,8 +71,8 @@ def pong(request: InboundRequest, params: Any) -> EmptyResult:
 
 
 async def never(request: InboundRequest, params: Any) -> Any:
-    """The handler of what is answered at once: the Router does not come to it."""
-    raise AssertionError(f"{request.method} is answered at once")
+    """Stand in for the handler of a request that the Router or a keeper answers."""
+    raise AssertionError(f"{request.method} is not answered by a handler")
 
 
 class Service(abc.ABC):
@@ -73,6 +82,8 @@ class Service(abc.ABC):
     limits: Limits
     revisions: Sequence[Revision]
     """Those offered, oldest first."""
+    instruments: Instruments
+    """Counts its requests, while a meter is open."""
 
     @abc.abstractmethod
     def routes(self, revision: Revision) -> Mapping[str, Route]:
@@ -80,7 +91,7 @@ class Service(abc.ABC):
 
     @abc.abstractmethod
     def notified(self, session: Session, method: str, params: Mapping[str, Any] | None) -> None:
-        """A notification arrived that the session has no use for itself. Must not wait, nor raise."""
+        """Take a notification that the session has no use for itself. Must not wait, nor raise."""
 
     @abc.abstractmethod
     def opened(self, session: Session) -> None:

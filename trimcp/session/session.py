@@ -1,13 +1,14 @@
 """The Session: the supervisor of one peer, in either role, whatever the medium.
 
-Its nursery holds every task that works for this peer, and none outlives it. The members of the crew
-and the watch over cancelled handlers get their tasks when they have something to wait for.
+Its nursery holds every task that works for this peer, and none outlives it. The Reader runs in the task of the
+session itself; the other actors get their tasks with their first message.
 
-How a session ends: at end of input a server's session drains; `close` and a failure of the
-medium end it at once. Either way what we asked of the peer fails with a clear exception, what
-the peer asked of us is cancelled with a reason, the medium is closed, and nobody else notices.
+How a session ends: at end of input a server's session drains; `close` and a failure of the medium end it at
+once. Either way the calls that wait for the peer fail with a clear exception, the requests of the peer are
+cancelled with a reason, the medium is closed, and no other session notices. Then the actors stop, in this
+order: Reader; requests; CancellationManager; ProgressTracker; Router; Writer.
 
-What is beneath, a duplex connection or HTTP, is a subclass.
+The medium beneath, a duplex connection or HTTP, is a subclass.
 """
 
 from __future__ import annotations
@@ -19,22 +20,27 @@ from typing import Any, ClassVar, Final
 import attrs
 import trio
 
-from trimcp.actors.crew import Crew
+from trimcp.actors.supervisor import Supervisor, open_supervisor
 from trimcp.errors import ConnectionClosed, ConnectionEnded, ConnectionLost
 from trimcp.observability import events, log
 from trimcp.protocol.cancelling import CancelReason
 from trimcp.protocol.lifecycle import Handshake
+from trimcp.protocol.principal import Principal
 from trimcp.protocol.profile import ClientProfile
 from trimcp.session.admission import Admission
 from trimcp.session.calls import Calls, Way
 from trimcp.session.cancellation_manager import CancellationManager
-from trimcp.session.intake import Intake
-from trimcp.session.lane import Lane
-from trimcp.session.outlet import Outlet
+from trimcp.session.delivery import LOCAL, Delivery
+from trimcp.session.dispatcher import Dispatcher
+from trimcp.session.eras import Eras
+from trimcp.session.handler_actors import HandlerActors
+from trimcp.session.outlet import Outlet, Stream
 from trimcp.session.progress_tracker import ProgressTracker
+from trimcp.session.register import Register
 from trimcp.session.router import Router
 from trimcp.session.service import Service
 from trimcp.session.snapshot import SessionSnapshot, snapshot_of
+from trimcp.session.violations import Violations
 from trimcp.types.jsonrpc import RequestId
 from trimcp.types.revisions import LATEST, Revision
 
@@ -45,10 +51,6 @@ CLOSE_TIMEOUT: Final = 1.0
 
 FAILED: Final = "the session failed; the log has the traceback"
 CANCELLED: Final = "the scope that the session ran in was cancelled"
-
-APART: Final = 0.1
-"""Seconds between the result of a request that was held and the notice that it is over. Released clients take
-the two in that order only where they do not come at once: a result waits for its task, a notice for nobody."""
 
 
 @attrs.frozen
@@ -69,15 +71,19 @@ class DrainReport:
 class Session(abc.ABC):
     """One live peer."""
 
+    supervisor: Supervisor
     router: Router
-    intake: Intake
-    writer: Lane
+    requests: Register
+    """The peer's requests; the Router owns it, others read it."""
+    dispatcher: Dispatcher
+    writer: Stream
     """The session's own stream: what belongs to no request leaves by it."""
     calls: Calls
     cancellation: CancellationManager
     progress: ProgressTracker
+    violations: Violations
     outlet: Outlet
-    """Where what belongs to a request leaves, if it has no stream of its own."""
+    """Where the messages that belong to a request leave, if it has no stream of its own."""
     is_stateless: ClassVar[bool] = False
     """Whether there is no session in the protocol: every request must say for itself who asks."""
 
@@ -86,32 +92,37 @@ class Session(abc.ABC):
         service: Service,
         admission: Admission | None = None,
         *,
-        principal: str | None = None,
+        delivery: Delivery = LOCAL,
     ) -> None:
         """
         Args:
             service: what is served on it, and as which role.
             admission: the places shared with other sessions; its own, if there are none.
-            principal: who was authenticated at the other end, if anybody.
+            delivery: who opened it; of its requests too, where their outlets say nothing else.
         """
         self.number = next(_numbers)
         self.service = service
         self.limits = service.limits
-        self.principal = principal
+        self.delivery = delivery
         self.handshake = Handshake()
         self.client: ClientProfile | None = None
         """Whom `initialize` introduced; only ever set on a server."""
         self.revision: Revision | None = None
         """What the handshake agreed upon; on a client, what it chose to speak."""
         self._admission = admission or Admission(service.limits.server_requests)
-        self._nursery: trio.Nursery | None = None
-        self._idle: trio.Event | None = None
+        self.is_running = False
+        """Whether the session has its actors: from `run` to its end."""
+        self._reading = trio.CancelScope()
         self._over = trio.Event()
         self._end: ConnectionEnded | None = None
         self._ending = trio.Event()
-        self._abandoned = 0
         self.lost = 0
         """Requests that were accepted and not answered, when the session drained or ended."""
+
+    @property
+    def principal(self) -> Principal | None:
+        """The authenticated sender that opened the session; None for an anonymous one."""
+        return self.delivery.principal
 
     @property
     def unreadable_id_is_null(self) -> bool:
@@ -140,8 +151,8 @@ class Session(abc.ABC):
         """Where it leads, for logs and errors."""
 
     @abc.abstractmethod
-    def _way_out(self, nursery: trio.Nursery) -> tuple[Lane, Outlet]:
-        """The session's own stream, and where what belongs to a request leaves by it."""
+    def _way_out(self, supervisor: Supervisor) -> tuple[Stream, Outlet]:
+        """Make the session's own stream, and the outlet of requests that have no other."""
 
     @abc.abstractmethod
     async def _listen(self) -> None:
@@ -160,16 +171,10 @@ class Session(abc.ABC):
         """Whether the medium failed while something was being written by the session's own stream."""
         return False
 
-    async def _unwound(self) -> None:  # noqa: B027 - there is something to do in some sessions only
-        """Wait until no handler of the peer's requests runs any more."""
-        # They ran in the nursery, which has waited for them.
-
-    def request_ended(self) -> None:  # noqa: B027 - as above
-        """A handler has ended; must not wait, nor raise."""
-
     async def _flushed(self) -> None:
         """Wait until all that was posted has left."""
-        await self.writer.drained()
+        await self.progress.flushed()
+        await self.writer.flushed()
 
     @property
     def _peer_may_read(self) -> bool:
@@ -194,29 +199,47 @@ class Session(abc.ABC):
             task_status.started(self)
             return
         try:
-            async with trio.open_nursery() as nursery:
-                self._assemble(nursery)
+            async with open_supervisor(f"session {self.number}") as supervisor:
+                self._assemble(supervisor)
+                self.is_running = True
                 self.service.opened(self)
                 log.debug(events.SESSION_OPENED, session=self.number, peer=self.description)
                 task_status.started(self)
-                why = FAILED
-                try:
-                    await self._listen_until_end()
-                except trio.Cancelled:
-                    if not nursery.cancel_scope.cancel_called:
-                        why = CANCELLED
-                    raise
-                finally:
-                    # Before the nursery closes: others must find the session over, and not reach into it.
-                    self._lose(ConnectionClosed(why))
-                    # And before it waits for handlers that shield themselves: the peer need not.
-                    await self._closed_medium()
+                await self._live(supervisor)
         except* Exception as group:  # noqa: BLE001
             # A bug of ours. It ends this session, since its state cannot be trusted, and no other.
             log.error(events.SESSION_FAILED, exc_info=group, session=self.number)
-            self._lose(ConnectionClosed(FAILED))
+            self._failed()
         finally:
             await self._finish()
+
+    def _failed(self) -> None:
+        self._end = self._end or ConnectionClosed(FAILED)
+
+    async def _live(self, supervisor: Supervisor) -> None:
+        """Read until the end, and stop the actors in order."""
+        why = FAILED
+        try:
+            with self._reading:
+                await self._listen_until_end()
+        except trio.Cancelled:
+            if not supervisor.nursery.cancel_scope.cancel_called:
+                why = CANCELLED
+            raise
+        finally:
+            # Before the nursery closes: others must find the session over, and not reach into it.
+            self.lose(ConnectionClosed(why))
+            # And before it waits for handlers that shield themselves: the peer need not.
+            await self._closed_medium()
+            if not supervisor.nursery.cancel_scope.cancel_called:  # else an actor has failed
+                idle = self.router.when_idle(self.requests)
+                with trio.CancelScope(shield=True):  # as a nursery waits: handlers that were cancelled clean up
+                    await idle.wait()
+            supervisor.stop(*self._stop_order())
+
+    def _stop_order(self) -> tuple[Any, ...]:
+        """The actors of the session, in the order in which they stop."""
+        return (self.cancellation, self.progress, self.router)
 
     async def _closed_medium(self) -> None:
         with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
@@ -226,30 +249,40 @@ class Session(abc.ABC):
         try:
             await self._listen()
         except ConnectionEnded as exc:
-            self._lose(exc)
+            self.lose(exc)
         else:
             await self._input_ended()
 
-    def _assemble(self, nursery: trio.Nursery) -> None:
+    def _assemble(self, supervisor: Supervisor) -> None:
+        """Make the actors."""
         limits = self.limits
-        self._nursery = nursery
-        self.writer, self.outlet = self._way_out(nursery)
-        self.router = Router(self, self._crew(nursery), self._admission)
-        self.cancellation = CancellationManager(self.router, self.writer, limits, nursery)
-        self.calls = Calls(self.writer, limits, self._send, self._give_up)
-        self.progress = ProgressTracker(self.calls, limits)
-        self.intake = Intake(self)
+        self.supervisor = supervisor
+        self.progress = supervisor.add(ProgressTracker(supervisor, limits))
+        self.cancellation = supervisor.add(CancellationManager(supervisor, self.progress, limits))
+        self.router = supervisor.add(self._make_router(supervisor))
+        self._take_part()
 
-    def _send(self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None) -> None:
+    def _make_router(self, supervisor: Supervisor) -> Router:
+        actors = HandlerActors(supervisor, self.limits.session_requests)
+        return Router(supervisor, Eras(self.service), actors, self._admission, self.cancellation)
+
+    def _take_part(self) -> None:
+        """Make what is this session's alone, whoever owns its Router."""
+        self.requests = Register(self, self.router, self.limits.session_requests)
+        self.writer, self.outlet = self._way_out(self.supervisor)
+        self.calls = Calls(self, self.limits)
+        self.violations = Violations(self)
+        self.dispatcher = Dispatcher(self)
+
+    def send_call(
+        self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None
+    ) -> None:
         """Send a request of ours."""
-        (via or self.writer).post(frame)
+        (self.writer if via is None else via).write(frame)
 
-    def _give_up(self, id: RequestId, reason: str, via: Way | None) -> None:
-        """Tell the peer that nobody waits for the answer any more."""
-        self.cancellation.give_up(id, reason, via)
-
-    def _crew(self, nursery: trio.Nursery) -> Crew:
-        return Crew(nursery, on_turn_start=self.writer.cork, on_turn_end=self.writer.uncork)
+    def give_up_call(self, id: RequestId, why: str, via: Way | None) -> None:
+        """Tell the peer that no caller waits for the answer any more."""
+        self.cancellation.give_up(id, why, self.writer if via is None else via)
 
     async def _input_ended(self) -> None:
         """The peer has closed its side: nothing it asked for is lost, nothing we ask is answered."""
@@ -257,9 +290,9 @@ class Session(abc.ABC):
         self.calls.fail_all(ended)
         if self.service.role == "server" and self._peer_may_read:
             await self.drain(self.limits.grace)
-        self._lose(ended)
+        self.lose(ended)
 
-    def _lose(self, end: ConnectionEnded) -> None:
+    def lose(self, end: ConnectionEnded) -> None:
         """End the session at once. The first reason stays. Called from any task, and never waits."""
         if self._end is not None:
             return
@@ -267,40 +300,29 @@ class Session(abc.ABC):
         self._ending.set()
         log.debug(events.CONNECTION_LOST, session=self.number, why=str(end))
         self.calls.fail_all(end)
-        self._abandoned = sum(
-            r.cancel_reason is not CancelReason.CANCELLED and r.route.hold is None for r in self.router.inbound
-        )
-        self.lost = max(self.lost, self._abandoned + self._cut_short)
-        self.router.cancel_all(CancelReason.SESSION_LOST)
+        self.router.close(self.requests)
         self.writer.close()
-        self._cut()
-
-    def _cut(self) -> None:
-        """End every task that works for the peer."""
-        if self._nursery is not None:
-            self._nursery.cancel_scope.cancel()
+        self._reading.cancel()
 
     async def _finish(self) -> None:
         if self._end is None:  # cancelled from outside
             self._end = ConnectionClosed(CANCELLED)
-        if self._nursery is not None:
-            await self._unwound()
+        if self.is_running:
+            self.is_running = False
             self.calls.fail_all(self._end)
             self.writer.close()
-            self.router.close()
-        self._nursery = None
+            self.lost = max(self.lost, self.requests.abandoned + self._cut_short)
         await self._closed_medium()
         self._over.set()
-        self.now_idle()
         self.service.ended(self)
         log.debug(events.SESSION_ENDED, session=self.number, why=str(self._end))
 
     def close(self) -> None:
         """End the session at once, from any task."""
-        if self._nursery is None:
-            self._end = self._end or ConnectionClosed("closed before it was opened")
+        if self.is_running:
+            self.lose(ConnectionClosed("the connection was closed by this side"))
         else:
-            self._lose(ConnectionClosed("the connection was closed by this side"))
+            self._end = self._end or ConnectionClosed("closed before it was opened")
 
     async def wait_over(self) -> None:
         """Wait until the session is over and its connection closed."""
@@ -320,31 +342,23 @@ class Session(abc.ABC):
         Returns:
             What became of the requests that were in flight.
         """
-        if self._nursery is None:
+        if not self.is_running:
             return DrainReport()
-        router = self.router
-        router.draining = True
+        router, requests = self.router, self.requests
         self._ending.set()
-        afterwards = router.finish_held()
-        at_start = len(router.inbound)
+        at_start = await router.drain(requests).wait()
         log.debug(events.DRAIN_STARTED, session=self.number, in_flight=at_start)
         with trio.move_on_after(deadline):
-            if afterwards:
-                await trio.sleep(APART)
-            while afterwards:
-                afterwards.pop(0)()
-            await self._wait_idle()
-        for act in afterwards:
-            act()
+            await router.when_idle(requests).wait()
         cancelled = 0
         if self._end is None:
-            cancelled = self.cancellation.cancel_all(CancelReason.SHUTDOWN)
-        if cancelled:
+            cancelled = await router.cancel_all(requests, CancelReason.SHUTDOWN).wait()
+        if len(requests.in_flight):
             with trio.move_on_after(self.limits.cleanup):
-                await self._wait_idle()
+                await router.when_idle(requests).wait()
         await self._flushed()  # bounded by the Writer: the peer must take some of it in each write timeout
         # Where the connection was lost meanwhile, what was in flight then has got no answer either.
-        unanswered = len(router.inbound) if self._end is None else self._abandoned
+        unanswered = len(requests.in_flight) - len(requests.long_lived) if self._end is None else requests.abandoned
         lost = unanswered
         if self._cut_short:
             lost += 1  # at least the answer that the peer would not take
@@ -353,23 +367,11 @@ class Session(abc.ABC):
         log.debug(events.DRAIN_FINISHED, session=self.number, lost=lost)
         return report
 
-    async def _wait_idle(self) -> None:
-        while len(self.router.inbound) and self._nursery is not None:
-            if self._idle is None:  # one event for all: several may drain at once
-                self._idle = trio.Event()
-            await self._idle.wait()
-
-    def now_idle(self) -> None:
-        """Nothing of the peer's is in flight any more."""
-        if self._idle is not None:
-            self._idle.set()
-            self._idle = None
-
     def _tasks(self) -> int:
-        return len(self._nursery.child_tasks) + 1 if self._nursery is not None else 0
+        return len(self.supervisor.nursery.child_tasks) + 1 if self.is_running else 0
 
     # --- a look at it -----------------------------------------------------------------
 
     def snapshot(self) -> SessionSnapshot:
         """What it does now; computed when asked for."""
-        return snapshot_of(self, self._tasks(), is_alive=self._nursery is not None)
+        return snapshot_of(self, self._tasks(), is_alive=self.is_running)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
+from trimcp.actors.supervisor import SupervisorSnapshot
 from trimcp.types.jsonrpc import RequestId
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class SessionSnapshot:
     """Writer: messages, so far."""
     tasks: int
     """Tasks of the session, the Reader's included."""
+    supervisor: SupervisorSnapshot | None
+    """The actors and the handler actors of the session; None where they are the endpoint's, or the session is over."""
 
     def render(self) -> str:
         """The session as indented lines, for people."""
@@ -59,10 +62,11 @@ class SessionSnapshot:
         lines = [
             f"session {self.number}  {self.peer}  {spoken}  {self.tasks} tasks",
             f"├── reader  {self.read} frames",
-            f"├── router  {len(self.requests)} requests, {self.waiting} of them wait, {self.refused} refused",
+            *(f"├── {line}" for line in (() if self.supervisor is None else self.supervisor.render())),
+            f"├── requests  {len(self.requests)}, {self.waiting} of them wait, {self.refused} refused",
             *(f"│   ├── {r.method}  id {r.id!r}  {r.age:.3f} s  {r.state}" for r in self.requests),
-            f"├── writer  {self.written} messages, {self.out_bytes} bytes wait",
-            f"└── calls   {self.calls} wait for the peer",
+            f"├── written  {self.written} messages, {self.out_bytes} bytes wait",
+            f"└── calls  {self.calls} wait for the peer",
         ]
         return "\n".join(lines)
 
@@ -79,20 +83,21 @@ def snapshot_of(session: Session, tasks: int, *, is_alive: bool) -> SessionSnaps
             age=now - request.received_at,
             state=request.state,
         )
-        for request in (session.router.inbound if is_alive else ())
+        for request in (session.requests.in_flight if is_alive else ())
     ]
     return SessionSnapshot(
         number=session.number,
         peer=session.description,
-        principal=session.principal,
+        principal=None if session.principal is None else str(session.principal),
         phase=session.handshake.phase.value,
         revision=None if session.revision is None else session.revision.version,
         requests=tuple(requests),
-        waiting=session.router.waiting if is_alive else 0,
-        refused=session.router.refused if is_alive else 0,
+        waiting=len(session.requests.waiting) if is_alive else 0,
+        refused=session.requests.refused if is_alive else 0,
         calls=len(session.calls) if is_alive else 0,
         out_bytes=session.writer.waiting_bytes if is_alive else 0,
         read=session.messages_read if is_alive else 0,
-        written=session.writer.written if is_alive else 0,
+        written=session.writer.posted if is_alive else 0,
         tasks=tasks,
+        supervisor=session.supervisor.snapshot() if is_alive and not session.is_stateless else None,
     )

@@ -44,6 +44,11 @@ class _Definition:
         """The loader to use inside the definition itself."""
         return value if self.load is None else self.load(value)
 
+    def plain_later(self, value: Any) -> Any:
+        """What makes plain JSON of the value, to use inside the definition itself."""
+        plain = None if self.shape is None else self.shape.plain
+        return value if plain is None else plain(value)
+
 
 class ShapeBuilder:
     """Builds the shapes of the hints of one schema.
@@ -152,7 +157,8 @@ class ShapeBuilder:
             definition.shape = attrs.evolve(shape, schema={"$ref": f"#/$defs/{definition.name}"})
         if definition.shape is not None:
             return attrs.evolve(definition.shape, schema=dict(definition.shape.schema))
-        return Shape({"$ref": f"#/$defs/{definition.name}"}, definition.load_later, kinds)  # met inside itself
+        plain = definition.plain_later if self.output else None  # met inside itself
+        return Shape({"$ref": f"#/$defs/{definition.name}"}, definition.load_later, kinds, plain=plain)
 
     def _free_name(self, name: str) -> str:
         free, number = name, 2

@@ -16,6 +16,8 @@ import attrs
 
 from trimcp.shapes.docstrings import read_docstring
 from trimcp.shapes.hints import class_hints
+from trimcp.shapes.loaders import compiled_loader
+from trimcp.shapes.plain import Plain, plain_named_tuple, plain_object, plain_typed_dict
 from trimcp.shapes.shape import LOAD_ERRORS, NO_DEFAULT, Shape, located
 
 if TYPE_CHECKING:
@@ -65,10 +67,12 @@ def class_shape(cls: type, known: dict[Any, Any], where: str, build: ShapeBuilde
         schema["description"] = description
     properties: dict[str, Any] = {}
     loads: dict[str, Callable[[Any], Any]] = {}
+    plains: dict[str, Plain | None] = {}
     for part in parts:
         annotation = implied_optional(part.annotation, part.default)
         shape = build.shape(annotation, f"{where}, in `{cls.__name__}.{part.name}`")
         properties[part.name] = build.property(shape, part.default, part.description or described.get(part.name))
+        plains[part.name] = shape.plain
         if shape.load is not None:
             loads[part.name] = shape.load
     schema["properties"] = properties
@@ -78,7 +82,20 @@ def class_shape(cls: type, known: dict[Any, Any], where: str, build: ShapeBuilde
     if build.closed:
         schema["additionalProperties"] = False
     known_names = None if build.closed or typed_dict else frozenset(properties)
-    return Shape(schema, _loader(None if typed_dict else cls, loads, known_names), OBJECT)
+    if build.output:
+        return Shape(schema, None, OBJECT, plain=_plain(cls, plains))
+    made = None if typed_dict else cls
+    load = _loader(made, loads, known_names)
+    if load is not None:
+        all_loads = {name: loads.get(name) for name in properties}
+        load = compiled_loader(made, all_loads, load, closed=known_names is None)
+    return Shape(schema, load, OBJECT)
+
+
+def _plain(cls: type, parts: dict[str, Plain | None]) -> Plain | None:
+    if typing.is_typeddict(cls) or _is_typeddict_of_extensions(cls):
+        return plain_typed_dict(parts)
+    return plain_named_tuple(cls, parts) if issubclass(cls, tuple) else plain_object(cls, parts)
 
 
 def _loader(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from trimcp.errors import UsageError
+from trimcp.shapes.plain import plain_items, plain_mapping, plain_tuple
 from trimcp.shapes.shape import LOAD_ERRORS, LoadFailed, Shape, located
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def container_shape(origin: Any, arguments: tuple[Any, ...], where: str, build: 
     """The shape of a container, bare (`arguments` empty) or of certain items; None for other types."""
     if origin in _SEQUENCES:
         item = arguments[0] if arguments else Any
-        return _sequence(origin, build.shape(item, f"{where}, in its items"))
+        return _sequence(origin, build.shape(item, f"{where}, in its items"), output=build.output)
     if origin is tuple:
         return _tuple(arguments, where, build)
     if origin in _MAPPINGS:
@@ -54,13 +55,14 @@ def container_shape(origin: Any, arguments: tuple[Any, ...], where: str, build: 
     return None
 
 
-def _sequence(origin: Any, item: Shape) -> Shape:
+def _sequence(origin: Any, item: Shape, *, output: bool) -> Shape:
     schema: dict[str, Any] = {"type": "array"}
     if item.schema:
         schema["items"] = item.schema
     if origin in _SETS:
         schema["uniqueItems"] = True
-    return Shape(schema, _list_loader(item.load, _SEQUENCES[origin]), _ARRAY)
+    plain = plain_items(item.plain, is_array=_SEQUENCES[origin] is None) if output else None
+    return Shape(schema, _list_loader(item.load, _SEQUENCES[origin]), _ARRAY, plain=plain)
 
 
 def _list_loader(load: Callable[[Any], Any] | None, cls: type | None) -> Callable[[Any], Any] | None:
@@ -83,7 +85,8 @@ def _tuple(arguments: tuple[Any, ...], where: str, build: ShapeBuilder) -> Shape
     if not arguments or arguments[-1] is Ellipsis:
         item = build.shape(arguments[0] if arguments else Any, f"{where}, in its items")
         schema: dict[str, Any] = {"type": "array", "items": item.schema} if item.schema else {"type": "array"}
-        return Shape(schema, _list_loader(item.load, tuple), _ARRAY)
+        plain = plain_items(item.plain, is_array=True)
+        return Shape(schema, _list_loader(item.load, tuple), _ARRAY, plain=plain)
     items = [build.shape(argument, f"{where}, in item {index}") for index, argument in enumerate(arguments)]
     loads = [item.load for item in items]
     schema = {"type": "array", "minItems": len(items), "maxItems": len(items)}
@@ -99,7 +102,8 @@ def _tuple(arguments: tuple[Any, ...], where: str, build: ShapeBuilder) -> Shape
                 raise located(error, index) from None
         return tuple(built)
 
-    return Shape(schema, load_tuple if any(loads) else tuple, _ARRAY)
+    plain = plain_tuple([item.plain for item in items])
+    return Shape(schema, load_tuple if any(loads) else tuple, _ARRAY, plain=plain)
 
 
 def _mapping(origin: Any, key: Any, value: Any, where: str, build: ShapeBuilder) -> Shape:
@@ -116,7 +120,8 @@ def _mapping(origin: Any, key: Any, value: Any, where: str, build: ShapeBuilder)
         schema["propertyNames"] = names.schema
     if values.schema:
         schema["additionalProperties"] = values.schema
-    return Shape(schema, _mapping_loader(load_name, values.load, _MAPPINGS[origin]), _OBJECT)
+    loader = _mapping_loader(load_name, values.load, _MAPPINGS[origin])
+    return Shape(schema, loader, _OBJECT, plain=plain_mapping(values.plain))
 
 
 def _mapping_loader(

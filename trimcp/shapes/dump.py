@@ -7,7 +7,6 @@ and `schema` for defaults.
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import datetime
 import decimal
@@ -21,11 +20,13 @@ from typing import Any, Final
 import attrs
 import orjson
 
+from trimcp.codec.base64text import encode_base64
+from trimcp.shapes.plain import plain_object
 from trimcp.shapes.scalars import dump_duration
 
 # orjson's own way with dataclasses reads `__dict__`: it misses defaults that live on the class.
-_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
-_KEYS: Final = _OPTIONS | orjson.OPT_NON_STR_KEYS
+OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
+_KEYS: Final = OPTIONS | orjson.OPT_NON_STR_KEYS
 
 
 class NotJson(TypeError):
@@ -42,7 +43,7 @@ def dump(value: Any) -> bytes:
         NotJson: something in it has no JSON form.
     """
     try:
-        return orjson.dumps(value, _dump_other, _OPTIONS)
+        return orjson.dumps(value, _dump_other, OPTIONS)
     except orjson.JSONEncodeError as error:
         reason = error
     # Keys that are no strings take a slower way in orjson, so only after it has failed.
@@ -59,10 +60,8 @@ def dump(value: Any) -> bytes:
 def _dump_other(value: Any) -> Any:
     """What orjson does not know by itself; it asks again for whatever is inside."""
     cls: Any = type(value)
-    if (serializer := getattr(cls, "__pydantic_serializer__", None)) is not None:
-        return serializer.to_python(value, mode="json", by_alias=True)
-    if (names := _attribute_names(cls)) is not None:
-        return {name: getattr(value, name) for name in names}
+    if (convert := _attributes(cls)) is not None:
+        return convert(value)
     if hasattr(cls, "_asdict"):  # a NamedTuple
         return value._asdict()
     if (msgspec := sys.modules.get("msgspec")) is not None and isinstance(value, msgspec.Struct):
@@ -79,7 +78,7 @@ def _dump_other(value: Any) -> Any:
 
 
 _CONVERSIONS: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
-    (bytes | bytearray | memoryview, lambda value: base64.b64encode(value).decode()),
+    (bytes | bytearray | memoryview, encode_base64),
     (decimal.Decimal | pathlib.PurePath, str),
     (datetime.timedelta, dump_duration),
     # Subclasses that orjson passes on, as the JSON type that they extend.
@@ -90,11 +89,15 @@ _CONVERSIONS: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
 
 
 @functools.lru_cache(maxsize=1024)
-def _attribute_names(cls: Any) -> tuple[str, ...] | None:
+def _attributes(cls: Any) -> Callable[[Any], Any] | None:
+    """What makes a dict of a model, a dataclass or an attrs class; None for any other class."""
+    if hasattr(cls, "__pydantic_serializer__"):  # not kept, since `model_rebuild` makes another
+        return lambda value: cls.__pydantic_serializer__.to_python(value, mode="json", by_alias=True)
     if attrs.has(cls):
         names = [field.name for field in attrs.fields(cls)]
     elif dataclasses.is_dataclass(cls):
         names = [field.name for field in dataclasses.fields(cls)]
     else:
         return None
-    return tuple(name for name in names if not name.startswith("_"))
+    public = [name for name in names if not name.startswith("_")]
+    return plain_object(cls, dict.fromkeys(public)) or (lambda value: {name: getattr(value, name) for name in public})

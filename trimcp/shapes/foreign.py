@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import sys
+import typing
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from trimcp.errors import UsageError
+from trimcp.shapes.models import plain_model, reads_values
 from trimcp.shapes.shape import ANY_KIND, LoadFailed, Shape
 
 if TYPE_CHECKING:
@@ -46,12 +48,21 @@ def pydantic_shape(annotation: Any, where: str, build: ShapeBuilder) -> Shape:
     def load(value: Any) -> Any:
         # As JSON, since pydantic's strict types take a date from a JSON string but from no other.
         try:
-            return adapter.validate_json(orjson.dumps(value))
+            return adapter.validator.validate_json(orjson.dumps(value))
         except pydantic.ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)
             raise LoadFailed([(problem["msg"], list(problem["loc"])) for problem in problems]) from None
 
-    return Shape(schema, load, build.kinds_of(schema), opaque=True)
+    def load_value(value: Any) -> Any:
+        try:
+            return adapter.validator.validate_python(value)
+        except pydantic.ValidationError:
+            return load(value)
+
+    is_class = isinstance(annotation, type) and hasattr(annotation, "__pydantic_serializer__")
+    plain = plain_model(annotation) if build.output and is_class else None
+    loader = load_value if reads_values(adapter.core_schema) else load
+    return Shape(schema, loader, build.kinds_of(schema), opaque=True, plain=plain)
 
 
 @functools.cache
@@ -89,7 +100,11 @@ def msgspec_shape(annotation: Any, where: str, build: ShapeBuilder) -> Shape:
             words, _, path = str(error).partition(" - at ")
             raise LoadFailed([(f"{words} ({path.strip('`')} in it)" if path else words, [])]) from None
 
-    return Shape(schema, load, build.kinds_of(schema), opaque=True)
+    def plain(value: Any) -> Any:
+        return msgspec.to_builtins(value) if type(value) is cls else value
+
+    cls = typing.get_origin(annotation) or annotation
+    return Shape(schema, load, build.kinds_of(schema), opaque=True, plain=plain)
 
 
 def kinds_of_schema(schema: dict[str, Any], definitions: dict[str, Any]) -> frozenset[str]:

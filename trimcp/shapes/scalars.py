@@ -17,7 +17,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
+import attrs
+
+from trimcp.codec.base64text import encode_base64
 from trimcp.errors import UsageError
+from trimcp.shapes.plain import Plain, plain_text, written_text
 from trimcp.shapes.shape import ANY_KIND, LOAD_ERRORS, Shape, expected
 
 _STRING: Final = frozenset({"string"})
@@ -110,10 +114,30 @@ _DECIMAL_IN: Final = Shape(
     opaque=True,
 )
 _DECIMAL_OUT: Final = Shape({"type": "string", "format": "decimal"}, None, _STRING)
+_PLAIN: Final[dict[type, Plain]] = {
+    **{cls: plain_text(cls, written_text) for cls in (datetime.datetime, datetime.date, datetime.time, uuid.UUID)},
+    **{cls: plain_text(cls, encode_base64) for cls in (bytes, bytearray)},
+    datetime.timedelta: plain_text(datetime.timedelta, dump_duration),
+    decimal.Decimal: plain_text(decimal.Decimal, str),
+}
+_PATHS: Final = frozenset({type(pathlib.Path()), type(pathlib.PurePath())})
 
 
 def scalar_shape(cls: type, *, output: bool) -> Shape | None:
     """The shape of a class that stands for one JSON value; None for any other class."""
+    shape = _scalar_shape(cls, output=output)
+    return attrs.evolve(shape, plain=_plain_scalar(cls)) if output and shape is not None else shape
+
+
+def _plain_scalar(cls: type) -> Plain | None:
+    if issubclass(cls, pathlib.PurePath):
+        return lambda value: str(value) if type(value) in _PATHS else value
+    if cls.__module__ == "ipaddress":
+        return plain_text(cls, str)
+    return _PLAIN.get(cls)
+
+
+def _scalar_shape(cls: type, *, output: bool) -> Shape | None:
     if (known := _SCALARS.get(cls)) is not None:
         return Shape(dict(known.schema), known.load, known.kinds, known.opaque)
     if cls is decimal.Decimal:

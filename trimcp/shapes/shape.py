@@ -34,6 +34,8 @@ class Shape:
     opaque: bool = False
     """Whether the Python value is of another nature than its JSON (a date in a string), so that
     bounds on it cannot be written in the schema and are checked after loading."""
+    plain: Callable[[Any], Any] | None = None
+    """For results: makes JSON's own types of a value, see `shapes.plain`; None: nothing is to be made."""
 
 
 class LoadFailed(ValueError):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from trimcp.shapes.plain import plain_union
+from trimcp.shapes.scalars import as_float, as_int
 from trimcp.shapes.shape import LOAD_ERRORS, Shape, located
 
 if TYPE_CHECKING:
@@ -38,16 +40,28 @@ def union_shape(members: tuple[Any, ...], where: str, build: ShapeBuilder) -> Sh
                 candidates.sort(key=lambda shape: ("number" in shape.kinds) is (cls is int))
             table[cls] = _choose(candidates, build)
 
+    return Shape(
+        _schema([shape.schema for shape in shapes]),
+        _load_by_kind(table),
+        frozenset().union(*(shape.kinds for shape in shapes)),
+        opaque=any(shape.opaque for shape in shapes),
+        plain=plain_union([shape.plain for shape in shapes]),
+    )
+
+
+def _load_by_kind(table: dict[type, Callable[[Any], Any] | None]) -> Callable[[Any], Any] | None:
+    loads = [load for load in table.values() if load is not None]
+    if not loads:
+        return None
+    for number, other in ((as_int, float), (as_float, int)):
+        if table[other] is number and all(load is number for load in loads):
+            return number  # It leaves values of all other types as they are.
+
     def load(value: Any) -> Any:
         chosen = table[type(value)]
         return value if chosen is None else chosen(value)
 
-    return Shape(
-        _schema([shape.schema for shape in shapes]),
-        load if any(table.values()) else None,
-        frozenset().union(*(shape.kinds for shape in shapes)),
-        opaque=any(shape.opaque for shape in shapes),
-    )
+    return load
 
 
 def _schema(schemas: list[dict[str, Any]]) -> dict[str, Any]:

@@ -66,6 +66,17 @@ class Duplex(abc.ABC):
             ConnectionClosed: this side has closed it, or said that it sends no more.
         """
 
+    async def wait_writable(self) -> bool:
+        """Wait until `try_send` may take something, or the connection ends.
+
+        Returns False at once where the medium cannot tell; `send_all` is used instead. Only called while no
+        `send_all` is under way. Cancelling it changes nothing.
+
+        Raises:
+            ConnectionClosed: this side has closed it.
+        """
+        return False
+
     @abc.abstractmethod
     async def send_eof(self) -> None:
         """Say that nothing more will be written; receiving goes on. No-op where the medium cannot."""

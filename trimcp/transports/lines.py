@@ -33,6 +33,10 @@ class ByteStream(abc.ABC):
     def send_all(self, data: bytes) -> Coroutine[Any, Any, None]:
         """Write all of it, waiting as long as that takes."""
 
+    async def wait_writable(self) -> bool:
+        """Wait until `try_send` may take something. Returns False at once where the medium cannot tell."""
+        return False
+
     @abc.abstractmethod
     async def send_eof(self) -> None:
         """End the outgoing direction; the incoming one goes on. Idempotent."""
@@ -71,6 +75,9 @@ class LineDuplex(Duplex):
 
     async def send_all(self, data: bytes) -> None:
         await self._stream.send_all(data)
+
+    async def wait_writable(self) -> bool:
+        return await self._stream.wait_writable()
 
     async def send_eof(self) -> None:
         await self._stream.send_eof()

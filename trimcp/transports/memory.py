@@ -150,6 +150,14 @@ class _MemoryStream(ByteStream):
             pipe.check_writable()
             sent += pipe.put(data[sent : sent + pipe.capacity])
 
+    async def wait_writable(self) -> bool:
+        pipe = self._outgoing
+        if pipe.size < pipe.capacity or not pipe.writing or not pipe.reading:
+            await trio.lowlevel.checkpoint()
+        else:
+            await pipe.writers.park()
+        return True
+
     async def send_eof(self) -> None:
         self._outgoing.end_writing()
         await trio.lowlevel.checkpoint()

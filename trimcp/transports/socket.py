@@ -177,11 +177,15 @@ class _SocketStream(ByteStream):
         rest = memoryview(data)
         rest = rest[self.try_send(rest) :]
         while rest:
-            try:
-                await trio.lowlevel.wait_writable(self._socket)
-            except trio.ClosedResourceError:
-                raise self._was_closed() from None
+            await self.wait_writable()
             rest = rest[self.try_send(rest) :]
+
+    async def wait_writable(self) -> bool:
+        try:
+            await trio.lowlevel.wait_writable(self._socket)
+        except trio.ClosedResourceError:
+            raise self._was_closed() from None
+        return True
 
     async def send_eof(self) -> None:
         await trio.lowlevel.checkpoint()

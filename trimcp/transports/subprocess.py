@@ -151,6 +151,7 @@ class ServerProcess(Duplex):
         self._exited = trio.Event()
         self._stderr_ended = trio.Event()
         self._asked_to_end = False
+        self._refuses_input = False
         # Shielded since they must see the stop sequence through; `_stop_all`, whose every
         # wait has a deadline, cancels it.
         self._attendance = trio.CancelScope(shield=True)
@@ -194,7 +195,11 @@ class ServerProcess(Duplex):
             if self._exited.is_set():
                 raise self._exit_error() from None
             # It is about to exit: `send_all` can wait for the reason, and then tell it.
+            self._refuses_input = True
             return 0
+
+    async def wait_writable(self) -> bool:
+        return not self._refuses_input and await self._lines.wait_writable()
 
     async def send_all(self, data: bytes) -> None:
         try:

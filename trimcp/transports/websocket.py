@@ -9,16 +9,19 @@ from __future__ import annotations
 import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, NoReturn
 from urllib.parse import unquote, urlsplit
 
 import trio
 import trio_websocket
 
-from trimcp.errors import ConnectionLost, UsageError
+from trimcp.errors import ConnectionLost, ExchangeFailed, UsageError
+from trimcp.framing.header_fields import HeaderFields
 from trimcp.observability import events, log
 from trimcp.transports.duplex import Duplex
+from trimcp.transports.http.authorization import CHALLENGES, Authorization
+from trimcp.transports.http.client_auth import AuthChallenge, AuthRequest
 from trimcp.transports.http.door import PLAIN, Connection, HttpRequest, Refusal
 from trimcp.transports.lines import READ_CHUNK, ByteStream
 from trimcp.transports.listener import MAX_CONNECTIONS, Report, serve_tcp_streams
@@ -39,6 +42,8 @@ PING_INTERVAL: Final = 20.0
 """Seconds between pings."""
 Handler = Callable[[Duplex, HttpRequest], Awaitable[None]]
 """Serves one connection, given the request that opened it. It is closed when the handler returns or raises."""
+Admit = Callable[[HttpRequest], Awaitable[Refusal | None]]
+"""Judges the request that opens a WebSocket before it is accepted, and may wait; None lets it in."""
 
 
 # --- the server -----------------------------------------------------------------------
@@ -51,6 +56,7 @@ async def serve_websocket(
     host: str = "127.0.0.1",
     path: str = "/mcp",
     refuse: Callable[[HttpRequest], Refusal | None] | None = None,
+    admit: Admit | None = None,
     ssl_context: ssl.SSLContext | None = None,
     message_bytes: int = MESSAGE_BYTES,
     ping_interval: float = PING_INTERVAL,
@@ -69,6 +75,7 @@ async def serve_websocket(
         host: address to listen on; the default is reached from this machine alone.
         path: the one path there is; others are answered with 404.
         refuse: judges the upgrade by its head, as `Handler.refuse` does: Origin and Host are its business.
+        admit: judges it after that, and may wait. It is cancelled when the client leaves.
         ssl_context: speaks TLS by it.
         message_bytes: bytes that an incoming message may have.
         ping_interval: seconds between pings.
@@ -92,6 +99,14 @@ async def serve_websocket(
                 return
             request = _request(upgrade, stream, secure=ssl_context is not None)
             refusal = _judge(request, upgrade.proposed_subprotocols, path, refuse)
+            if refusal is None and admit is not None:
+                with trio.CancelScope() as judging:
+                    wire.on_end = judging.cancel
+                    refusal = await admit(request)
+                wire.on_end = None
+                if judging.cancelled_caught:
+                    nursery.cancel_scope.cancel()
+                    return
             if refusal is not None:
                 log.debug(events.WEBSOCKET_REFUSED, peer=stream.description, status=refusal.status)
                 with trio.move_on_after(CLOSING):
@@ -184,7 +199,7 @@ async def open_websocket_duplex(
 
     Raises:
         UsageError: the URL is none of a WebSocket.
-        ConnectionLost: nobody answers there, or not so.
+        ConnectionLost: nobody answers there, or not so; `ExchangeFailed` where the upgrade was refused by a status.
     """
     # The URL is not in it, since it may hold secrets.
     none = UsageError("that is no address of a WebSocket: write ws://HOST:PORT/PATH, or wss://…")
@@ -208,7 +223,7 @@ async def open_websocket_duplex(
             upgrade = functools.partial(_upgrade, wire, context, host, port, resource, extra, message_bytes)
             opened = await nursery.start(functools.partial(attend, wire, upgrade))
             if isinstance(opened, Exception):
-                failure = ConnectionLost(f"cannot open {description}: {_why(opened)}")
+                failure = _unopened(f"cannot open {description}: {_why(opened)}", opened)
                 failure.__cause__ = opened
             else:
                 duplex = WebSocketDuplex(opened, wire, nursery, description, message_bytes=message_bytes)
@@ -221,6 +236,59 @@ async def open_websocket_duplex(
     finally:
         if failure is not None:  # not lost either where the scope around it is cancelled
             raise failure
+
+
+@asynccontextmanager
+async def open_authorized_websocket(
+    url: str, authorization: Authorization, *, headers: Mapping[str, str], message_bytes: int
+) -> AsyncIterator[WebSocketDuplex]:
+    """The same, where a hook authorizes the upgrade: one that is answered with 401 or 403 may be made again.
+
+    Raises:
+        UsageError, ConnectionLost: as `open_websocket_duplex`; the latter also where the hook fails.
+    """
+    request = AuthRequest(method="GET", url=url)
+    repeated: set[int] = set()
+    async with AsyncExitStack() as stack:
+        while True:
+            sent, generation = await authorization.headers(request)
+            own = {name.lower() for name in sent}
+            fields = {**{name: value for name, value in headers.items() if name.lower() not in own}, **sent}
+            opening = open_websocket_duplex(url, headers=fields, message_bytes=message_bytes)
+            try:
+                duplex = await stack.enter_async_context(opening)
+                break
+            except ExchangeFailed as exc:
+                refusal = exc
+            rejected = _rejection(refusal.__cause__)
+            if rejected is None or rejected.status_code not in CHALLENGES or rejected.status_code in repeated:
+                raise refusal
+            repeated.add(rejected.status_code)
+            challenge = AuthChallenge(
+                status=rejected.status_code,
+                www_authenticate=refusal.challenge,
+                request=request,
+                sent=sent,
+                headers=HeaderFields({name.lower(): value for name, value in rejected.headers}),
+            )
+            if not await authorization.challenged(challenge, generation):
+                raise refusal
+        yield duplex
+
+
+def _unopened(text: str, exc: BaseException) -> ConnectionLost:
+    """Why a WebSocket was not opened: the server has refused it by a status, or something else."""
+    rejected = _rejection(exc)
+    if rejected is None:
+        return ConnectionLost(text)
+    said = [value.decode("latin-1") for name, value in rejected.headers if name.lower() == b"www-authenticate"]
+    return ExchangeFailed(text, rejected.status_code, challenge=", ".join(said) or None)
+
+
+def _rejection(exc: BaseException | None) -> trio_websocket.ConnectionRejected | None:
+    if isinstance(exc, BaseExceptionGroup):
+        return next(filter(None, map(_rejection, exc.exceptions)), None)
+    return exc if isinstance(exc, trio_websocket.ConnectionRejected) else None
 
 
 async def _connect(host: str, port: int, description: str) -> ByteStream:

@@ -256,7 +256,7 @@ async def test_members_that_come_and_go_leave_nothing() -> None:
             await group.add("one", offering())
             await group.remove("one")
         snapshot = group._supervisor.snapshot()
-        assert [actor.name for actor in snapshot.actors] == ["membership"]
+        assert [actor.name for actor in snapshot.actors] == ["membership", "elicitation"]
         assert snapshot.tasks == ("group: membership",)
 
 
@@ -265,7 +265,11 @@ async def test_tasks_of_a_group_say_whose_they_are() -> None:
         await group.add("mail", offering())
         await group.wait_ready("mail")
         assert group._supervisor.snapshot().tasks == ("group: member mail", "group: membership")
-        assert [actor.name for actor in group._supervisor.snapshot().actors] == ["membership", "member mail"]
+        assert [actor.name for actor in group._supervisor.snapshot().actors] == [
+            "membership",
+            "elicitation",
+            "member mail",
+        ]
 
 
 async def test_more_than_may_come_at_once_is_refused() -> None:

@@ -241,6 +241,7 @@ class MemoryRemote(Remote):
         *,
         url: str | None = None,
         repeatable: bool = False,
+        deadline: Any = None,
     ) -> AsyncIterator[RemoteReply]:
         await trio.lowlevel.checkpoint()
         assert not self.is_closed

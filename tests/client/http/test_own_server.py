@@ -224,5 +224,7 @@ async def test_a_crowd_of_clients_comes_and_goes_without_a_trace(revision: str) 
         with trio.move_on_after(10):
             while trio.lowlevel.current_statistics().tasks_living > tasks or _open_files() > files:
                 await trio.testing.wait_all_tasks_blocked(0.01)
-        assert trio.lowlevel.current_statistics().tasks_living <= tasks
+        assert (
+            trio.lowlevel.current_statistics().tasks_living <= tasks + 2
+        )  # the CancellationManager, and a second worker
         assert _open_files() <= files

@@ -223,8 +223,8 @@ async def test_a_budget_that_is_spent_is_told_and_calm_gives_it_back(autojump_cl
 @asynccontextmanager
 async def post_queues(post: Callable[[bytes], Awaitable[None]]) -> AsyncIterator[PostQueue]:
     async with open_supervisor("session 1") as supervisor:
-        session = SimpleNamespace(supervisor=supervisor, limits=Limits(), description="http://server", post=post)
-        yield PostQueue(session)  # type: ignore[arg-type]
+        poster = SimpleNamespace(description="http://server", post=post)
+        yield supervisor.add(PostQueue(supervisor, Limits(), poster))
 
 
 async def test_posts_go_out_one_after_the_other_in_order() -> None:
@@ -247,10 +247,9 @@ async def test_posts_go_out_one_after_the_other_in_order() -> None:
         for frame in frames:
             queue.post(frame)
             await trio.lowlevel.checkpoint()
-        await queue.drained()
+        await queue.flushed()
         assert posted == [b"bad", *frames]
         assert queue.waiting_bytes == 0
-        assert queue._poster.mailbox.waiting <= 1
 
 
 async def test_a_message_that_waits_is_replaced_and_one_that_is_under_way_is_not() -> None:
@@ -268,7 +267,7 @@ async def test_a_message_that_waits_is_replaced_and_one_that_is_under_way_is_not
         queue.post_latest("roots", b"3")
         assert queue.waiting_bytes == 2
         gate.set()
-        await queue.drained()
+        await queue.flushed()
         assert posted == [b"1", b"3"]
 
 
@@ -279,4 +278,4 @@ async def test_what_is_posted_when_all_is_over_goes_nowhere() -> None:
     async with post_queues(post) as queue:
         pass
     queue.post(b"late")
-    assert queue._poster.snapshot().state == "ended"
+    assert queue.snapshot().state == "ended"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimcp.transports.http.remote_parsing import HEAD_BYTES, HEAD_FIELDS, Fields, ResponseParser
+from trimcp.framing.header_fields import HeaderFields as Fields
+from trimcp.transports.http.remote_parsing import HEAD_BYTES, HEAD_FIELDS, ResponseParser
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 NOISE = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"

@@ -12,13 +12,14 @@ import trio
 
 from trimcp.actors.supervisor import Supervisor, open_supervisor
 from trimcp.client.connect import connect
+from trimcp.client.features.elicitation import Elicitation
 from trimcp.client.group.calls import GroupCalls
 from trimcp.client.group.events import GroupEvents
 from trimcp.client.group.member import Member
 from trimcp.client.group.member_actor import MemberActor
 from trimcp.client.group.membership import Membership
 from trimcp.client.group.naming import check_server_name
-from trimcp.client.group.options import ConnectOptions, GroupFunctions, GroupOptions, check_options
+from trimcp.client.group.options import ConnectOptions, GroupFunctions, GroupOptions, ask_in_turn, check_options
 from trimcp.client.group.restarts import Restarts
 from trimcp.errors import UsageError
 from trimcp.transports.duplex import Duplex
@@ -50,6 +51,7 @@ class Group(GroupCalls):
         """Made by `trimcp.open_group`."""
         self._supervisor = supervisor
         self._membership = supervisor.add(Membership(supervisor, members))
+        self._elicitation = supervisor.add(Elicitation(supervisor))
         self._restarts = restarts
         self._most_events = events
         self._functions = functions
@@ -107,6 +109,7 @@ class Group(GroupCalls):
         check_server_name(server)
         check_options(options)
         given: dict[str, Any] = {**self._options, **self._functions.of(server), **options}
+        ask_in_turn(given, self._elicitation)
         actor = MemberActor(
             self._supervisor,
             self._membership,

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from trimcp.client.client import Timeouts
     from trimcp.client.extension import ClientExtension
+    from trimcp.client.features.elicitation import Elicitation as ElicitationActor
     from trimcp.client.handlers import Asked, Consent, Elicitation, RootsSource, Sampling, Visit
     from trimcp.session.limits import Limits
+    from trimcp.transports.http.client_auth import Auth
     from trimcp.types.elicitation import ElicitRequestFormParams, ElicitRequestURLParams, ElicitResult
     from trimcp.types.logging import LoggingLevel
     from trimcp.types.roots import Root
@@ -64,6 +66,7 @@ class ConnectOptions(GroupOptions, total=False):
     visit: Visit | None
     roots: RootsSource | None
     consent: Consent | None
+    auth: Auth | None
     on_stderr: Callable[[str], None] | None
 
 
@@ -86,6 +89,25 @@ class GroupFunctions:
             if given is not None:
                 options[field.name] = functools.partial(given, server) if callable(given) else given
         return options
+
+
+def ask_in_turn(options: dict[str, Any], elicitation: ElicitationActor) -> None:
+    """Have the functions among the options that ask the user open one dialog after the other, over all members."""
+    for name in ("elicitation", "visit"):
+        if options.get(name) is not None:
+            options[name] = functools.partial(_asked, elicitation, options[name])
+    if options.get("consent") is not None:
+        options["consent"] = functools.partial(_asked_for_consent, elicitation, options["consent"])
+
+
+async def _asked(elicitation: ElicitationActor, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+    return await elicitation.ask(functools.partial(function, *args))
+
+
+async def _asked_for_consent(elicitation: ElicitationActor, function: Consent, method: str, params: Asked) -> bool:
+    if method == "elicitation/create":
+        return await elicitation.ask(functools.partial(function, method, params))
+    return await function(method, params)
 
 
 def check_options(options: Mapping[str, Any]) -> None:

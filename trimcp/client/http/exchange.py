@@ -109,7 +109,10 @@ class Exchange:
             generation = await session.ready()
             fields = {**session.fields(method), **self._fields}
             repeatable = method in REPEATABLE
-            async with session.remote.request("POST", fields, self._frame, repeatable=repeatable) as reply:
+            call = session.calls.waiting(self.id)
+            async with session.remote.request(
+                "POST", fields, self._frame, repeatable=repeatable, deadline=call
+            ) as reply:
                 if method == "initialize":
                     session.initialized(reply)
                 if reply.status != 404 or SESSION_ID not in fields:
@@ -173,7 +176,10 @@ class Exchange:
         location = reply.fields.get("location", "")
         if 300 <= reply.status < 400 and location:
             why = f"the server redirects to {shown_redirect(self._session.remote.url, location)}, which is not followed"
-        return ExchangeFailed(f"{why} (status {reply.status}, {kind}{said})", reply.status, reply.retry_after)
+        challenge = reply.fields.get("www-authenticate")
+        return ExchangeFailed(
+            f"{why} (status {reply.status}, {kind}{said})", reply.status, reply.retry_after, challenge
+        )
 
     # --- event streams ----------------------------------------------------------------
 
@@ -225,7 +231,8 @@ class Exchange:
             had, retry_after = parser.last_event_id, None
             generation, fields = session.recovery.generation, session.listening_fields(had)
             try:
-                async with session.remote.request("GET", fields, repeatable=True) as reply:
+                call = session.calls.waiting(self.id)
+                async with session.remote.request("GET", fields, repeatable=True, deadline=call) as reply:
                     if reply.status == 200 and reply.media_type == "text/event-stream":
                         await self._read_events(reply)
                         why = "the server ended it"

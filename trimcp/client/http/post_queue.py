@@ -1,84 +1,126 @@
-"""What a client says beside its requests, over HTTP: notifications and answers, each a POST, in order."""
+"""The queue of what a client says beside its requests, over HTTP: notifications and answers, each a POST, in order."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
+from typing import Protocol
 
-import attrs
-
-from trimcp.actors.actor import Actor
-from trimcp.actors.mailbox import Mailbox, Overflow
+from trimcp.actors.actor import Actor, Owner
+from trimcp.actors.mailbox import MailboxFull
 from trimcp.errors import ExchangeFailed
 from trimcp.observability import events, log
-from trimcp.session.lane import Lane
-
-if TYPE_CHECKING:
-    from trimcp.client.http.session import RemoteSession
+from trimcp.session.limits import Limits
+from trimcp.session.outbox import Item, Outbox
 
 
-@attrs.frozen
-class _Posted:
-    """There is something to say."""
+class Poster(Protocol):
+    """The session, as its queue sees it."""
+
+    @property
+    def description(self) -> str:
+        """Where it leads."""
+        ...
+
+    async def post(self, frame: bytes) -> None:
+        """Post one message.
+
+        Raises:
+            ExchangeFailed: it did not arrive.
+        """
+        ...
 
 
-class _Poster(Actor[_Posted]):
-    """Posts what is queued. Its task begins when there is first something to say."""
+class PostQueue(Actor[Item]):
+    """The session's own stream: an actor whose mailbox is the outbox."""
 
     name = "post queue"
 
-    def __init__(self, session: RemoteSession, queue: PostQueue) -> None:
-        super().__init__(session.supervisor, Mailbox(1, Overflow.REPLACE, key=type))
-        self._queue = queue
-
-    async def run(self) -> None:
-        """Post what is queued, again and again."""
-        while True:
-            await self.mailbox.receive()
-            await self._queue.post_all()
-
-    def handle(self, message: _Posted) -> None:
-        """See `Actor`. The session is over: there is nobody to post to."""
-
-
-class PostQueue(Lane):
-    """The session's own stream."""
-
-    def __init__(self, session: RemoteSession) -> None:
-        super().__init__(session.limits, session.description)
-        self._session = session
-        self._poster = session.supervisor.add(_Poster(session, self))
+    def __init__(self, owner: Owner, limits: Limits, poster: Poster) -> None:
+        self.outbox = Outbox(limits, poster.description)
+        super().__init__(owner, self.outbox)
+        self._poster = poster
         self._in_flight = 0
 
-    def _flush(self) -> None:
-        self._poster.tell(_Posted())
+    def post(self, frame: bytes) -> None:
+        """See `Stream`."""
+        self._post(frame)
 
-    async def post_all(self) -> None:
-        """Post what waits, one message after the other, until nothing waits."""
-        while self._lane:
-            frames = self._take()
+    def write(self, frame: bytes) -> None:
+        """See `Stream`."""
+        self._post(frame)
+
+    def post_latest(self, key: Hashable, frame: bytes) -> None:
+        """See `Stream`."""
+        if not self.outbox.is_closed and not self.outbox.replace(key, frame):
+            self._post(self.outbox.keyed(key, frame))
+
+    def post_report(self, key: Hashable, frame: bytes) -> None:
+        """See `Stream`."""
+        self.post_latest(key, frame)
+
+    def post_log(self, frame: bytes) -> None:
+        """See `Stream`."""
+        if not self.outbox.is_closed:
+            self._post(self.outbox.log_item(frame))
+
+    def drop(self, key: Hashable) -> None:
+        """See `Stream`."""
+        self.outbox.drop(key)
+
+    def _post(self, item: Item) -> None:
+        try:
+            self.tell(item)
+        except MailboxFull as exc:
+            log.warning(events.MESSAGE_LOST, peer=self._poster.description, why=str(exc))
+
+    def handle(self, message: Item) -> None:
+        """Drop a frame: the session is over."""
+
+    async def run(self) -> None:
+        """Post what is told, one message after the other."""
+        outbox = self.outbox
+        while True:
+            frames = outbox.take(await outbox.receive())
             self._in_flight = sum(map(len, frames))
             for frame in frames:
                 try:
-                    await self._session.post(frame)
+                    await self._poster.post(frame)
                 except ExchangeFailed as exc:
-                    # Nobody waits for it. What it was about shows where an answer is missed.
-                    log.warning(events.MESSAGE_LOST, peer=self._peer, why=str(exc))
+                    # No task waits for it. It shows where an answer is missed.
+                    log.warning(events.MESSAGE_LOST, peer=self._poster.description, why=str(exc))
                 self._in_flight -= len(frame)
-        self._make_room()
-        self._now_empty()
+            outbox.make_room()
+            if not outbox.waiting:
+                outbox.now_empty()
 
     def forget(self) -> None:
-        """Drop what waits, since whoever it was for is gone."""
-        self._lane.clear()
-        self._latest.clear()
-        self._logs.clear()
-        self._lane_bytes = self._vacant = 0
-        self._make_room()
+        """Drop what waits, since it was for a session that is gone."""
+        self.outbox.forget()
+
+    @property
+    def posted(self) -> int:
+        """Messages posted so far."""
+        return self.outbox.posted
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes that wait to leave."""
-        return self._lane_bytes + self._in_flight
+        return self.outbox.waiting_bytes + self._in_flight
 
-    def _has_left(self) -> bool:
-        return not self._lane and not self._in_flight
+    @property
+    def is_over(self) -> bool:
+        """Whether more bytes wait to leave than should."""
+        return self.outbox.is_over
+
+    async def wait_room(self) -> None:
+        """Wait while more waits to leave than should."""
+        await self.outbox.wait_room()
+
+    async def flushed(self) -> None:
+        """Wait until everything posted has left, or the queue is closed."""
+        if self.outbox.waiting or self._in_flight:
+            await self.outbox.wait_empty()
+
+    def close(self) -> None:
+        """Drop what waits, and take nothing more. Idempotent."""
+        self.outbox.close()

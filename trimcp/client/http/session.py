@@ -23,7 +23,7 @@ from trimcp.framing import headers
 from trimcp.observability import events, log, tracing
 from trimcp.session.outlet import SessionOutlet
 from trimcp.session.session import Session
-from trimcp.transports.http.remote import shown
+from trimcp.transports.http.remote import ScopeDeadline, shown
 from trimcp.types.jsonrpc import ErrorResponse, Request, Response
 from trimcp.types.metadata import PROTOCOL_VERSION
 from trimcp.types.revisions import Era
@@ -51,7 +51,6 @@ LAST_EVENT_ID: Final = headers.SHOWN[headers.LAST_EVENT_ID]
 class RemoteSession(Session):
     """One server behind a URL."""
 
-    supervisor: Supervisor
     recovery: SessionRecovery
     get_stream: GetStream
 
@@ -87,12 +86,11 @@ class RemoteSession(Session):
         """The URL, without what may be secret in it."""
         return shown(self.remote.url)
 
-    def _way_out(self, nursery: trio.Nursery) -> tuple[PostQueue, SessionOutlet]:
-        supervisor = self.supervisor = Supervisor(f"session {self.number}", nursery)
+    def _way_out(self, supervisor: Supervisor) -> tuple[PostQueue, SessionOutlet]:
         self.recovery = supervisor.add(SessionRecovery(self, allowed=self._reopen))
         self.get_stream = supervisor.add(GetStream(self))
-        posts = self._posts = PostQueue(self)
-        return posts, SessionOutlet(posts, self.limits.result_bytes)
+        posts = self._posts = supervisor.add(PostQueue(supervisor, self.limits, self))
+        return posts, SessionOutlet(posts, self.limits.result_bytes, self.requests)
 
     async def _listen(self) -> None:
         await self._closing.wait()
@@ -107,7 +105,7 @@ class RemoteSession(Session):
                         pass
             except ExchangeFailed as exc:
                 log.debug(events.MESSAGE_LOST, peer=self.description, why=str(exc))
-        if self._nursery is None:  # called before as well, while an answer to `initialize` may still be read
+        if not self.is_running:  # called before as well, while an answer to `initialize` may still be read
             await self.remote.aclose()
 
     @property
@@ -153,14 +151,17 @@ class RemoteSession(Session):
             log.warning(events.MESSAGE_IGNORED, peer=self.description, method=message.method, why="it is a request")
             return
         try:
-            self.intake.take(message, self.outlet, size, trio.current_time())
+            self.dispatcher.take(message, self.outlet, size, trio.current_time())
         except ConnectionLost as exc:
-            self._lose(exc)
+            self.lose(exc)
 
     # --- what goes --------------------------------------------------------------------
 
-    def _send(self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None) -> None:
-        if self._nursery is None or self._end is not None:  # what is taken back when all is over, such as subscriptions
+    def send_call(
+        self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None
+    ) -> None:
+        """See `Session`."""
+        if not self.is_running or self._end is not None:  # what is taken back when all is over, such as subscriptions
             self.calls.failed(id, (self._end or ConnectionClosed("the session is not open")).again())
             return
         try:
@@ -169,12 +170,12 @@ class RemoteSession(Session):
             self.calls.failed(id, exc)
             return
         exchange = self._exchanges[id] = Exchange(self, id, method, frame, fields)
-        self._nursery.start_soon(exchange.run, name=f"trimcp {method}")
+        self.supervisor.nursery.start_soon(exchange.run, name=f"trimcp {method}")
 
-    def _give_up(self, id: RequestId, reason: str, via: Way | None) -> None:
+    def give_up_call(self, id: RequestId, why: str, via: Way | None) -> None:
         """Nobody waits for an answer: close its stream, and, in the legacy era, say so first."""
         if not self.is_modern and self.revision is not None:
-            super()._give_up(id, reason, None)
+            super().give_up_call(id, why, None)
         exchange = self._exchanges.get(id)
         if exchange is not None:
             exchange.scope.cancel()
@@ -190,8 +191,8 @@ class RemoteSession(Session):
             ExchangeFailed: it has not arrived.
         """
         generation, id = self.recovery.generation, self.session_id
-        with trio.move_on_after(self.limits.write_timeout):
-            async with self.remote.request("POST", self.fields(), frame) as reply:
+        with trio.move_on_after(self.limits.write_timeout) as scope:
+            async with self.remote.request("POST", self.fields(), frame, deadline=ScopeDeadline(scope)) as reply:
                 if 200 <= reply.status < 300:
                     if reply.media_type != "text/event-stream":
                         await reply.body(self.limits.message_bytes)  # its connection can be used again
@@ -267,7 +268,8 @@ class RemoteSession(Session):
 
     def begin_again_soon(self, generation: int) -> None:
         """The same for a task that does not wait."""
-        self.recovery.recover_soon(generation)
+        if self.is_running:
+            self.recovery.recover_soon(generation)
 
     def session_replaced(self, agreement: Agreement) -> None:
         """There is another session, which knows nothing of what the server was to tell in the one before."""

@@ -22,7 +22,7 @@ from trimcp.observability import events, log
 from trimcp.transports.duplex import Duplex
 from trimcp.transports.http.asgi_requests import Connections, declared_length, has_body, peer_of, request_of
 from trimcp.transports.http.asgi_response import AsgiResponse, Message, Receive, Send
-from trimcp.transports.http.asgi_websocket import AsgiWebSocketDuplex, accept, deny
+from trimcp.transports.http.asgi_websocket import LEFT, AsgiWebSocketDuplex, accept, admitted, deny
 from trimcp.transports.http.door import PLAIN, Connection, Handler, HttpRequest, Refusal
 from trimcp.transports.websocket_messages import MESSAGE_BYTES, closing
 
@@ -60,6 +60,8 @@ class AsgiDoor:
             is answered with 500, and the words are logged once.
         websocket: serves a WebSocket that was let in, as a `Duplex` session, until it returns;
             without it there are none.
+        admit: judges the request that opens a WebSocket, and may wait; None lets it in. It is cancelled
+            when the client leaves.
         lifespan: entered at the server's startup, left at its shutdown.
         message_bytes: bytes that one message of a WebSocket may have.
         write_timeout: seconds that the peer of a response may take nothing for.
@@ -70,12 +72,14 @@ class AsgiDoor:
         handler: Callable[[], Handler],
         *,
         websocket: Callable[[Duplex, HttpRequest], Awaitable[None]] | None = None,
+        admit: Callable[[HttpRequest], Awaitable[Refusal | None]] | None = None,
         lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None,
         message_bytes: int = MESSAGE_BYTES,
         write_timeout: float = WRITE_TIMEOUT,
     ) -> None:
         self._handler = handler
         self._websocket = websocket
+        self._admit = admit
         self._lifespan = lifespan
         self._message_bytes = message_bytes
         self._write_timeout = write_timeout
@@ -187,11 +191,11 @@ class AsgiDoor:
         if refusal is None and declared_length(request) > handler.body_limit:
             refusal = _TOO_LONG
         if refusal is not None:
-            await _refuse(refusal, receive, send, unread=has_body(request))
+            await _refuse(refusal, receive, send, unread=has_body(request), is_head=request.method == "HEAD")
             return
         if has_body(request) and not await _read_body(request, receive, send, handler.body_limit):
             return
-        response = AsgiResponse()
+        response = AsgiResponse(is_head=request.method == "HEAD")
         try:
             await handler.handle(request, response)
             passes = 0
@@ -243,6 +247,11 @@ class AsgiDoor:
                 refusal = Refusal(404, PLAIN, b"There is no WebSocket here.\n")
             else:
                 refusal = handler.refuse(request)
+            if refusal is None and self._admit is not None:
+                admission = await admitted(self._admit, request, receive)
+                if admission is LEFT:
+                    return
+                refusal = admission
             if refusal is not None:
                 await deny(refusal, scope, send)
                 return
@@ -309,9 +318,9 @@ async def _read_body(request: HttpRequest, receive: Receive, send: Send, limit: 
     return False
 
 
-async def _refuse(refusal: Refusal, receive: Receive, send: Send, *, unread: bool) -> None:
-    """Answer a request; `unread`: of whose body there may be more."""
-    response = AsgiResponse()
+async def _refuse(refusal: Refusal, receive: Receive, send: Send, *, unread: bool, is_head: bool = False) -> None:
+    """Answer a request; `unread`: of whose body there may be more; `is_head`: which wants no body itself."""
+    response = AsgiResponse(is_head=is_head)
     response.respond(refusal.status, refusal.fields, refusal.body)
     if not unread or await _discard(receive):
         await response.leave(send)

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import trio
 
-from trimcp.actors.doorbell import Doorbell
 from trimcp.transports.http.door import Fields, HttpResponse
 
 Message = MutableMapping[str, Any]
@@ -35,8 +34,9 @@ class AsgiResponse(HttpResponse):
 
     __slots__ = (
         "_begun",
-        "_bell",
+        "_changed",
         "_head",
+        "_is_head",
         "_leaving",
         "_pieces",
         "cut",
@@ -46,9 +46,11 @@ class AsgiResponse(HttpResponse):
         "is_last_leaving",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_head: bool = False) -> None:
+        """`is_head`: whether the request is a HEAD, whose response has no body."""
         super().__init__()
-        self._bell = Doorbell()
+        self._changed = trio.Event()
+        self._is_head = is_head
         self._begun = False
         self._head: Message | None = None
         self._pieces: deque[bytes] = deque()
@@ -76,25 +78,25 @@ class AsgiResponse(HttpResponse):
         if status not in BODILESS:
             headers.append((b"content-length", b"%d" % len(body)))
         self._start(status, headers)
-        if body:
+        if body and not self._is_head:
             self._pieces.append(body)
         self.has_ended = True
-        self._bell.ring()
+        self._changed.set()
 
     def begin(self, status: int, fields: Fields) -> None:
         if not self._begun and not self._is_over:
             self._start(status, [*fields, *self.further])
-            self._bell.ring()
+            self._changed.set()
 
     def write(self, data: bytes) -> None:
-        if data and self._begun and not self.has_ended and not self._is_over:
+        if data and not self._is_head and self._begun and not self.has_ended and not self._is_over:
             self._pieces.append(data)
-            self._bell.ring()
+            self._changed.set()
 
     def end(self) -> None:
         if self._begun and not self._is_over:
             self.has_ended = True
-            self._bell.ring()
+            self._changed.set()
 
     def abort(self) -> None:
         if not self.has_left and not self._is_over:
@@ -117,7 +119,7 @@ class AsgiResponse(HttpResponse):
     def _drop(self) -> None:
         self._pieces.clear()
         self._leaving = False
-        self._bell.ring()
+        self._changed.set()
         if self.cut is not None:
             self.cut()
 
@@ -142,7 +144,8 @@ class AsgiResponse(HttpResponse):
             while not self._is_over and not self.has_left:
                 event = self._next()
                 if event is None:
-                    await self._bell.wait()
+                    self._changed = trio.Event()
+                    await self._changed.wait()
                     continue
                 if patience is not None:
                     patience.deadline = trio.current_time() + seconds

@@ -7,14 +7,15 @@ business: ASGI has none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 import trio
 
 from trimcp.errors import ConnectionClosed, ConnectionEnded, ConnectionLost
 from trimcp.transports.duplex import Duplex, Frame
 from trimcp.transports.http.asgi_response import Message, Receive, Send
-from trimcp.transports.http.door import Refusal
+from trimcp.transports.http.door import PLAIN, HttpRequest, Refusal
 from trimcp.transports.websocket_messages import (
     CLOSING,
     MESSAGE_BYTES,
@@ -29,6 +30,9 @@ from trimcp.transports.websocket_messages import (
     speaks_mcp,
 )
 
+LEFT: Final = Refusal(400, PLAIN, b"")
+"""Stands for a client that has left before it was let in or refused."""
+
 
 async def accept(scope: Message, send: Send) -> bool:
     """Accept a WebSocket with the subprotocol that is spoken here, or deny it; whether it was accepted."""
@@ -38,6 +42,24 @@ async def accept(scope: Message, send: Send) -> bool:
         return False
     await send({"type": "websocket.accept", "subprotocol": select(offered)})
     return True
+
+
+async def admitted(
+    admit: Callable[[HttpRequest], Awaitable[Refusal | None]], request: HttpRequest, receive: Receive
+) -> Refusal | None:
+    """Ask whether a WebSocket is let in, and watch meanwhile whether its client leaves; `LEFT` where it has."""
+    verdict: Refusal | None = LEFT
+    async with trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(watch)
+        verdict = await admit(request)
+        nursery.cancel_scope.cancel()
+    return verdict
 
 
 async def deny(refusal: Refusal, scope: Message, send: Send) -> None:

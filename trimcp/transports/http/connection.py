@@ -14,7 +14,6 @@ from typing import Final
 
 import trio
 
-from trimcp.actors.doorbell import Doorbell
 from trimcp.errors import ConnectionEnded
 from trimcp.transports.http import answers, heads
 from trimcp.transports.http.door import Connection, Handler, HttpRequest, Refusal
@@ -31,8 +30,8 @@ class HttpConnection(Owner):
     """Serves one connection. Its server makes it, runs it, and looks at `expires`."""
 
     __slots__ = (
-        "_bell",
         "_body_until",
+        "_can_go_on",
         "_handler",
         "_in_head",
         "_is_cut",
@@ -59,7 +58,7 @@ class HttpConnection(Owner):
         self._request: HttpRequest | None = None
         self._response: DirectResponse | None = None
         self._scope = trio.CancelScope()
-        self._bell = Doorbell()
+        self._can_go_on = trio.Event()
         self._is_waiting = False  # so that the scope may be cancelled, which must not hit the handler
         self._is_over = False  # nothing more is read
         self._is_cut = False  # nothing more is written
@@ -109,7 +108,8 @@ class HttpConnection(Owner):
             if parser.queue or parser.fault is not None:
                 if self._is_busy():
                     self._is_waiting = True
-                    await self._bell.wait()
+                    self._can_go_on = trio.Event()
+                    await self._can_go_on.wait()
                     self._is_waiting = False
                     continue
                 if await self._serve_next():
@@ -219,7 +219,7 @@ class HttpConnection(Owner):
             return
         self._await_request()
         if self._parser.queue or self._parser.fault is not None:
-            self._bell.ring()
+            self._can_go_on.set()
 
     def _cut_off(self) -> None:
         self._is_cut = True

@@ -12,7 +12,12 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from trimcp.framing.header_fields import HeaderFields
+
+if TYPE_CHECKING:
+    from trimcp.protocol.principal import Principal
 
 Fields = Sequence[tuple[bytes, bytes]]
 """Header fields of a response: names in lower case."""
@@ -43,7 +48,7 @@ class Connection:
 class HttpRequest:
     """One request: its head, and, when `Handler.handle` is called, its whole body."""
 
-    __slots__ = ("body", "connection", "fields", "method", "path", "query", "scope", "secure")
+    __slots__ = ("body", "connection", "fields", "method", "path", "principal", "query", "scope", "secure")
 
     def __init__(
         self,
@@ -69,6 +74,13 @@ class HttpRequest:
         self.scope = scope
         """The ASGI scope, where it came through that door."""
         self.body = b""
+        self.principal: Principal | None = None
+        """Who sends it, once it is authenticated; None for an anonymous request."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields as text, by names in any case."""
+        return HeaderFields(self.fields)
 
     @property
     def opens_websocket(self) -> bool:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import abc
 import base64
+import math
 import os
 import re
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+
+import trio
 
 from trimcp.errors import ExchangeFailed, UsageError
 
@@ -88,6 +91,37 @@ class RemoteReply(abc.ABC):
         """Let go of it. Idempotent."""
 
 
+class Deadline(Protocol):
+    """A limit of time that can be suspended, since what is waited for is not the server."""
+
+    def suspend(self) -> None:
+        """Stop the clock."""
+        ...
+
+    def resume(self) -> None:
+        """Let it run again, with the time that was left."""
+        ...
+
+
+class ScopeDeadline:
+    """The deadline of a cancel scope; see `Deadline`."""
+
+    __slots__ = ("_left", "_scope")
+
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self._scope = scope
+        self._left = math.inf
+
+    def suspend(self) -> None:
+        """See `Deadline`."""
+        self._left = self._scope.deadline - trio.current_time()
+        self._scope.deadline = math.inf
+
+    def resume(self) -> None:
+        """See `Deadline`."""
+        self._scope.deadline = trio.current_time() + self._left
+
+
 class Remote(abc.ABC):
     """One URL, and the connections to its server. `remote_at` makes one."""
 
@@ -103,6 +137,7 @@ class Remote(abc.ABC):
         *,
         url: str | None = None,
         repeatable: bool = False,
+        deadline: Deadline | None = None,
     ) -> AbstractAsyncContextManager[RemoteReply]:
         """Make a request. Leaving the context lets go of the response; where it was not read to its end,
         its connection is closed.
@@ -116,6 +151,7 @@ class Remote(abc.ABC):
             url: where to, if not to the endpoint.
             repeatable: whether it may reach the server twice. It is then sent again where a connection
                 that was kept turns out to be closed.
+            deadline: of the request; suspended while an auth hook is waited for.
 
         Raises:
             ExchangeFailed: no response came.
@@ -149,10 +185,7 @@ def remote_at(url: str, headers: Mapping[str, str], client: httpx2.AsyncClient |
     check_url(url)
     own: dict[str, Any] = {name.lower(): value for name, value in headers.items()}
     for name, value in own.items():
-        if _TOKEN.fullmatch(name) is None or name in _FRAMING:
-            raise UsageError(f"{name!r} cannot be set as a header of requests")
-        if not isinstance(value, str) or _VALUE.fullmatch(value) is None:
-            raise UsageError(f"the value of the header {name!r} would not stay one line of Latin-1")
+        check_field(name, value)
     url, credentials = _without_credentials(url)
     if credentials is not None:
         own.setdefault("authorization", credentials)
@@ -173,6 +206,18 @@ def remote_at(url: str, headers: Mapping[str, str], client: httpx2.AsyncClient |
             raise
         raise UsageError(f"{why}, and httpx2 is not there either: pip install httpx2") from exc
     return HttpxRemote(url, own, client)
+
+
+def check_field(name: str, value: object) -> None:
+    """Refuse a header field that requests cannot have.
+
+    Raises:
+        UsageError: they cannot; the text does not show the value.
+    """
+    if _TOKEN.fullmatch(name) is None or name.lower() in _FRAMING:
+        raise UsageError(f"{name!r} cannot be set as a header of requests")
+    if not isinstance(value, str) or _VALUE.fullmatch(value) is None:
+        raise UsageError(f"the value of the header {name!r} would not stay one line of Latin-1")
 
 
 def check_url(url: str) -> None:

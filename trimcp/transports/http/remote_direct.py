@@ -14,10 +14,19 @@ from typing import Final, Self
 import trio
 
 from trimcp.errors import ExchangeFailed
-from trimcp.transports.http.remote import KEPT, REDIRECTS, Origin, Remote, RemoteReply, redirected, too_long
+from trimcp.framing.header_fields import HeaderFields
+from trimcp.transports.http.remote import (
+    KEPT,
+    REDIRECTS,
+    Deadline,
+    Origin,
+    Remote,
+    RemoteReply,
+    redirected,
+    too_long,
+)
 from trimcp.transports.http.remote_connection import Connection, Unintelligible
 from trimcp.transports.http.remote_heads import Target
-from trimcp.transports.http.remote_parsing import Fields
 from trimcp.transports.http.remote_wires import TAKES_NOTHING, Wire, WireBroken, connect
 
 IDLE: Final = 30.0
@@ -90,6 +99,7 @@ class DirectRemote(Remote):
         *,
         url: str | None = None,
         repeatable: bool = False,
+        deadline: Deadline | None = None,
     ) -> AbstractAsyncContextManager[RemoteReply]:
         """See `Remote`."""
         return DirectReply(self, verb, headers, body, url or self.url, repeatable)
@@ -207,7 +217,7 @@ class DirectReply(RemoteReply):
     @property
     def fields(self) -> Mapping[str, str]:
         """See `RemoteReply`."""
-        return Fields(self._fields)
+        return HeaderFields(self._fields)
 
     @property
     def media_type(self) -> str:

@@ -19,6 +19,7 @@ from trimcp.transports.http.remote import (
     KEPT,
     REDIRECTS,
     WRITE_TIMEOUT,
+    Deadline,
     Remote,
     RemoteReply,
     redirected,
@@ -86,6 +87,7 @@ class HttpxRemote(Remote):
         *,
         url: str | None = None,
         repeatable: bool = False,
+        deadline: Deadline | None = None,
     ) -> AsyncIterator[RemoteReply]:
         """See `Remote`. Nothing is sent twice here."""
         reply = HttpxReply(await self._send(verb, headers, body, url or self.url))

@@ -7,7 +7,6 @@ same bytes make the same response, however they were cut on the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Final
 
 import httptools
@@ -24,25 +23,6 @@ _NO_BODY: Final = (204, 304)
 
 class _Stop(Exception):
     """Ends a `feed` from within: nothing more is read from the connection."""
-
-
-class Fields(Mapping[str, str]):
-    """Header fields by their names, in any case."""
-
-    __slots__ = ("_fields",)
-
-    def __init__(self, fields: Mapping[bytes, bytes]) -> None:
-        """`fields`: by their names in lower case."""
-        self._fields = fields
-
-    def __getitem__(self, name: str) -> str:
-        return self._fields[name.lower().encode("latin-1", "replace")].decode("latin-1")
-
-    def __iter__(self) -> Iterator[str]:
-        return (name.decode("latin-1") for name in self._fields)
-
-    def __len__(self) -> int:
-        return len(self._fields)
 
 
 class ResponseParser:

@@ -17,7 +17,7 @@ from trimcp.errors import ConnectionClosed, ExchangeFailed, UsageError
 from trimcp.framing.lines import Frame, Oversized
 from trimcp.framing.sse import EventParser
 from trimcp.transports.duplex import Duplex
-from trimcp.transports.http.remote import Remote, RemoteReply, check_url, origin_of, shown
+from trimcp.transports.http.remote import Deadline, Remote, RemoteReply, ScopeDeadline, check_url, origin_of, shown
 
 ENDPOINT_TIMEOUT: Final = 10.0
 """Seconds that the server has to open its stream, and to say where to post."""
@@ -34,10 +34,12 @@ async def open_sse_duplex(remote: Remote, *, limit: int) -> AsyncIterator[SseCli
     """
     async with AsyncExitStack() as stack:
         duplex: SseClientDuplex | None = None
-        with trio.move_on_after(ENDPOINT_TIMEOUT):
-            reply = await stack.enter_async_context(remote.request("GET", {"Accept": "text/event-stream"}))
+        with trio.move_on_after(ENDPOINT_TIMEOUT) as scope:
+            fields = {"Accept": "text/event-stream"}
+            reply = await stack.enter_async_context(remote.request("GET", fields, deadline=ScopeDeadline(scope)))
             if reply.status != 200 or reply.media_type != "text/event-stream":
-                raise ExchangeFailed(f"the server speaks no HTTP+SSE here (status {reply.status})", reply.status)
+                why = f"the server speaks no HTTP+SSE here (status {reply.status})"
+                raise ExchangeFailed(why, reply.status, challenge=reply.fields.get("www-authenticate"))
             duplex = SseClientDuplex(remote, reply, limit)
             await duplex.find_endpoint()
         if duplex is None:
@@ -137,19 +139,19 @@ class SseClientDuplex(Duplex):
 
     async def _post(self, message: bytes) -> None:
         try:
-            with trio.fail_after(POST_TIMEOUT):
-                await self._post_or_fail(message)
+            with trio.fail_after(POST_TIMEOUT) as scope:
+                await self._post_or_fail(message, ScopeDeadline(scope))
         except trio.TooSlowError:
             self._lost(message, ExchangeFailed(f"the server did not take a message within {POST_TIMEOUT:g} s"))
         except ExchangeFailed as exc:
             self._lost(message, exc)
 
-    async def _post_or_fail(self, message: bytes) -> None:
+    async def _post_or_fail(self, message: bytes, deadline: Deadline) -> None:
         fields = {"Content-Type": "application/json"}
-        async with self._remote.request("POST", fields, message, url=self.endpoint) as reply:
+        async with self._remote.request("POST", fields, message, url=self.endpoint, deadline=deadline) as reply:
             if not 200 <= reply.status < 300:
                 why = f"the server did not take a message (status {reply.status})"
-                raise ExchangeFailed(why, reply.status, reply.retry_after)
+                raise ExchangeFailed(why, reply.status, reply.retry_after, reply.fields.get("www-authenticate"))
             await reply.body(self._limit)
 
     def _lost(self, message: bytes, failure: ExchangeFailed) -> None:

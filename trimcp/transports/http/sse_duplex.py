@@ -12,7 +12,6 @@ from typing import Final
 
 import trio
 
-from trimcp.actors.doorbell import Doorbell
 from trimcp.errors import ConnectionClosed, ConnectionLost
 from trimcp.framing.lines import DEFAULT_LINE_LIMIT
 from trimcp.transports.duplex import Duplex, Frame, Oversized
@@ -45,10 +44,10 @@ class SseDuplex(Duplex):
         self._lines = Lines()
         self._inbox: list[Frame] = []
         self._inbox_bytes = 0
-        self._arrived = Doorbell()
-        self._cleared = Doorbell()
+        self._arrived = trio.Event()
+        self._cleared = trio.Event()
         self._is_closed = False
-        response.on_clear = self._cleared.ring
+        response.on_clear = self._on_clear
         response.on_gone = self._wake
 
     # --- for the caller ---------------------------------------------------------------
@@ -73,7 +72,7 @@ class SseDuplex(Duplex):
         else:
             self._inbox.append(message)
             self._inbox_bytes += size
-        self._arrived.ring()
+        self._arrived.set()
         return True
 
     def keep_alive(self) -> None:
@@ -87,6 +86,7 @@ class SseDuplex(Duplex):
         if self._inbox or self._is_over:
             await trio.lowlevel.checkpoint()
         while not self._inbox and not self._is_over:
+            self._arrived = trio.Event()
             await self._arrived.wait()
         if self._is_closed:
             raise self._closed()
@@ -135,6 +135,7 @@ class SseDuplex(Duplex):
             self._check_sending()
             if not self._response.is_clogged:
                 break
+            self._cleared = trio.Event()
             await self._cleared.wait()
         self._write(messages)
 
@@ -145,9 +146,12 @@ class SseDuplex(Duplex):
     def _is_over(self) -> bool:
         return self._is_closed or self._response.is_gone
 
+    def _on_clear(self) -> None:
+        self._cleared.set()
+
     def _wake(self) -> None:
-        self._arrived.ring()
-        self._cleared.ring()
+        self._arrived.set()
+        self._cleared.set()
 
     def _check_sending(self) -> None:
         if self._is_closed:

@@ -1,0 +1,138 @@
+"""Hostile functions that serving by HTTP and WebSocket is given: `authenticate`, and the methods of an event store."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import pytest
+import trio
+
+import trimcp
+from tests.hostile.crowd import STRIKES, Attack, Town, besiege, call_tool, in_time
+from tests.hostile.doors import SOCKETS, Service, serving
+from tests.hostile.functions import (
+    FEW,
+    HOSTILE,
+    MOMENT,
+    SYNC,
+    TELLING,
+    Outcome,
+    raises_a_kept_cancelled,
+    stray_cancelled,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:Async generator .* was garbage collected:ResourceWarning")
+
+RAISING: Final = [name for name, (_, outcome) in SYNC.items() if outcome is Outcome.FAILS]
+FAILING: Final = [name for name in TELLING if HOSTILE[name].outcome is Outcome.FAILS]
+STRAY: Final = "raises_a_stray_cancelled"
+
+
+# --- authenticate -------------------------------------------------------------------------
+
+
+def authenticate_by(hostile: Callable[[], Awaitable[Any]]) -> Callable[[trimcp.HttpRequest], Awaitable[None]]:
+    """Takes everybody for nobody in particular, and misbehaves for those who say that they are hostile."""
+
+    async def authenticate(request: trimcp.HttpRequest) -> None:
+        if request.field("Authorization") == "hostile":
+            await hostile()
+
+    return authenticate
+
+
+def intrude(door: str, service: Service) -> Callable[[trimcp.Client], Awaitable[Any]]:
+    """Makes one more connection, as one who is hostile."""
+
+    async def strike(client: trimcp.Client) -> str:
+        try:
+            async with service.connect(headers={"Authorization": "hostile"}) as intruder:
+                return await call_tool(intruder, "add", a=1, b=1)
+        except trimcp.TrimcpError as exc:
+            raise RuntimeError("the intruder has not come in") from exc
+
+    return strike
+
+
+@pytest.mark.parametrize(
+    ("door", "name"),
+    [
+        *(("http", name) for name in FAILING),
+        *((door, name) for door in SOCKETS if door != "http" for name in FEW[:3]),
+    ],
+)
+async def test_an_authenticate_that_raises_lets_nobody_in(door: str, name: str) -> None:
+    async with in_time():
+        town = Town()
+        async with serving(door, town.server, authenticate=authenticate_by(HOSTILE[name].run)) as service:
+            attack = Attack(intrude(door, service), Outcome.FAILS)
+            await besiege(town, service.connect, [attack] * STRIKES)
+
+
+@pytest.mark.parametrize("name", [name for name in TELLING if name not in FAILING and name != "shields_itself"])
+@pytest.mark.parametrize("door", ["http", "websocket"])
+async def test_an_authenticate_that_waits_or_leaves_something_open_hurts_nobody_else(door: str, name: str) -> None:
+    hostile = HOSTILE[name]
+    async with in_time():
+        town = Town()
+        async with serving(door, town.server, authenticate=authenticate_by(hostile.run)) as service:
+            outcome = Outcome.IS_LEFT if hostile.outcome is Outcome.HANGS else Outcome.MAY_FAIL
+            attack = Attack(intrude(door, service), outcome, "2")
+            await besiege(town, service.connect, [attack] * STRIKES, pause=MOMENT if hostile.lasts else 0.0)
+
+
+# --- an event store -----------------------------------------------------------------------
+
+
+class HostileStore:
+    """Does the same in each method, before anything is awaited."""
+
+    def __init__(self, do: Callable[[], Any]) -> None:
+        self._do = do
+        self.calls = 0
+
+    def append(self, *args: Any, **kwargs: Any) -> Any:
+        """Keeps nothing."""
+        self.calls += 1
+        return self._do()
+
+    replay = finish = forget = append
+
+
+async def of_name(name: str) -> Callable[[], Any]:
+    """A sync function that misbehaves."""
+    if name == STRAY:
+        taken = await stray_cancelled()
+        return lambda: raises_a_kept_cancelled(taken)
+    return SYNC[name][0]
+
+
+@pytest.mark.parametrize("name", [STRAY, *RAISING])
+async def test_an_event_store_that_raises_costs_nothing_but_resumption(name: str) -> None:
+    async with in_time():
+        town = Town()
+        store: Any = HostileStore(await of_name(name))
+        async with serving("http session", town.server, store=store) as service:
+            await besiege(town, service.connect, [])
+        assert store.calls
+
+
+@pytest.mark.parametrize("name", [STRAY, *RAISING[:3]])
+async def test_a_replay_that_raises_fails_the_call_that_waits_for_it(name: str) -> None:
+    async with in_time():
+        town = Town()
+        store: Any = HostileStore(await of_name(name))
+
+        @town.server.tool
+        async def let_go(ctx: trimcp.Context) -> str:
+            """Lets go of its connection, so that the client comes back for what was kept."""
+            await ctx.close_stream(retry=MOMENT / 8)
+            await trio.sleep(MOMENT / 4)
+            return "kept"
+
+        async def strike(client: trimcp.Client) -> str:
+            return await call_tool(client, "let_go")
+
+        async with serving("http session", town.server, store=store) as service:
+            await besiege(town, service.connect, [Attack(strike, Outcome.IS_LEFT, "kept")] * STRIKES)

@@ -1,0 +1,1 @@
+"""What a client does by feature: the actors that answer its servers."""

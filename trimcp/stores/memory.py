@@ -1,0 +1,161 @@
+"""The stores of one process: events, sessions, subscriptions and secrets in memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+import attrs
+import trio
+
+from trimcp.stores.memory_events import MemoryEventStore
+from trimcp.stores.secret_store import Secrets, SecretStore
+from trimcp.stores.session_store import SessionRecord, SessionStore
+from trimcp.stores.subscription_store import SubscriptionStore
+
+__all__ = ["MemoryEventStore", "MemorySecretStore", "MemorySessionStore", "MemorySubscriptionStore"]
+
+SESSION_TTL: Final = 7200.0
+"""Seconds that a session is kept that is not touched: four times `Limits.session_idle`."""
+SECRET_BYTES: Final = 32
+"""Of a secret that is made here."""
+
+
+class MemorySessionStore(SessionStore):
+    """Keeps records of sessions in this process."""
+
+    def __init__(self, *, ttl: float = SESSION_TTL, clock: Callable[[], float] = time.time) -> None:
+        """
+        Args:
+            ttl: seconds that a session is kept after it was added, updated or touched.
+            clock: says the time, in seconds since the epoch.
+        """
+        self._ttl = ttl
+        self._clock = clock
+        self._records: OrderedDict[str, SessionRecord] = OrderedDict()
+        """The one that was touched first comes first."""
+        self._alive_until: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        """Return the number of sessions."""
+        return len(self._records)
+
+    async def add(self, record: SessionRecord) -> None:
+        """See `SessionStore`."""
+        await trio.lowlevel.checkpoint()
+        self._expire()
+        if record.id in self._records:
+            raise ValueError("there is a session with that id already")
+        self._put(record)
+
+    async def find(self, id: str) -> SessionRecord | None:
+        """See `SessionStore`."""
+        await trio.lowlevel.checkpoint()
+        self._expire()
+        return self._records.get(id)
+
+    async def update(self, record: SessionRecord) -> SessionRecord | None:
+        """See `SessionStore`."""
+        await trio.lowlevel.checkpoint()
+        self._expire()
+        found = self._records.get(record.id)
+        if found is None or found.version != record.version:
+            return None
+        updated = attrs.evolve(record, version=record.version + 1)
+        self._put(updated)
+        return updated
+
+    async def touch(self, ids: Collection[str], seen_at: float) -> None:
+        """See `SessionStore`."""
+        await trio.lowlevel.checkpoint()
+        self._expire()
+        for id in ids:
+            found = self._records.get(id)
+            if found is not None:
+                self._put(attrs.evolve(found, seen_at=seen_at))
+
+    async def remove(self, id: str) -> None:
+        """See `SessionStore`."""
+        await trio.lowlevel.checkpoint()
+        self._records.pop(id, None)
+        self._alive_until.pop(id, None)
+
+    def _put(self, record: SessionRecord) -> None:
+        self._records[record.id] = record
+        self._records.move_to_end(record.id)
+        self._alive_until[record.id] = self._clock() + self._ttl
+
+    def _expire(self) -> None:
+        now = self._clock()
+        while self._records:
+            id = next(iter(self._records))
+            if now < self._alive_until[id]:
+                break
+            del self._records[id], self._alive_until[id]
+
+
+class MemorySubscriptionStore(SubscriptionStore):
+    """Keeps subscriptions in this process."""
+
+    def __init__(self) -> None:
+        self._uris: dict[str, set[str]] = {}
+
+    async def add(self, session: str, uri: str) -> bool:
+        """See `SubscriptionStore`."""
+        await trio.lowlevel.checkpoint()
+        uris = self._uris.setdefault(session, set())
+        if uri in uris:
+            return False
+        uris.add(uri)
+        return True
+
+    async def remove(self, session: str, uri: str) -> bool:
+        """See `SubscriptionStore`."""
+        await trio.lowlevel.checkpoint()
+        uris = self._uris.get(session)
+        if uris is None or uri not in uris:
+            return False
+        uris.remove(uri)
+        if not uris:
+            del self._uris[session]
+        return True
+
+    async def uris_of(self, session: str) -> frozenset[str]:
+        """See `SubscriptionStore`."""
+        await trio.lowlevel.checkpoint()
+        return frozenset(self._uris.get(session, ()))
+
+    async def forget(self, session: str) -> None:
+        """See `SubscriptionStore`."""
+        await trio.lowlevel.checkpoint()
+        self._uris.pop(session, None)
+
+
+class MemorySecretStore(SecretStore):
+    """Keeps secrets in this process, and in those that are forked from it."""
+
+    def __init__(self, secrets: Sequence[bytes] | None = None) -> None:
+        """
+        Args:
+            secrets: at least 16 random bytes each, newest first; one for this process alone, if not given.
+
+        Raises:
+            UsageError: there is none, or one that is too short.
+        """
+        self.current = Secrets((os.urandom(SECRET_BYTES),) if secrets is None else tuple(secrets))
+        """The secrets as they are now."""
+
+    async def read(self) -> Secrets:
+        """See `SecretStore`."""
+        await trio.lowlevel.checkpoint()
+        return self.current
+
+    async def rotate(self, secret: bytes | None = None) -> Secrets:
+        """See `SecretStore`."""
+        await trio.lowlevel.checkpoint()
+        new = os.urandom(SECRET_BYTES) if secret is None else secret
+        self.current = Secrets((new, self.current.values[0]))
+        return self.current

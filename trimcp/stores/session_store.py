@@ -1,0 +1,149 @@
+"""The session store: legacy HTTP sessions as data, so that another process can take one up.
+
+A session is its record (what was agreed, who owns it, its cursor), its subscriptions (`subscription_store`), its
+events (`event_store`), and the live object, which is in one process and in no store. basic/transports of 2025-03-26
+to 2025-11-25, "Session Management".
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Collection
+from typing import Any
+
+import attrs
+
+from trimcp.codec.jsontext import dumps, loads
+from trimcp.codec.revisions import codec_for
+from trimcp.protocol.lifecycle import Phase
+from trimcp.protocol.profile import ClientProfile
+from trimcp.types.capabilities import ClientCapabilities
+from trimcp.types.metadata import Implementation
+from trimcp.types.revisions import BY_VERSION, Revision
+
+DEPTH = 128
+"""The deepest nesting of a record in JSON: capabilities are as deep as the client sent them."""
+
+
+@attrs.frozen(kw_only=True)
+class SessionRecord:
+    """One session as data. Times are seconds since the epoch."""
+
+    id: str
+    """The value of `Mcp-Session-Id`: a secret of its client."""
+    principal: str | None
+    """The key of the principal that opened it, who alone may use it; None where it was opened anonymously."""
+    opened_at: float
+    seen_at: float
+    """When its client was last heard of, or listened."""
+    version: int = 0
+    """Counts updates: an update of a record that another process has updated meanwhile is refused."""
+    phase: Phase = Phase.OPENING
+    client: ClientProfile | None = None
+    """Who the client said it is, and the revision that was agreed; None before `initialize` was answered."""
+    has_posted: bool = False
+    """Whether the client has posted anything since it opened the session."""
+    next_stream: int = 1
+    """The cursor: the number of the next event stream, as of the last update. A process that takes the session up
+    leaves a gap behind it, since more streams may have been opened since."""
+
+    @property
+    def revision(self) -> Revision | None:
+        """The revision that was agreed."""
+        return None if self.client is None else self.client.revision
+
+
+class SessionStore(abc.ABC):
+    """Keeps the records of sessions.
+
+    A store may forget a session that was not touched for its time to live, which must be longer than
+    `Limits.session_idle`. It may raise anything, and take its time: trimcp gives each call a deadline. A store that
+    fails in `add` or `find` fails the request; one that fails in anything else is logged, and the session goes on.
+    """
+
+    @abc.abstractmethod
+    async def add(self, record: SessionRecord) -> None:
+        """Keep a new session. It is kept when this returns: the client is told its id only then.
+
+        Raises:
+            ValueError: there is a session with that id.
+        """
+
+    @abc.abstractmethod
+    async def find(self, id: str) -> SessionRecord | None:
+        """Return the session with this id, if there is one. The caller checks the principal."""
+
+    @abc.abstractmethod
+    async def update(self, record: SessionRecord) -> SessionRecord | None:
+        """Replace a record by a newer one of the same version, and return it with the next version.
+
+        Returns None, and changes nothing, where the store has another version, or no such session.
+        """
+
+    @abc.abstractmethod
+    async def touch(self, ids: Collection[str], seen_at: float) -> None:
+        """Note that these sessions are alive: their time to live begins anew. Unknown ids are ignored."""
+
+    @abc.abstractmethod
+    async def remove(self, id: str) -> None:
+        """Forget a session, which is over. Idempotent."""
+
+
+# --- records as bytes, for stores that keep bytes -----------------------------------------
+
+
+def encode_record(record: SessionRecord) -> bytes:
+    """Encode a record as JSON, without its id, which no store needs to keep in clear."""
+    client = record.client
+    members: dict[str, Any] = {
+        "principal": record.principal,
+        "openedAt": record.opened_at,
+        "seenAt": record.seen_at,
+        "version": record.version,
+        "phase": record.phase.value,
+        "hasPosted": record.has_posted,
+        "nextStream": record.next_stream,
+    }
+    if client is not None:
+        unstructure = codec_for(client.revision).unstructure
+        members["client"] = {
+            "revision": client.revision.version,
+            "capabilities": unstructure(client.capabilities),
+            "info": None if client.info is None else unstructure(client.info),
+            "logLevel": client.log_level,
+        }
+    return dumps(members)
+
+
+def decode_record(id: str, data: bytes) -> SessionRecord:
+    """Decode a record that `encode_record` has encoded.
+
+    Raises:
+        Exception: the bytes are none.
+    """
+    members = loads(data, max_depth=DEPTH)
+    return SessionRecord(
+        id=id,
+        principal=members["principal"],
+        opened_at=members["openedAt"],
+        seen_at=members["seenAt"],
+        version=members["version"],
+        phase=Phase(members["phase"]),
+        client=_client(members.get("client")),
+        has_posted=members["hasPosted"],
+        next_stream=members["nextStream"],
+    )
+
+
+def _client(members: dict[str, Any] | None) -> ClientProfile | None:
+    if members is None:
+        return None
+    revision = BY_VERSION[members["revision"]]
+    structure = codec_for(revision).structure
+    info = members["info"]
+    return ClientProfile(
+        revision,
+        structure(members["capabilities"], ClientCapabilities),
+        None if info is None else structure(info, Implementation),
+        members["logLevel"],
+    )
