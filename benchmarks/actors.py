@@ -12,7 +12,6 @@ import argparse
 import contextvars
 import gc
 import json
-import math
 import statistics
 import time
 import tracemalloc
@@ -88,7 +87,7 @@ async def listed_message(count: int) -> None:
 
 
 class ListMailbox:
-    """The variant that was not taken: a channel whose item is the list of what was told since the last take."""
+    """The least that a mailbox could cost: a channel whose item is the list of what was told since the last take."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -197,7 +196,7 @@ class Counter(Actor[int]):
 
 
 class ListCounter(Counter):
-    """The same, over the variant of the mailbox."""
+    """The same, over a bare channel of lists."""
 
     def __init__(self, owner: Owner) -> None:
         super().__init__(owner)
@@ -398,24 +397,24 @@ GROUPS: dict[str, dict[str, Measured]] = {
         "mailbox: tell, receive_nowait": mailbox_message,
         "mailbox with keys": keyed_message,
         "mailbox that drops its oldest": dropping_message,
-        "channel of lists": listed_message,
+        "bare channel of lists": listed_message,
     },
     "a wake": {
         "channel": channel_wake,
         "mailbox": mailbox_wake,
-        "channel of lists": listed_wake,
+        "bare channel of lists": listed_wake,
         "Reply": reply_wake,
         "checkpoint: a pass of the scheduler": one_pass,
     },
     "a message to an actor, 1 a wake": {
         "mailbox": told(1),
-        "channel of lists": told(1, "list"),
+        "bare channel of lists": told(1, "list"),
         "in turn": told(1, "in turn"),
         "the first one: the actor is made, started, told, ended": first_message,
     },
     f"a message to an actor, {TOGETHER} a wake": {
         "mailbox": told(TOGETHER),
-        "channel of lists": told(TOGETHER, "list"),
+        "bare channel of lists": told(TOGETHER, "list"),
         "in turn": told(TOGETHER, "in turn"),
     },
     "tasks and scopes": {
@@ -484,7 +483,7 @@ async def kibibytes(started: int, pools: int) -> float:
                 pool: WorkerPool = supervisor.open_pool("pool", TOGETHER)
                 pool.post(Piece(lambda: None, waits=False, uses_up=False, changes=False))
             task_status.started()
-            await trio.sleep(math.inf)
+            await trio.sleep_forever()
 
     async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
         stack.callback(nursery.cancel_scope.cancel)

@@ -158,9 +158,10 @@ def find_peers(options: argparse.Namespace) -> Peers:
         (FASTMCP, "fastmcp", options.fastmcp or os.environ.get("TRIMCP_BENCH_FASTMCP")),
     ):
         python: str | None = given or sys.executable
+        assert python is not None
         if options.only and name not in options.only:
             python = None
-        elif subprocess.run([str(python), "-c", f"import {module}"], capture_output=True, check=False).returncode:
+        elif not (shutil.which(python) and _imports(python, module)):
             print(f"{name}: not installed in {python}, left out", file=sys.stderr)
             python = None
         interpreters.append(python)
@@ -169,6 +170,10 @@ def find_peers(options: argparse.Namespace) -> Peers:
     if not (npm and node):
         print("TypeScript: name a folder of npm packages with --npm; left out", file=sys.stderr)
     return Peers(interpreters[0], interpreters[1], Path(npm).resolve() if npm and node else None, node)
+
+
+def _imports(python: str, module: str) -> bool:
+    return subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
 
 
 def typescript_sdk(peers: Peers, *arguments: str) -> Contestant | None:

@@ -83,7 +83,12 @@ class Driven:
         self._ask(b"template 1\n-")  # it has started
         self._began = time.monotonic()
         self._server = subprocess.Popen(
-            driver.where.for_server(command), stdin=from_driver, stdout=to_driver, stderr=subprocess.DEVNULL, env=env
+            driver.where.for_server(command),
+            stdin=from_driver,
+            stdout=to_driver,
+            stderr=subprocess.DEVNULL,
+            env=env,
+            cwd="/",  # `python -m` imports from its folder before PYTHONPATH: not from this checkout, then
         )
         for descriptor in (to_server, from_driver, from_server, to_driver):
             os.close(descriptor)

@@ -116,6 +116,7 @@ def served(
         stdout=subprocess.PIPE if "trimcp" in contestant.name else subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**env, **contestant.env, "PORT": str(port)},
+        cwd="/",
     ) as process:
         try:
             _wait_for(port, process)

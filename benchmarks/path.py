@@ -3,7 +3,7 @@
     python -m benchmarks.path [--era modern] [--repeats 20] [--profile]
 
 No pipe and no second process: what is left is what trimcp itself, its libraries and Trio's
-scheduler cost. Each figure is the least of many repeats, which noise can only raise; the rest of
+scheduler cost, in processor time. Each figure is the least of many repeats, which noise can only raise; the rest of
 the sum is the session's actors, and the handler's coroutine.
 With `--profile`, cProfile's list for the same load, whose share of each function is inflated by
 its count of calls.
@@ -43,13 +43,13 @@ class Feed(Duplex):
     async def receive(self) -> Sequence[Frame]:
         await trio.lowlevel.checkpoint()
         if self._opened == 0:
-            self.began = time.perf_counter()
+            self.began = time.process_time()
         self._opened -= 1
         return next(self._portions, ())
 
     def try_send(self, data: bytes) -> int:
         self.answered += data.count(b"\n")
-        self.ended = time.perf_counter()
+        self.ended = time.process_time()
         return len(data)
 
     async def send_all(self, data: bytes) -> None:

@@ -29,6 +29,19 @@ def waited_seconds(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
+def undisturbed(seconds: float, cpu: float, waited: float, other_waited: float) -> float:
+    """Seconds of a load, without the waiting for a processor of a process and of the other one at its connection.
+
+    Args:
+        cpu: the processor time of the process that has more to do.
+        waited: how long it waited.
+        other_waited: how long the other process waited. Meanwhile, this one may have gone on with what it had.
+    """
+    idle = max(seconds - cpu - waited, 0.0)
+    left = seconds - waited - min(other_waited, idle)
+    return max(left, min(cpu, seconds), 0.05 * seconds)
+
+
 class Stretch:
     """What a server and its driver take while a load lasts, from the making of this object on.
 
@@ -53,12 +66,9 @@ class Stretch:
         ends = zip(self._now(), self._began, strict=True)
         server, driver, server_waited, driver_waited = (now - began for now, began in ends)
         if self._apart:
-            # While the driver waited, the server may have gone on with what it had.
-            idle = max(seconds - server - server_waited, 0.0)
-            waited = min(server_waited + min(driver_waited, idle), max(seconds - server, 0.0))
+            waited = seconds - undisturbed(seconds, server, server_waited, driver_waited)
         else:
-            waited = max(seconds - server - driver, 0.0)
-        waited = min(waited, 0.95 * seconds)
+            waited = min(max(seconds - server - driver, 0.0), 0.95 * seconds)
         return {
             "rate": calls / (seconds - waited),
             "server_cpu": server / calls * 1e6,

@@ -198,7 +198,7 @@ def _serving(one: Contestant, era: Era, env: Mapping[str, str], where: Processor
     with tempfile.TemporaryDirectory(prefix="sessions-") as folder:
         path = str(Path(folder) / "socket")
         command = where.for_server([part.replace("{path}", path) for part in one.command])
-        with subprocess.Popen(command, env={**env, **one.env}, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(command, env={**env, **one.env}, stderr=subprocess.DEVNULL, cwd="/") as process:
             sessions = Sessions(path, process.pid, era, apart=where.apart)
             try:
                 end = time.monotonic() + PATIENCE

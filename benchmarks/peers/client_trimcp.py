@@ -1,8 +1,9 @@
-"""trimcp's client at a URL, calling `add`: `client_trimcp.py URL REVISION SECONDS`; prints its rates as JSON."""
+"""trimcp's client calling `add`: `client_trimcp.py URL REVISION SECONDS SERVER`; prints what it took, as JSON."""
 
 import json
 import sys
 import time
+from pathlib import Path
 
 import trio
 
@@ -11,8 +12,14 @@ import trimcp
 CALLERS = 16
 
 
-async def main(url: str, revision: str, seconds: float) -> None:
-    figures: dict[str, float] = {}
+def times(server: str) -> list[float]:
+    """Seconds: of the clock, of this process, and those that it and the server, by its id, waited for a processor."""
+    waited = [int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9 for pid in ("self", server)]
+    return [time.perf_counter(), time.process_time(), *waited]
+
+
+async def main(url: str, revision: str, seconds: float, server: str) -> None:
+    figures: dict[str, list[float]] = {}
     async with trimcp.connect(url, revision=revision) as client:
         for name, callers in (("serial", 1), ("concurrent", CALLERS)):
             calls, end = 0, time.perf_counter() + seconds
@@ -23,12 +30,12 @@ async def main(url: str, revision: str, seconds: float) -> None:
                     assert (await client.call_tool("add", {"a": 1, "b": 2})).text == "3"
                     calls += 1
 
-            began = time.perf_counter()
+            began = times(server)
             async with trio.open_nursery() as nursery:
                 for _ in range(callers):
                     nursery.start_soon(call)
-            figures[name] = calls / (time.perf_counter() - began)
+            figures[name] = [calls, *(now - then for now, then in zip(times(server), began, strict=True))]
     print(json.dumps(figures))
 
 
-trio.run(main, sys.argv[1], sys.argv[2], float(sys.argv[3]))
+trio.run(main, sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4])

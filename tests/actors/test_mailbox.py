@@ -99,7 +99,6 @@ async def test_a_message_is_replaced_until_its_receiver_has_run() -> None:
         nursery.start_soon(receive)
         await wait_all_tasks_blocked()
         mailbox.tell("a1")
-        assert mailbox.is_handed
         mailbox.tell("a2")
     assert taken == ["a2"]
     assert mailbox.waiting == 0
@@ -215,6 +214,48 @@ async def test_a_message_that_was_handed_over_survives_a_cancel(autojump_clock: 
         nursery.cancel_scope.cancel()
     assert taken == ["handed"]
     assert take_all(mailbox) == ["left"]
+
+
+@pytest.mark.parametrize(
+    "mailbox", [Mailbox[str](10), Mailbox[str](10, Overflow.REPLACE, key=first_letter)], ids=["plain", "keyed"]
+)
+async def test_all_that_waits_may_be_taken_at_once(mailbox: Mailbox[str], autojump_clock: MockClock) -> None:
+    for message in "abc":
+        mailbox.tell(message, 5)
+    messages = await mailbox.receive_all()
+    assert list(messages) == ["a", "b", "c"]
+    assert (mailbox.waiting, mailbox.waiting_bytes) == (0, 0)
+    mailbox.tell("d")
+    messages.popleft()
+    mailbox.put_back(messages)
+    assert mailbox.waiting == 3
+    assert take_all(mailbox) == ["b", "c", "d"]
+    with trio.move_on_after(1) as waiting:
+        await mailbox.receive_all()
+    assert waiting.cancelled_caught
+
+
+async def test_messages_may_be_taken_from_a_receiver_that_was_woken_and_has_not_run(
+    autojump_clock: MockClock,
+) -> None:
+    mailbox = Mailbox[str](10)
+    received: list[str] = []
+
+    async def receive() -> None:
+        received.extend(await mailbox.receive_all())
+
+    with trio.fail_after(100):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await wait_all_tasks_blocked()
+            mailbox.tell("a")
+            mailbox.tell("b")
+            assert take_all(mailbox) == ["a", "b"]
+            await wait_all_tasks_blocked()
+            assert received == []  # it waits again
+            mailbox.tell("c")
+            mailbox.tell("d")
+    assert received == ["c", "d"]
 
 
 # --- bytes ----------------------------------------------------------------------------

@@ -197,3 +197,33 @@ async def test_the_callers_own_metadata_is_kept(autojump_clock: MockClock) -> No
         assert "io.modelcontextprotocol/protocolVersion" in meta
         await peer.send(result(asked["id"], {"resultType": "complete", "content": []}))
         assert (await call.done()).value.text == ""
+
+
+@pytest.mark.parametrize("version", ERAS)
+async def test_an_answer_behind_reports_counts_though_the_server_leaves_right_behind_it(
+    version: str, autojump_clock: MockClock
+) -> None:
+    """Reports and answer wait for the ProgressTracker when the end of input is read."""
+    seen: list[float] = []
+    async with pair(version) as (client, peer):
+        outcome: list[Any] = []
+
+        async def call() -> None:
+            outcome.append(await client.request("x/y", on_progress=lambda progress, *_: seen.append(progress)))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call)
+            asked = await peer.receive()
+            token = asked["params"]["_meta"]["progressToken"]
+            reports = [
+                {
+                    "jsonrpc": "2.0",
+                    "method": "notifications/progress",
+                    "params": {"progressToken": token, "progress": n},
+                }
+                for n in range(1, 6)
+            ]
+            await peer.send(*reports, {"jsonrpc": "2.0", "id": asked["id"], "result": {"resultType": "complete"}})
+            await peer.duplex.aclose()
+        assert outcome == [{"resultType": "complete"}]
+        assert seen == [1, 2, 3, 4, 5]

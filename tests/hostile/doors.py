@@ -26,6 +26,7 @@ class Service:
     """A server that serves, and what became of the task that does so."""
 
     connect: Connect
+    address: tuple[str, int] | None = None
     over: trio.Event = attrs.field(factory=trio.Event)
     failure: BaseException | None = None
 
@@ -67,6 +68,7 @@ async def serving(
     async with trio.open_nursery() as nursery:
         service = Service(_unconnected)
         port = await _begin(door, server, service, nursery, options)
+        service.address = ("127.0.0.1", port)
         scheme = "ws" if door == "websocket" else "http"
         target = f"{scheme}://127.0.0.1:{port}/mcp"
         service.connect = functools.partial(trimcp.connect, target, revision=SOCKETS[door], **given)

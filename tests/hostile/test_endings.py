@@ -15,9 +15,10 @@ from trio.testing import MockClock
 
 import trimcp
 from tests.hostile.crowd import INSTANT, STRIKES, Attack, Town, add, besiege, call_tool, in_time
-from tests.hostile.doors import LEGACY, MODERN, serving
+from tests.hostile.doors import LEGACY, MEMORY, MODERN, serving
 from tests.hostile.functions import HOSTILE
 from tests.process.children import call, child
+from trimcp.transports.memory import memory_pair
 
 HYPERCORN: Final = (
     "raises_a_stray_cancelled",
@@ -133,3 +134,35 @@ async def test_an_interrupt_in_a_tool_ends_a_process() -> None:
         with trio.fail_after(15):
             assert await server.exit_code() != 0
         assert "KeyboardInterrupt" in server.stderr
+
+
+@pytest.mark.parametrize("name", ["keeps_a_generator_in_a_nursery", "enters_a_nursery_for_ever"])
+@pytest.mark.parametrize("door", MEMORY)
+async def test_a_drain_does_not_wait_for_what_answered_calls_left_open(
+    door: str, name: str, autojump_clock: MockClock
+) -> None:
+    async with in_time():
+        town = Town()
+        town.server.tool(HOSTILE[name].run)
+        async with town.server.running(), trimcp.connect(town.server, revision=MEMORY[door]) as client:
+            for _ in range(STRIKES):
+                await Attack.by(functools.partial(call_tool, name=name), HOSTILE[name]).make(client)
+            started = trio.current_time()
+            report = await town.server.drain(1000.0)
+            assert report == trimcp.DrainReport()
+            assert trio.current_time() - started < 1000.0
+
+
+async def test_a_session_that_is_closed_behind_answered_calls_has_lost_nothing(autojump_clock: MockClock) -> None:
+    hostile = HOSTILE["keeps_a_generator_in_a_nursery"]
+    async with in_time():
+        town = Town()
+        town.server.tool(hostile.run)
+        async with town.server.running(), trio.open_nursery() as nursery:
+            ours, theirs = memory_pair()
+            session = await nursery.start(town.server.serve, theirs)
+            async with trimcp.connect(ours) as client:
+                await Attack.by(functools.partial(call_tool, name=hostile.name), hostile).make(client)
+                session.close()
+                await session.wait_over()
+        assert session.lost == 0

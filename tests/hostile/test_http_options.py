@@ -21,10 +21,12 @@ from tests.hostile.functions import (
     raises_a_kept_cancelled,
     stray_cancelled,
 )
+from trimcp.stores.memory import MemorySessionStore
 
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator .* was garbage collected:ResourceWarning")
 
 RAISING: Final = [name for name, (_, outcome) in SYNC.items() if outcome is Outcome.FAILS]
+FOR_STORES: Final = (*FEW, "shields_itself", "keeps_a_generator_in_a_nursery", "exhausts_the_recursion_limit")
 FAILING: Final = [name for name in TELLING if HOSTILE[name].outcome is Outcome.FAILS]
 STRAY: Final = "raises_a_stray_cancelled"
 
@@ -82,6 +84,53 @@ async def test_an_authenticate_that_waits_or_leaves_something_open_hurts_nobody_
             await besiege(town, service.connect, [attack] * STRIKES, pause=MOMENT if hostile.lasts else 0.0)
 
 
+# --- routes -------------------------------------------------------------------------------
+
+
+async def get(service: Service, path: str) -> bytes:
+    """Asks for a path on a connection of its own; returns the body of the answer.
+
+    Raises:
+        RuntimeError: the status is not 200.
+    """
+    assert service.address is not None
+    async with await trio.open_tcp_stream(*service.address) as stream:
+        await stream.send_all(b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % path.encode())
+        answer = b"".join([part async for part in stream])
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200 "):
+        raise RuntimeError(head.decode())
+    return body
+
+
+@pytest.mark.parametrize("name", TELLING)
+async def test_a_route_that_misbehaves(name: str) -> None:
+    hostile = HOSTILE[name]
+    async with in_time():
+        town = Town()
+
+        @town.server.route("/hostile")
+        async def misbehave(request: trimcp.HttpRequest) -> Any:
+            return await hostile.run()
+
+        @town.server.route("/healthy")
+        async def behave(request: trimcp.HttpRequest) -> str:
+            town.look_for_traces()
+            return "healthy"
+
+        async with serving("http", town.server) as service:
+
+            async def strike(client: trimcp.Client) -> str:
+                return (await get(service, "/hostile")).decode()
+
+            async def healthy(client: trimcp.Client) -> None:
+                assert await get(service, "/healthy") == b"healthy"
+
+            attack = Attack(strike, hostile.outcome, hostile.value)
+            pause = MOMENT if hostile.lasts else 0.0
+            await besiege(town, service.connect, [attack] * STRIKES, healthy=healthy, pause=pause)
+
+
 # --- an event store -----------------------------------------------------------------------
 
 
@@ -98,6 +147,44 @@ class HostileStore:
         return self._do()
 
     replay = finish = forget = append
+
+
+class AsyncHostileStore:
+    """Misbehaves in each method, and keeps nothing."""
+
+    def __init__(self, do: Callable[[], Awaitable[Any]]) -> None:
+        self._do = do
+        self.calls = 0
+
+    async def append(self, batches: Any) -> Any:
+        """Keeps nothing."""
+        self.calls += 1
+        return await self._do()
+
+    async def replay(self, session: str, stream: int, after: int) -> Any:
+        """Knows nothing."""
+        return await self._do()
+
+    async def forget(self, session: str) -> Any:
+        """Has nothing to forget."""
+        return await self._do()
+
+
+class HostileSessions(MemorySessionStore):
+    """Keeps sessions, and misbehaves where it is told of what becomes of them."""
+
+    def __init__(self, do: Callable[[], Awaitable[Any]]) -> None:
+        super().__init__()
+        self._do = do
+        self.calls = 0
+
+    async def _misbehave(self, *_: Any) -> Any:
+        self.calls += 1
+        return await self._do()
+
+    update: Any = _misbehave
+    touch: Any = _misbehave
+    remove: Any = _misbehave
 
 
 async def of_name(name: str) -> Callable[[], Any]:
@@ -136,3 +223,23 @@ async def test_a_replay_that_raises_fails_the_call_that_waits_for_it(name: str) 
 
         async with serving("http session", town.server, store=store) as service:
             await besiege(town, service.connect, [Attack(strike, Outcome.IS_LEFT, "kept")] * STRIKES)
+
+
+@pytest.mark.parametrize("name", FOR_STORES)
+async def test_an_async_event_store_that_misbehaves_costs_nothing_but_resumption(name: str) -> None:
+    async with in_time():
+        town = Town()
+        store: Any = AsyncHostileStore(HOSTILE[name].run)
+        async with serving("http session", town.server, store=store) as service:
+            await besiege(town, service.connect, [])
+        assert store.calls
+
+
+@pytest.mark.parametrize("name", FOR_STORES)
+async def test_a_session_store_that_misbehaves_costs_nothing_but_taking_sessions_up(name: str) -> None:
+    async with in_time():
+        town = Town()
+        store = HostileSessions(HOSTILE[name].run)
+        async with serving("http session", town.server, registry=store) as service:
+            await besiege(town, service.connect, [])
+        assert store.calls

@@ -86,6 +86,30 @@ async def test_a_may_subscribe_that_raises(door: str, name: str, autojump_clock:
             await besiege(town, service.connect, [attack] * STRIKES, healthy=answers(subscribe))
 
 
+@NAMES
+async def test_a_method_of_an_extension_that_is_answered_at_once(
+    door: str, name: str, autojump_clock: MockClock
+) -> None:
+    run = await sync_function(name)
+    method = trimcp.ExtensionMethod("hostile/say", dict, dict, takes_place=False, needs_declared=False)
+    extension = trimcp.ServerExtension("test.example/hostile")
+
+    @extension.method(method)
+    def say(ctx: trimcp.Context, params: dict[str, Any]) -> dict[str, Any]:
+        if params["word"] == WORD:
+            run()
+        return {"word": params["word"]}
+
+    async def call(client: trimcp.Client, word: str) -> str:
+        return str((await client.request("hostile/say", {"word": word}))["word"])
+
+    async with in_time():
+        town = Town(extensions=[extension])
+        async with serving(door, town.server) as service:
+            attack = Attack(misbehaving(call), Outcome.FAILS)
+            await besiege(town, service.connect, [attack] * STRIKES, healthy=answers(call))
+
+
 # --- what is told --------------------------------------------------------------------------------
 
 

@@ -114,6 +114,11 @@ class Hand:
     async def call(self, tool: str, meta: dict[str, Any] | None = None, **arguments: Any) -> Any:
         return await self.ask("tools/call", {"name": tool, "arguments": arguments}, meta=meta)
 
+    async def wait_notices(self, number: int) -> None:
+        """Receive until that many notifications have come in all."""
+        while len(self.notices) < number:
+            self.checked_notice(await self.server.receive())
+
     def checked_notice(self, message: Any) -> None:
         self.fits("JSONRPCNotification", message)
         self.fits("ServerNotification", message)
@@ -217,7 +222,7 @@ async def test_a_list_that_changes_and_a_question_of_the_servers(version: str) -
         await hand.open()
         assert (await hand.call("pings"))["result"]["content"][0]["text"] == "pinged"
         await hand.call("grows")
-        await hand.ask("ping")
+        await hand.wait_notices(1)
         assert [notice["method"] for notice in hand.notices] == ["notifications/tools/list_changed"]
 
 
@@ -227,6 +232,7 @@ async def test_a_subscription_from_its_beginning_to_the_end_of_the_server() -> N
         await server.send(hand.request("subscriptions/listen", {"notifications": {"toolsListChanged": True}}))
         hand.checked_notice(await server.receive())
         await hand.call("grows")
+        await hand.wait_notices(2)
         server.signal(signal.SIGTERM)
         hand.checked_answer(await server.receive())
         hand.checked_notice(await server.receive())

@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import trimcp
 from tests.server.news import LISTS, SUBSCRIPTION, acknowledged, changed, listen, newsy, notify_list, updated
 from tests.session.peer import PATIENCE, Peer, cancelled, served
-from trimcp.server.features.subscriptions.bus import APART
+from trimcp.server.features.subscriptions.open_listens import APART
 
 
 @pytest.mark.parametrize("id", [0, 1, -5, "one", "1", "", 'ä\n"', 2**53])

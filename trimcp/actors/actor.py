@@ -84,11 +84,16 @@ class Actor(abc.ABC, Generic[M]):
     async def run(self) -> None:
         """Handle messages until cancelled."""
         mailbox, handle = self.mailbox, self.handle
-        receive, receive_nowait = mailbox.receive, mailbox.receive_nowait
         while True:
-            while mailbox.waiting:
-                handle(receive_nowait())
-            handle(await receive())
+            messages = await mailbox.receive_all()
+            try:
+                while messages:
+                    handle(messages.popleft())
+                    if not messages and mailbox.waiting:  # told while these were handled
+                        messages = mailbox.receive_all_nowait()
+            finally:
+                if messages:
+                    mailbox.put_back(messages)
 
     # --- telling ----------------------------------------------------------------------
 
@@ -151,25 +156,15 @@ class Actor(abc.ABC, Generic[M]):
     def end(self) -> None:
         """Handle what waits, and from now on each message in the turn of its sender. For the supervisor. Idempotent.
 
-        A message that gives something back must not be lost with the task. An actor that is at work on a message goes
-        on with the others itself, and ends when its task does.
+        A message that gives something back must not be lost with the task. An actor that ends its supervisor while it
+        handles a message goes on with the others itself, and ends when its task does.
         """
-        if self._state == "ended" or self._is_at_work():
+        if self._state == "ended" or (self.task is not None and self.task is trio.lowlevel.current_task()):
             return
         self._state = "ended"
         self.tell = self._tell_in_turn
         while self.mailbox.waiting:
-            try:
-                message = self.mailbox.receive_nowait()
-            except trio.WouldBlock:  # the last one was handed to the task, which handles it when it runs next
-                return
-            self._tell_in_turn(message)
-
-    def _is_at_work(self) -> bool:
-        """Whether it handles a message, or was given one: the others that wait come after that one."""
-        if self.task is None:
-            return False
-        return self.mailbox.is_handed or self.task is trio.lowlevel.current_task()
+            self._tell_in_turn(self.mailbox.receive_nowait())
 
     def snapshot(self) -> ActorSnapshot:
         """Take a snapshot of the actor."""

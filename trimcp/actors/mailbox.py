@@ -1,13 +1,16 @@
 """The mailbox: a bounded memory channel with one receiver, and what happens when it is full.
 
-Any task of the run may `tell`, which never waits, or `send`, which waits for room. The receiver takes
-all that has arrived at each wake: `receive` once, then `receive_nowait` while `waiting` is not 0. The
-channel is made with the first message, so an actor that is never told anything costs no channel.
+Any task of the run may `tell`, which never waits, or `send`, which waits for room. An item of the channel
+is the list of the messages that were told since the receiver last took one, so only the first of them
+costs a `send_nowait`. The receiver takes all that has arrived at each wake: `receive_all`, or `receive` and then
+`receive_nowait` while `waiting` is not 0. The channel is made with the first message, so an actor that is
+never told anything costs no channel.
 """
 
 from __future__ import annotations
 
 import enum
+from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, Final, Generic, TypeVar
 
@@ -15,6 +18,9 @@ import attrs
 import trio
 
 M = TypeVar("M")
+
+EMPTY: Final[deque[Any]] = deque()
+"""Stands for a list that was taken and emptied; nothing is put into it."""
 
 
 class Overflow(enum.Enum):
@@ -56,14 +62,16 @@ class Mailbox(Generic[M]):
     """A bounded channel of messages for one receiver."""
 
     __slots__ = (
-        "_get",
+        "_batch",
+        "_current",
         "_is_closed",
         "_key",
         "_keyed",
+        "_limit",
         "_max_bytes",
         "_overflow",
+        "_peak",
         "_places",
-        "_put",
         "_receive",
         "_room",
         "_send",
@@ -104,12 +112,16 @@ class Mailbox(Generic[M]):
         self._is_closed = False
         self._room: trio.Event | None = None
         self._places: trio.lowlevel.ParkingLot | None = None  # where `send` waits
-        self._send: trio.MemorySendChannel[Any] | None = None
-        self._receive: trio.MemoryReceiveChannel[Any] | None = None
-        self._put: Callable[[Any], None] = self._put_first
-        self._get: Callable[[], Any] = self._get_first
+        self._send: trio.MemorySendChannel[deque[Any]] | None = None
+        self._receive: trio.MemoryReceiveChannel[deque[Any]] | None = None
+        self._batch: deque[Any] | None = None
+        """The list that is in the channel, or was handed to the receiver, which has not run since."""
+        self._current: deque[Any] = EMPTY
+        """The list that the receiver took, as far as it has not taken the messages out of it."""
+        self._limit = capacity  # 0 when closed
+        self._peak = 0
         self.waiting = 0
-        """Messages in the channel's buffer, and those handed to the receiver that it has not taken yet."""
+        """Messages that were told, and not taken out."""
         self.waiting_bytes = 0
         self.told = 0
         self.refused = 0
@@ -128,14 +140,26 @@ class Mailbox(Generic[M]):
         if self._key is not None:
             self._tell_keyed(message, size)
             return
-        try:
-            self._put(message)
-        except trio.WouldBlock:
-            self._make_room()
+        if self._batch is not None and self.waiting < self._limit:  # most messages: in line, since it is all they cost
+            self._batch.append(message)
+        else:
             self._put(message)
         self.told += 1
         self.waiting += 1
         self.waiting_bytes += size
+
+    def _put(self, item: Any) -> None:
+        """Put an item in, and make room where there is none."""
+        if self.waiting >= self._limit:
+            if self._is_closed:
+                raise trio.ClosedResourceError
+            self._make_room()
+        if self._batch is None:
+            told = deque((item,))
+            self._opened()[0].send_nowait(told)
+            self._batch = told
+        else:
+            self._batch.append(item)
 
     async def send(self, message: M, size: int = 0) -> None:
         """Put a message in, and wait for room where there is none. A cancelled `send` has put nothing in.
@@ -149,18 +173,11 @@ class Mailbox(Generic[M]):
             raise TypeError("a mailbox that replaces or drops messages is told, and never sent to")
         await trio.lowlevel.checkpoint_if_cancelled()
         has_waited = False
-        while True:
-            try:
-                self._put(message)
-                break
-            except trio.WouldBlock:
-                has_waited = True
-                # Waits here, and not in the channel: `waiting` then counts what the receiver can take, and no more.
-                self._places = self._places or trio.lowlevel.ParkingLot()
-                await self._places.park()
-        self.told += 1
-        self.waiting += 1
-        self.waiting_bytes += size
+        while self.waiting >= self.capacity and not self._is_closed:
+            has_waited = True
+            self._places = self._places or trio.lowlevel.ParkingLot()
+            await self._places.park()
+        self.tell(message, size)
         if not has_waited:
             await trio.lowlevel.cancel_shielded_checkpoint()
 
@@ -185,11 +202,7 @@ class Mailbox(Generic[M]):
             self.replaced += 1
             return
         slot = [key, message, size]
-        try:
-            self._put(slot)
-        except trio.WouldBlock:
-            self._make_room()
-            self._put(slot)
+        self._put(slot)
         if key is not None:
             self._keyed[key] = slot
         self.told += 1
@@ -204,8 +217,11 @@ class Mailbox(Generic[M]):
         Raises:
             trio.EndOfChannel: the mailbox is closed and empty.
         """
-        _, receive = self._opened()
-        return self._taken(await receive.receive())
+        if self._current:
+            await trio.lowlevel.checkpoint()
+        while not self._current:  # another task may have emptied the list
+            self._taken_list(await self._opened()[1].receive())
+        return self._message(self._current.popleft())
 
     def receive_nowait(self) -> M:
         """Take a message that waits.
@@ -214,17 +230,61 @@ class Mailbox(Generic[M]):
             trio.WouldBlock: none waits.
             trio.EndOfChannel: the mailbox is closed and empty.
         """
-        return self._taken(self._get())
+        return self._message(self._get())
 
-    def _taken(self, item: Any) -> M:
-        self.waiting -= 1
-        if not self.waiting:  # the receiver takes all at each wake, so this is when bytes are handed on
-            self.waiting_bytes = 0
-            if self._room is not None:
-                self._room.set()
-                self._room = None
-        if self._places is not None:
-            self._places.unpark()
+    async def receive_all(self) -> deque[M]:
+        """Wait for messages and take all of them. A cancelled `receive_all` has taken none.
+
+        Raises:
+            trio.EndOfChannel: the mailbox is closed and empty.
+        """
+        if self._current:
+            await trio.lowlevel.checkpoint()
+        while not self._current:  # as above
+            self._taken_list(await self._opened()[1].receive())
+        return self._all()
+
+    def receive_all_nowait(self) -> deque[M]:
+        """Take all messages that wait; none, where none does. For the receiver."""
+        if not self._current and self._batch is not None:
+            self._taken_list(self._opened()[1].receive_nowait())
+        return self._all()
+
+    def _all(self) -> deque[M]:
+        taken, self._current = self._current, EMPTY
+        self._has_taken(len(taken))
+        if self._key is None:
+            return taken
+        for slot in taken:
+            self._keyed.pop(slot[0], None)
+        return deque(slot[1] for slot in taken)
+
+    def put_back(self, messages: deque[M]) -> None:
+        """Put back messages that were taken last: the receiver ends, and others handle them."""
+        items = deque(messages if self._key is None else [[None, message, 0] for message in messages])
+        items.extend(self._current)
+        self._current = items
+        self.waiting += len(messages)
+
+    def _taken_list(self, messages: deque[Any]) -> None:
+        self._current = messages
+        self._batch = None
+        if self.waiting > self._peak:
+            self._peak = self.waiting
+
+    def _get(self) -> Any:
+        """Take an item out."""
+        if not self._current:
+            if not self._batch:
+                raise trio.EndOfChannel if self._is_closed else trio.WouldBlock
+            try:
+                self._taken_list(self._opened()[1].receive_nowait())
+            except trio.WouldBlock:  # the list was handed to the receiver, which has not run since
+                return self._batch.popleft()
+        return self._current.popleft()
+
+    def _message(self, item: Any) -> M:
+        self._has_taken(1)
         if self._key is None:
             message: M = item
         else:
@@ -232,6 +292,16 @@ class Mailbox(Generic[M]):
             if key is not None:
                 self._keyed.pop(key, None)
         return message
+
+    def _has_taken(self, count: int) -> None:
+        self.waiting -= count
+        if not self.waiting:  # the receiver takes all at each wake, so this is when bytes are handed on
+            self.waiting_bytes = 0
+            if self._room is not None:
+                self._room.set()
+                self._room = None
+        if self._places is not None:
+            self._places.unpark(count=count)
 
     # --- bounds and the end -----------------------------------------------------------
 
@@ -258,9 +328,9 @@ class Mailbox(Generic[M]):
 
     def close(self) -> None:
         """End the mailbox: the receiver takes what waits, and then learns that no more will come. Idempotent."""
-        send, _ = self._opened()
-        send.close()
+        self._opened()[0].close()
         self._is_closed = True
+        self._limit = 0
         self._keyed.clear()  # from now on none is replaced either
         if self._places is not None:
             self._places.unpark_all()
@@ -268,37 +338,20 @@ class Mailbox(Generic[M]):
             self._room.set()
             self._room = None
 
-    @property
-    def is_handed(self) -> bool:
-        """Whether the receiver was given a message, and has not run since."""
-        return self._receive is not None and self.waiting > self._receive.statistics().current_buffer_used
-
     def statistics(self) -> MailboxStatistics:
         """Take a snapshot of the mailbox."""
-        peak = 0 if self._receive is None else self._receive.statistics().peak_buffer_used
         return MailboxStatistics(
             self.capacity,
             self.waiting,
             self.waiting_bytes,
             self.told,
-            peak,
+            max(self._peak, self.waiting),
             self.refused,
             self.dropped,
             self.replaced,
         )
 
-    # --- the channel ------------------------------------------------------------------
-
-    def _opened(self) -> tuple[trio.MemorySendChannel[Any], trio.MemoryReceiveChannel[Any]]:
+    def _opened(self) -> tuple[trio.MemorySendChannel[deque[Any]], trio.MemoryReceiveChannel[deque[Any]]]:
         if self._send is None or self._receive is None:
-            self._send, self._receive = trio.open_memory_channel[Any](self.capacity)
-            self._put, self._get = self._send.send_nowait, self._receive.receive_nowait
+            self._send, self._receive = trio.open_memory_channel[deque[Any]](1)
         return self._send, self._receive
-
-    def _put_first(self, item: Any) -> None:
-        self._opened()
-        self._put(item)
-
-    def _get_first(self) -> Any:
-        self._opened()
-        return self._get()

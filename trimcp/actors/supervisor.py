@@ -110,7 +110,7 @@ class Supervisor:
         """End the actors, these first and in this order, then the pools, then every task that is left.
 
         Each actor handles the messages that wait for it; messages that come later are handled in the turn of their
-        sender. An actor that has just been given a message does so when it wakes. Never waits. Idempotent.
+        sender. An actor that calls this while it handles a message does so afterwards. Never waits. Idempotent.
         """
         self._is_ending = True
         for actor in (*order, *self._actors):

@@ -59,12 +59,6 @@ class Outbound(Generic[C]):
         """Whether an answer with this id is merely late."""
         return request_id in self._given_up
 
-    def take_all(self) -> list[C]:
-        """Take every call that waits, since no answer will come."""
-        calls = list(self._waiting.values())
-        self._waiting.clear()
-        return calls
-
     def __len__(self) -> int:
         return len(self._waiting)
 

@@ -257,8 +257,7 @@ class Extensions:
                 if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
                     problems = [f"expected array of strings @ $.notifications.{member}"]
                     raise InvalidParams(f"{member} is a list of strings", {"problems": problems})
-                with contained(f"what grants {member}"):  # it runs in the turn that delivers messages
-                    agreed = set(grant(ctx, tuple(dict.fromkeys(keys))))
+                agreed = set(grant(ctx, tuple(dict.fromkeys(keys))))
                 granted[member] = [key for key in dict.fromkeys(keys) if key in agreed]
         return granted
 

@@ -413,17 +413,20 @@ class Calls:
         call.answer(message)
 
     def invalid_response(self, request_id: RequestId | None, problem: str) -> None:
-        """Something came that sets out to be an answer, and is none."""
-        call = self._outbound.answered(request_id)
+        """Fail the call that an invalid answer is for."""
+        call = None if request_id is None else self.waiting(request_id)
+        if call is not None:
+            self._outbound.answered(request_id)
         if call is None:
             log.debug(events.RESPONSE_IGNORED, id=request_id, why=problem)
         else:
             call.settle(None, InvalidResult([problem]))
 
     def failed(self, request_id: RequestId, error: Exception) -> None:
-        """No answer to this request will come, though others may."""
-        call = self._outbound.answered(request_id)
+        """Fail one call: no answer to it will come, though others may. An answer that was read counts."""
+        call = self.waiting(request_id)
         if call is not None:
+            self._outbound.answered(request_id)
             call.settle(None, error)
 
     def waiting(self, request_id: RequestId) -> Call | None:
@@ -439,8 +442,10 @@ class Calls:
         """No answer will come any more, and no request can be made."""
         if self._over is None:
             self._over = error
-        for call in self._outbound.take_all():
-            call.settle(None, self._over.again())
+        for call in self._outbound:
+            if not call.is_answered:  # else its answer was read, and comes behind its reports
+                self._outbound.answered(call.id)
+                call.settle(None, self._over.again())
 
     def __len__(self) -> int:
         return len(self._outbound)

@@ -6,7 +6,7 @@ a request of 2026-07-28; any other belongs to the session that `initialize` open
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from trimcp.observability import events, log
@@ -27,10 +27,12 @@ BEFORE_HANDSHAKE: Final = ("initialize", "ping")
 class Eras:
     """Reads which revision a request is of, for the sessions of one service."""
 
-    __slots__ = ("_openable", "_service", "_stateless", "instruments", "limits")
+    __slots__ = ("_is_client", "_openable", "_routes", "_service", "_stateless", "instruments", "limits")
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._is_client = service.role == "client"
+        self._routes: dict[str, Mapping[str, Route]] = {}
         self._stateless = Stateless(service.revisions)
         self._openable = _openable(service.revisions)
         self.limits = service.limits
@@ -38,7 +40,7 @@ class Eras:
 
     def profile(self, session: Session, method: str, meta: Any) -> ClientProfile | ErrorData | None:
         """Return the profile of the client that asks, None on a client or before the handshake, or the refusal."""
-        if self._service.role == "client":
+        if self._is_client:
             return None
         if session.is_stateless or self._stateless.concerns(meta):
             return self._stateless.profile(meta if type(meta) is dict else {})
@@ -73,11 +75,14 @@ class Eras:
     ) -> Route | Literal["unknown", "ignored"]:
         """Return how a method is served, `unknown`, or `ignored` where a server must not send requests."""
         revision = profile.revision if profile is not None else session.revision or self._openable or LATEST_LEGACY
-        if self._service.role == "client" and not revision.server_asks:
+        if self._is_client and not revision.server_asks:
             # Forbidden in the modern era, where a client sends no answers (basic/patterns).
             log.warning(events.MESSAGE_IGNORED, method=method, why="a server must not send requests")
             return "ignored"
-        return self._service.routes(revision).get(method, "unknown")
+        routes = self._routes.get(revision.version)
+        if routes is None:
+            routes = self._routes[revision.version] = self._service.routes(revision)
+        return routes.get(method, "unknown")
 
 
 def _openable(revisions: Sequence[Revision]) -> Revision | None:

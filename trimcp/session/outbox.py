@@ -48,7 +48,6 @@ class Outbox(Mailbox[Item]):
 
     __slots__ = (
         "_empty",
-        "_is_closed",
         "_latest",
         "_limits",
         "_logs",
@@ -85,11 +84,13 @@ class Outbox(Mailbox[Item]):
         """
         if self._is_closed:
             return
-        try:
-            self._put(message)
-        except trio.WouldBlock:
-            self.refused += 1
-            raise MailboxFull(f"{CAPACITY} messages wait to leave, and the peer reads none") from None
+        if self._batch is not None and self.waiting < CAPACITY:
+            self._batch.append(message)
+        else:
+            try:
+                self._put(message)
+            except MailboxFull:
+                raise MailboxFull(f"{CAPACITY} messages wait to leave, and the peer reads none") from None
         self.told += 1
         self.posted += 1
         self.waiting += 1
@@ -174,14 +175,15 @@ class Outbox(Mailbox[Item]):
         if self._vacant <= VACANT:
             return
         self._vacant = 0
-        items = list(self._all())
+        items = list(self._items())
         kept = [item for item in items if type(item) is bytes or item.frame]  # type: ignore[union-attr]
+        self.waiting -= len(items)
         for item in kept:
             self._put(item)
-        self.waiting -= len(items) - len(kept)
+            self.waiting += 1
 
-    def _all(self) -> Iterator[Item]:
-        while self._receive is not None and self._receive.statistics().current_buffer_used:
+    def _items(self) -> Iterator[Item]:
+        while self._current or self._batch:
             yield self._get()
 
     # --- taking out -------------------------------------------------------------------
@@ -189,12 +191,20 @@ class Outbox(Mailbox[Item]):
     def take(self, first: Item | None = None) -> list[bytes]:
         """Take out the frames that leave next, up to a piece; `first` was received already."""
         frames: list[bytes] = []
+        if self.waiting_bytes <= PIECE and not (self._latest or self._logs or self._vacant):
+            if type(first) is bytes and first:
+                frames.append(first)
+            while self.waiting:  # plain frames, all of which leave
+                frames.extend(frame for frame in self.receive_all_nowait() if type(frame) is bytes and frame)
+            self.waiting_bytes = 0
+            return frames
         size = 0
         while True:
             if first is None:
                 if not self.waiting or size >= PIECE:
                     break
-                first = self.receive_nowait()
+                first = self._get()
+                self.waiting -= 1
             frame = first if type(first) is bytes else self._frame_of(first)  # type: ignore[arg-type]
             first = None
             if frame:
@@ -203,7 +213,7 @@ class Outbox(Mailbox[Item]):
         self.waiting_bytes -= size
         return frames
 
-    def _taken(self, item: Item) -> Item:
+    def _message(self, item: Item) -> Item:
         self.waiting -= 1
         return item
 
@@ -261,7 +271,7 @@ class Outbox(Mailbox[Item]):
 
     def forget(self) -> None:
         """Drop what waits."""
-        self.waiting -= len(list(self._all()))
+        self.waiting -= len(list(self._items()))
         self._latest.clear()
         self._logs.clear()
         self.waiting_bytes = 0

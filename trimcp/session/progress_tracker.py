@@ -171,22 +171,21 @@ class ProgressTracker(Actor[_Message]):
 
     def handle(self, message: _Message) -> None:
         """See `Actor`."""
-        kind = type(message)
-        if kind is _Report:
-            self._report(*message)
-        elif kind is _Answer:
-            self._answer(*message)
-        elif kind is _Post:
-            _post(*message)
-        elif kind is _Forget:
-            self._forget(*message)
-        elif kind is _Arrived:
-            _hand_on(*message)
-        elif kind is _Answered:
-            calls, call, answer = message  # type: ignore[misc]
-            calls.settle(call, answer)  # type: ignore[union-attr,arg-type]
-        else:
-            message.reply.set(None)  # type: ignore[union-attr]
+        match message:
+            case _Report(request, progress, total, text):
+                self._report(request, progress, total, text)
+            case _Answer(request, frame, code):
+                self._answer(request, frame, code)
+            case _Post(request, frame, is_log):
+                _post(request, frame, is_log)
+            case _Forget(request):
+                self._forget(request)
+            case _Arrived(calls, params):
+                _hand_on(calls, params)
+            case _Answered(calls, call, answer):
+                calls.settle(call, answer)
+            case _Flush(reply):
+                reply.set(None)
 
     def _report(self, request: InboundRequest, progress: float, total: float | None, message: str | None) -> None:
         if request.cancel_reason in SILENT:

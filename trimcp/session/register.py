@@ -65,7 +65,7 @@ class Register:
         self.refused = 0
         """Requests refused for want of room, so far."""
         self.abandoned = 0
-        """Requests that were in flight, and not cancelled by the peer, when the register closed."""
+        """Requests without an answer that were in flight, and not cancelled by the peer, when the register closed."""
         self.draining = False
         """Whether new work is refused."""
         self.is_closed = False
@@ -74,6 +74,18 @@ class Register:
         """Batches that are not answered yet (2025-03-26)."""
         self.idle: list[Reply[None]] = []
         """Set when nothing is in flight any more."""
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests will get an answer that they have not got yet."""
+        return sum(map(self.owes_answer, self.in_flight))
+
+    def owes_answer(self, request: InboundRequest) -> bool:
+        """Whether a request in flight is still to be answered.
+
+        Long-lived ones are not; nor are those whose worker waits for a nursery that their handler has left open.
+        """
+        return not request.is_settled and request.serial not in self.long_lived
 
     # --- Waiting, of Admission --------------------------------------------------------
 

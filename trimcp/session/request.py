@@ -156,7 +156,7 @@ class InboundRequest(Job):
         reason = self.why_cancelled if self._has_deadline else self.cancel_reason
         if not self._settled:
             if reason is None and self._frame is not None:
-                self._settle(self._frame)
+                self._send_answer(self._frame, None)
             else:
                 # Without a reason it can only be that the whole session is cancelled from outside.
                 self._answer_cancel(reason or CancelReason.SESSION_LOST)

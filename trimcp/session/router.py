@@ -508,10 +508,10 @@ class Router(Actor[_Message]):
         requests = [each for each in register.in_flight if outlet is None or each.outlet is outlet]
         if reason is CancelReason.SHUTDOWN:  # their keepers were told to finish the long-lived ones
             requests = [each for each in requests if each.serial not in register.long_lived]
+        if reply is not None:
+            reply.set(sum(map(register.owes_answer, requests)))
         for each in requests:
             self._cancel(register, each, reason)
-        if reply is not None:
-            reply.set(len(requests))
 
     def _cancel(self, register: Register, request: InboundRequest, reason: CancelReason) -> None:
         """Mark a request, cancel its scope, and tell the CancellationManager, which sees that it ends."""
@@ -540,8 +540,12 @@ class Router(Actor[_Message]):
             if request.cancel_reason is None:
                 assert request.route.keeper is not None
                 request.route.keeper.finish(request)
+        for request in register.in_flight:
+            # Answered, and its handler has left a nursery open: the drain does not wait for that.
+            if request.is_settled and request.serial not in register.long_lived:
+                self._cancel(register, request, CancelReason.SHUTDOWN)
         if message.reply is not None:
-            message.reply.set(len(register.in_flight) - len(register.long_lived))
+            message.reply.set(register.unanswered)
 
     def _on_await(self, message: _Await) -> None:
         message.register.idle.append(message.reply)
@@ -554,7 +558,7 @@ class Router(Actor[_Message]):
         register.is_closed = register.draining = True
         self._admission.leave(register)
         register.abandoned = sum(
-            each.cancel_reason is not CancelReason.CANCELLED and each.serial not in register.long_lived
+            each.cancel_reason is not CancelReason.CANCELLED and register.owes_answer(each)
             for each in register.in_flight
         )
         for request in register.in_flight:

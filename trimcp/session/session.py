@@ -358,7 +358,7 @@ class Session(abc.ABC):
                 await router.when_idle(requests).wait()
         await self._flushed()  # bounded by the Writer: the peer must take some of it in each write timeout
         # Where the connection was lost meanwhile, what was in flight then has got no answer either.
-        unanswered = len(requests.in_flight) - len(requests.long_lived) if self._end is None else requests.abandoned
+        unanswered = requests.unanswered if self._end is None else requests.abandoned
         lost = unanswered
         if self._cut_short:
             lost += 1  # at least the answer that the peer would not take

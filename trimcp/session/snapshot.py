@@ -63,7 +63,7 @@ class SessionSnapshot:
             f"session {self.number}  {self.peer}  {spoken}  {self.tasks} tasks",
             f"├── reader  {self.read} frames",
             *(f"├── {line}" for line in (() if self.supervisor is None else self.supervisor.render())),
-            f"├── requests  {len(self.requests)}, {self.waiting} of them wait, {self.refused} refused",
+            f"├── register  {len(self.requests)} requests, {self.waiting} of them wait, {self.refused} refused",
             *(f"│   ├── {r.method}  id {r.id!r}  {r.age:.3f} s  {r.state}" for r in self.requests),
             f"├── written  {self.written} messages, {self.out_bytes} bytes wait",
             f"└── calls  {self.calls} wait for the peer",

@@ -58,7 +58,10 @@ class Writer(Actor[Item]):
 
     def post(self, frame: bytes) -> None:
         """Post a message that is never dropped."""
-        self._post(frame)
+        try:
+            self.tell(frame)
+        except MailboxFull as exc:
+            self._fail(ConnectionLost(str(exc)))
 
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         """Post a message that replaces the one with the same key which has not left yet, in its place."""
@@ -203,7 +206,7 @@ class Writer(Actor[Item]):
         outbox = self.outbox
         if not self._is_writing and not outbox.is_closed:
             with contextlib.suppress(ConnectionEnded):
-                while outbox.waiting and not outbox.is_handed:
+                while outbox.waiting:
                     piece = self._piece(None)
                     if self._duplex.try_send(bytes(piece)) < len(piece):
                         break

@@ -33,9 +33,9 @@ class ByteStream(abc.ABC):
     def send_all(self, data: bytes) -> Coroutine[Any, Any, None]:
         """Write all of it, waiting as long as that takes."""
 
-    async def wait_writable(self) -> bool:
+    def wait_writable(self) -> Coroutine[Any, Any, bool]:
         """Wait until `try_send` may take something. Returns False at once where the medium cannot tell."""
-        return False
+        return _cannot_tell()
 
     @abc.abstractmethod
     async def send_eof(self) -> None:
@@ -49,6 +49,10 @@ class ByteStream(abc.ABC):
     @abc.abstractmethod
     def description(self) -> str:
         """Where it leads, for logs and errors."""
+
+
+async def _cannot_tell() -> bool:
+    return False
 
 
 class LineDuplex(Duplex):

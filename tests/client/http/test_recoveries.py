@@ -223,8 +223,8 @@ async def test_a_budget_that_is_spent_is_told_and_calm_gives_it_back(autojump_cl
 @asynccontextmanager
 async def post_queues(post: Callable[[bytes], Awaitable[None]]) -> AsyncIterator[PostQueue]:
     async with open_supervisor("session 1") as supervisor:
-        poster = SimpleNamespace(description="http://server", post=post)
-        yield supervisor.add(PostQueue(supervisor, Limits(), poster))
+        session = SimpleNamespace(supervisor=supervisor, limits=Limits(), description="http://server", post=post)
+        yield supervisor.add(PostQueue(supervisor, session.limits, session))  # type: ignore[arg-type]
 
 
 async def test_posts_go_out_one_after_the_other_in_order() -> None:
@@ -250,6 +250,7 @@ async def test_posts_go_out_one_after_the_other_in_order() -> None:
         await queue.flushed()
         assert posted == [b"bad", *frames]
         assert queue.waiting_bytes == 0
+        assert queue.mailbox.waiting == 0
 
 
 async def test_a_message_that_waits_is_replaced_and_one_that_is_under_way_is_not() -> None:

@@ -51,6 +51,7 @@ LAST_EVENT_ID: Final = headers.SHOWN[headers.LAST_EVENT_ID]
 class RemoteSession(Session):
     """One server behind a URL."""
 
+    supervisor: Supervisor
     recovery: SessionRecovery
     get_stream: GetStream
 
@@ -268,8 +269,7 @@ class RemoteSession(Session):
 
     def begin_again_soon(self, generation: int) -> None:
         """The same for a task that does not wait."""
-        if self.is_running:
-            self.recovery.recover_soon(generation)
+        self.recovery.recover_soon(generation)
 
     def session_replaced(self, agreement: Agreement) -> None:
         """There is another session, which knows nothing of what the server was to tell in the one before."""

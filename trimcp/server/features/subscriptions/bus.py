@@ -10,8 +10,8 @@ basic/patterns/subscriptions of 2026-07-28.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -20,26 +20,22 @@ from trimcp.actors.actor import Actor
 from trimcp.actors.mailbox import Mailbox, MailboxFull, Overflow
 from trimcp.actors.reply import Reply
 from trimcp.codec.envelope import encode_notification
-from trimcp.codec.revisions import codec_for
 from trimcp.errors import RequestFailed
 from trimcp.protocol.lifecycle import Phase
 from trimcp.server.features.subscriptions.ask_user import AskAboutListen, AskAboutSubscription
 from trimcp.server.features.subscriptions.listener import (
     LISTS,
     UPDATED,
+    EncodedNotice,
     Frame,
     Listener,
     about,
     frame_of,
     list_changed,
 )
+from trimcp.server.features.subscriptions.open_listens import OpenListens, refuse
 from trimcp.server.features.subscriptions.register import SubscriptionRegister, busy
-from trimcp.session.refusals import another_time
 from trimcp.session.request import InboundRequest
-from trimcp.types.fields import ABSENT
-from trimcp.types.jsonrpc import DRAINING
-from trimcp.types.metadata import SUBSCRIPTION_ID
-from trimcp.types.revisions import Era
 
 if TYPE_CHECKING:
     from trimcp.actors.supervisor import Supervisor
@@ -50,10 +46,6 @@ if TYPE_CHECKING:
     from trimcp.types.extensions import ExtensionNotification
     from trimcp.types.revisions import Revision
     from trimcp.types.subscriptions import SubscriptionFilter, SubscriptionsListenRequestParams
-
-APART: Final = 0.1
-"""Seconds between the result of a listen on a shared stream and the notice that it is over. Released clients take
-the two in that order only where they do not come at once: a result waits for its task, a notice for none."""
 
 
 @attrs.frozen
@@ -132,15 +124,6 @@ _Message = (
 )
 
 
-@attrs.frozen
-class _Frames:
-    """The notification of an extension, encoded."""
-
-    identifier: str
-    by_revision: Mapping[Revision, bytes | Frame]
-    """Messages for legacy sessions, or frames for listens."""
-
-
 class SubscriptionBus(Actor[_Message]):
     """Tells sessions and listens of changes. Every door is synchronous, but those that wait for a reply."""
 
@@ -169,12 +152,10 @@ class SubscriptionBus(Actor[_Message]):
         self._revisions = revisions
         self._register = SubscriptionRegister(limits.subscriptions)
         self._users = supervisor.open_pool("who may subscribe", 2 * limits.server_listens + 2 * limits.server_requests)
-        self._listens: dict[InboundRequest, Listener | None] = {}  # None until it was granted
-        self._listens_of: dict[Session, int] = {}
-        self._parting: dict[InboundRequest, float] = {}  # answered, and over at that time; the first one first
+        self._listens = OpenListens(limits, grants, self._register)
         self._known: dict[Session, set[InboundRequest]] = {}  # of `open`: those that the mailbox may have messages of
         self._known_in_all = 0
-        self._frames: dict[_Notice, _Frames] = {}
+        self._frames: dict[_Notice, EncodedNotice] = {}
         self.accept_threads()
 
     # --- facts that others read -------------------------------------------------------
@@ -230,22 +211,10 @@ class SubscriptionBus(Actor[_Message]):
         if watched is not None and watched not in self._register:
             return
         notice = _Notice(notification.name, watched)
-        self._frames[notice] = _Frames(identifier, self._encode(notification, params, watched))
+        self._frames[notice] = EncodedNotice.of(
+            identifier, notification, params, self._revisions, is_watched=watched is not None
+        )
         self.tell_from_thread(notice, coalesce=True)
-
-    def _encode(
-        self, notification: ExtensionNotification[Any], params: Any, watched: tuple[str, str] | None
-    ) -> dict[Revision, bytes | Frame]:
-        from trimcp.codec.extensions import params_encoder
-
-        era = Era.LEGACY if watched is None else Era.MODERN
-        frames: dict[Revision, bytes | Frame] = {}
-        for revision in self._revisions:
-            if revision.era is era and (watched is not None or notification.exists_in(revision)):
-                encoded = params_encoder(codec_for(revision), notification.params)(params)
-                name = notification.name
-                frames[revision] = encode_notification(name, encoded) if watched is None else frame_of(name, encoded)
-        return frames
 
     # --- legacy subscriptions ---------------------------------------------------------
 
@@ -287,12 +256,13 @@ class SubscriptionBus(Actor[_Message]):
 
     def open(self, request: InboundRequest, params: SubscriptionsListenRequestParams) -> None:
         """See `LongLived`: answer a listen later."""
-        known = self._known.setdefault(request.session, set())
-        # Twice the limits, which `_may_open` keeps to the letter: the messages of listens that come and go are bounded.
-        if len(known) >= 2 * self._limits.listens or self._known_in_all >= 2 * self._limits.server_listens:
-            _refuse(request, busy("too many listens come and go"))
+        session, limits = request.session, self._limits
+        # Twice the limits, which `OpenListens` keeps to the letter: this bounds the messages of those that come and go.
+        of_session = len(self._known.get(session, ()))
+        if of_session >= 2 * limits.listens or self._known_in_all >= 2 * limits.server_listens:
+            refuse(request, busy("too many listens come and go"))
             return
-        known.add(request)
+        self._known.setdefault(session, set()).add(request)
         self._known_in_all += 1
         self.tell(_Open(request, params.notifications))
 
@@ -316,14 +286,15 @@ class SubscriptionBus(Actor[_Message]):
         """Handle messages, and end listens that were answered, until cancelled."""
         mailbox = self.mailbox
         while True:
-            if self._parting:
-                with trio.move_on_at(next(iter(self._parting.values()))):
+            due = self._listens.next_end
+            if due is not None:
+                with trio.move_on_at(due):
                     self.handle(await mailbox.receive())
             else:
                 self.handle(await mailbox.receive())
             while mailbox.waiting:
                 self.handle(mailbox.receive_nowait())
-            self._part(trio.current_time())
+            self._listens.end_answered(trio.current_time())
 
     def handle(self, message: _Message) -> None:
         """See `Actor`."""
@@ -337,9 +308,9 @@ class SubscriptionBus(Actor[_Message]):
             case _Open(request, wanted):
                 self._open(request, wanted)
             case _Grant(request, granted):
-                self._granted(request, granted)
+                self._listens.granted(request, granted)
             case _Finish(request):
-                self._finish(request)
+                self._listens.finish(request)
             case _Released(request):
                 self._forget(request)
             case _Subscribe(session, uri, reply):
@@ -412,95 +383,18 @@ class SubscriptionBus(Actor[_Message]):
     # --- listens ----------------------------------------------------------------------
 
     def _open(self, request: InboundRequest, wanted: SubscriptionFilter) -> None:
-        if request.is_settled:  # cancelled meanwhile
-            return
-        try:
-            self._check_may_open(request)
-            uris = self._grants.check(request, wanted)
-            self._register.check_room(request.session, uris)
-            granted = None if self._grants.calls_user(wanted) else self._grants.grant(request, wanted)
-        except RequestFailed as exc:
-            _refuse(request, exc)
-            return
-        self._listens[request] = None
-        self._listens_of[request.session] = self._listens_of.get(request.session, 0) + 1
-        if granted is not None:
-            self._granted(request, granted)
-        else:
+        if self._listens.open(request, wanted):
             self._users.post(AskAboutListen(request, wanted, self._grants, self))
 
-    def _check_may_open(self, request: InboundRequest) -> None:
-        limits = self._limits
-        if self._listens_of.get(request.session, 0) >= limits.listens:
-            raise busy(f"{limits.listens} listens of this session are open")
-        if len(self._listens) >= limits.server_listens:
-            raise busy(f"{limits.server_listens} listens are open")
-
-    def _granted(self, request: InboundRequest, granted: Granted) -> None:
-        if request.is_settled or request not in self._listens:  # cancelled, or refused, meanwhile
-            return
-        try:
-            self._register.check_room(request.session, len(granted.watched))
-        except RequestFailed as exc:
-            _refuse(request, exc)
-            return
-        listener = self._listens[request] = Listener(request, granted.kinds, granted.watched)
-        self._register.add_listener(listener)
-        listener.acknowledge(granted.filter)
-
-    def _finish(self, request: InboundRequest) -> None:
-        """End a listen in good order: its result and, where that does not end its stream, the cancel after it."""
-        from trimcp.types.subscriptions import SubscriptionsListenResult
-
-        if request.is_settled or request not in self._listens:
-            return
-        if self._listens[request] is None:
-            request.refuse(DRAINING, "The server is stopping and takes no new work", another_time("draining"))
-            return
-        if request.outlet.is_shared:
-            request.keep()
-            self._parting[request] = trio.current_time() + APART
-        request.conclude(SubscriptionsListenResult(meta={SUBSCRIPTION_ID: request.id}))
-
-    def _part(self, now: float) -> None:
-        """End the listens whose result has left long enough ago."""
-        while self._parting:
-            request, due = next(iter(self._parting.items()))
-            if due > now:
-                return
-            del self._parting[request]
-            self._tell_over(request)
-            request.let_go()
-
-    def _tell_over(self, request: InboundRequest) -> None:
-        params = {"requestId": request.id, "reason": "the server is stopping"}
-        request.outlet.post(encode_notification("notifications/cancelled", params))
-
     def _forget(self, request: InboundRequest) -> None:
-        session = request.session
-        known = self._known.get(session, set())
+        known = self._known.get(request.session, set())
         if request not in known:  # told twice
             return
         known.remove(request)
         self._known_in_all -= 1
         if not known:
-            del self._known[session]
-        if self._parting.pop(request, None) is not None:  # the drain is over before its time
-            self._tell_over(request)
-        if request not in self._listens:  # refused
-            return
-        listener = self._listens.pop(request)
-        left = self._listens_of.pop(session) - 1
-        if left:
-            self._listens_of[session] = left
-        if listener is not None:
-            self._register.remove_listener(listener)
-            if request.cancel_reason is not None:
-                listener.take_back()
-
-
-def _refuse(request: InboundRequest, exc: RequestFailed) -> None:
-    request.refuse(exc.code, exc.message, ABSENT if exc.data is None else exc.data)
+            del self._known[request.session]
+        self._listens.forget(request)
 
 
 def _key(message: _Message) -> _Message | None:

@@ -6,17 +6,22 @@ basic/patterns/subscriptions of 2026-07-28.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
+
+import attrs
 
 from trimcp.codec.envelope import encode_notification
 from trimcp.codec.jsontext import dumps
 from trimcp.codec.revisions import codec_for
 from trimcp.session.request import InboundRequest
 from trimcp.types.metadata import SUBSCRIPTION_ID
+from trimcp.types.revisions import Era
 
 if TYPE_CHECKING:
     from trimcp.server.features.kinds import Kind
     from trimcp.session.session import Session
+    from trimcp.types.extensions import ExtensionNotification
     from trimcp.types.revisions import Revision
     from trimcp.types.subscriptions import SubscriptionFilter
 
@@ -101,3 +106,38 @@ def frame_of(method: str, params: dict[str, Any]) -> Frame:
     encoded = encode_notification(method, {"_meta": meta, **params})
     head, _, tail = encoded.partition(_ID_GOES_HERE)
     return head, tail
+
+
+@attrs.frozen
+class EncodedNotice:
+    """The notification of an extension, encoded once for each revision that has it."""
+
+    identifier: str
+    """Of the extension."""
+    by_revision: Mapping[Revision, bytes | Frame]
+    """Messages for legacy sessions, or frames for listens."""
+
+    @classmethod
+    def of(
+        cls,
+        identifier: str,
+        notification: ExtensionNotification[Any],
+        params: Any,
+        revisions: Sequence[Revision],
+        *,
+        is_watched: bool,
+    ) -> EncodedNotice:
+        """Encode a notification for the listens that watch a key, or else for legacy sessions.
+
+        Raises:
+            InvalidPayload: the params have no form in JSON.
+        """
+        from trimcp.codec.extensions import params_encoder
+
+        era, name = Era.MODERN if is_watched else Era.LEGACY, notification.name
+        frames: dict[Revision, bytes | Frame] = {}
+        for revision in revisions:
+            if revision.era is era and (is_watched or notification.exists_in(revision)):
+                encoded = params_encoder(codec_for(revision), notification.params)(params)
+                frames[revision] = frame_of(name, encoded) if is_watched else encode_notification(name, encoded)
+        return cls(identifier, frames)
