@@ -30,7 +30,7 @@ def test_the_demonstration_runs_to_its_end_and_shows_what_it_promises() -> None:
         r"is_error=True, 'a loaf cannot be cut into 0 slices'",
         r"is_error=True, 'Invalid arguments for cut: expected integer @ \$\.slices'",
         r"cut\(loaves=3, slices=12\) -> 36",
-        r"├── router  \d requests",
+        r"├── register  \d requests",
         r"tools/call  id \d+  \d\.\d+ s  running",
         r"one call after the other +[\d,]+ calls/s",
         r"32 calls in flight +[\d,]+ calls/s",

@@ -84,6 +84,7 @@ async def test_streams_are_primed_from_2025_11_25_on(door: str, version: str) ->
         await shop.begun("it")
         standing = await client.get()
         for stream in (answer, standing):
+            await stream.begun()
             await stream.arrived()
             assert bool(stream.last_id) == (version == "2025-11-25")
             assert (b"data: \n\n" in stream.body) == (version == "2025-11-25")

@@ -142,7 +142,7 @@ async def test_the_head_of_a_stream_leaves_before_the_answer_is_there(door: str,
         client = await Legacy.open(http, version)
         answer = await client.call("hold", {"name": "it"}, id=1)
         await shop.begun("it")
-        await answer.arrived()
+        await answer.begun()
         assert answer.status == 200
         shop.open("it")
         assert await answer.text() == "it"

@@ -73,12 +73,3 @@ def test_a_call_that_was_given_up_is_remembered_for_a_while() -> None:
     assert register.was_given_up(GIVEN_UP)
     assert not register.was_given_up(None)
     assert len(register._given_up) == GIVEN_UP == len(register._given_up_order)
-
-
-def test_all_calls_can_be_taken_at_once() -> None:
-    register: Outbound[str] = Outbound()
-    register.add(1, "a")
-    register.add(2, "b")
-    assert list(register) == ["a", "b"]
-    assert register.take_all() == ["a", "b"]
-    assert len(register) == 0

@@ -67,6 +67,8 @@ class Actor(abc.ABC, Generic[M]):
         self._owner = owner
         self._state: State = "idle"
         self._turn: deque[M] | None = None
+        self.has_failed = False
+        """Whether `handle` has raised in the turn of a sender: its state cannot be trusted, nor waited for."""
         self.task: trio.lowlevel.Task | None = None
         """The task of this actor while it runs. Set by the supervisor."""
         self._token: trio.lowlevel.TrioToken | None = None
@@ -116,6 +118,7 @@ class Actor(abc.ABC, Generic[M]):
                 try:
                     self.handle(turn.popleft())
                 except Exception as exc:  # noqa: BLE001 - a failure of the actor, and not of the sender
+                    self.has_failed = True
                     self._owner.fail(exc)
         finally:
             self._turn = None

@@ -35,7 +35,7 @@ class SupervisorSnapshot:
         """Return one line for each actor and each pool, for people."""
         return [
             *(
-                f"{actor.name}  {actor.state}, {actor.mailbox.waiting} of {actor.mailbox.told} messages wait"
+                f"{actor.name}  {actor.state}, {actor.mailbox.told} messages, {actor.mailbox.waiting} of them wait"
                 for actor in self.actors
             ),
             *(

@@ -1,8 +1,8 @@
 """The endpoint: what is behind the doors. It judges each request, and gives it to whom it concerns.
 
-An actor with a nursery of its own, in which the sessions that it opens, the crew of all of
-them and of its modern exchanges, and its caretaker live. A door calls `refuse` with the head of a request, and `handle`
-with the whole of it.
+A supervisor: the sessions that it opens, its handler actors, its Router for stateless peers, and the actors that see to
+streams, stores and time live in its nursery. A binding calls `refuse` with the head of a request, and `handle` with the
+whole of it.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Reply:
         Args:
             response: where it goes.
             limits: of the server.
-            cork: held while handlers run.
+            writer: writes the event stream, where there is one.
             when_over: told, once, that nothing more will leave.
             statuses: of errors, by their codes.
             json: whether the client takes a JSON body.

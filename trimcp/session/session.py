@@ -231,8 +231,8 @@ class Session(abc.ABC):
             self.lose(ConnectionClosed(why))
             # And before it waits for handlers that shield themselves: the peer need not.
             await self._closed_medium()
-            if not supervisor.nursery.cancel_scope.cancel_called:  # else an actor has failed
-                idle = self.router.when_idle(self.requests)
+            idle = self.router.when_idle(self.requests)
+            if not (supervisor.nursery.cancel_scope.cancel_called or self.router.has_failed):
                 with trio.CancelScope(shield=True):  # as a nursery waits: handlers that were cancelled clean up
                     await idle.wait()
             supervisor.stop(*self._stop_order())

@@ -74,6 +74,8 @@ class SessionSnapshot:
 def snapshot_of(session: Session, tasks: int, *, is_alive: bool) -> SessionSnapshot:
     """What a session does now. One that is not alive has no actors to ask."""
     now = trio.current_time()
+    # A stateless peer that is over may have handlers that have not ended: nothing waited for them.
+    in_flight = session.requests.in_flight if is_alive or session.is_stateless else ()
     requests = [
         RequestSnapshot(
             serial=request.serial,
@@ -83,7 +85,7 @@ def snapshot_of(session: Session, tasks: int, *, is_alive: bool) -> SessionSnaps
             age=now - request.received_at,
             state=request.state,
         )
-        for request in (session.requests.in_flight if is_alive else ())
+        for request in in_flight
     ]
     return SessionSnapshot(
         number=session.number,

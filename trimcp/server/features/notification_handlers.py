@@ -120,11 +120,8 @@ class NotificationHandlers(Actor[_Message]):
             self._turns.append(queue)
             return
         self._running += 1
-        queue.running = _Handling(queue.waiting.popleft(), self._tell_handled)
+        queue.running = _Handling(queue.waiting.popleft(), self)
         self._pool.post(queue.running)
-
-    def _tell_handled(self, message: _Notified) -> None:
-        self.tell(_Handled(message.session, message.kind))
 
     def _handled(self, session: Session, kind: Hashable) -> None:
         self._running -= 1
@@ -173,10 +170,10 @@ class _Queue:
 class _Handling:
     """`Work` of the pool: one notification."""
 
-    def __init__(self, message: _Notified, left: Callable[[_Notified], None]) -> None:
+    def __init__(self, message: _Notified, actor: NotificationHandlers) -> None:
         self.scope: trio.CancelScope | None = None
         self._message = message
-        self._left = left
+        self._actor = actor
         self._is_cancelled = False
 
     def cancel(self) -> None:
@@ -196,7 +193,7 @@ class _Handling:
 
     def finished(self) -> bool:
         """See `Work`. The next notification need not wait for what this one has left open."""
-        self._left(self._message)
+        self._actor.tell(_Handled(self._message.session, self._message.kind))
         return self._is_cancelled
 
     def left(self) -> None:
