@@ -373,3 +373,30 @@ async def test_a_reader_of_events_that_is_cancelled_loses_none(autojump_clock: M
         await anext(events)
     assert scope.cancelled_caught
     assert await anext(events) == MemberReady("one")
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False], ids=["cancelled", "left"])
+async def test_a_group_may_be_left_or_cancelled_after_any_number_of_steps(is_cancelled: bool) -> None:
+    async def read(events: GroupEvents) -> None:
+        async for _ in events:
+            pass
+
+    async def live(steps: int) -> trimcp.Member:
+        async with trio.open_nursery() as nursery, open_group() as group, group.events() as events:
+            member = await group.add("one", offering())
+            nursery.start_soon(read, events)
+            for step in range(steps):
+                if step == 40:
+                    member.restart()
+                await trio.lowlevel.checkpoint()
+            if is_cancelled:
+                nursery.cancel_scope.cancel()
+        return member
+
+    tasks = trio.lowlevel.current_statistics().tasks_living
+    for steps in range(80):
+        with trio.fail_after(10):
+            member = await live(steps)
+        assert (member.state, member.client) == (CLOSED, None)
+        await wait_all_tasks_blocked()
+        assert trio.lowlevel.current_statistics().tasks_living == tasks
