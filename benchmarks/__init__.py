@@ -1,6 +1,7 @@
 """Measures trimcp beside its parent commit, floors, and other SDKs. Run each from the root of the checkout:
 
     python -m benchmarks.stdio             a process on stdio: cold starts, warm rates, CPU for each call
+    python -m benchmarks.loads             a process on stdio, closed and open loads by two drivers
     python -m benchmarks.work              kinds of work on stdio: 1 MiB, progress, structured results, arguments
     python -m benchmarks.http              a process on HTTP
     python -m benchmarks.http_work         1 MiB and progress over event streams
@@ -9,6 +10,7 @@
     python -m benchmarks.http_ends         clients that go away, and a server that stops
     python -m benchmarks.http_client       clients over HTTP
     python -m benchmarks.sessions          1 to 10,000 sessions on a Unix socket
+    python -m benchmarks.stores            stores: rows a second, and calls of a server with each of them
     python -m benchmarks.memory            a client and a server in one process
     python -m benchmarks.startup           imports, and the time to the first answer
     python -m benchmarks.codec             microseconds for each step of reading and writing a call

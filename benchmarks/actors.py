@@ -1,4 +1,4 @@
-"""What the actor kernel costs: messages, wakes, tasks, scopes, and pieces of work on a pool.
+"""Measures the actor kernel: messages, wakes, tasks, scopes, and pieces of work on a pool.
 
     python -m benchmarks.actors [--rounds 15] [--json]
 
@@ -17,7 +17,7 @@ import time
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import trio
 import trio.testing
@@ -32,10 +32,10 @@ from trimcp.actors.worker_pool import WorkerPool
 TOGETHER: Final = 32
 """Messages at one wake, and requests in flight, where there are several."""
 IDLE: Final = 200
-"""Supervisors over which the memory of one is averaged."""
+"""Supervisors, for the average memory of one."""
 
 Measured = Callable[[int], Awaitable[None]]
-"""Does so many operations."""
+"""Does this number of operations."""
 
 
 # --- a message, without a wake --------------------------------------------------------
@@ -76,52 +76,11 @@ async def dropping_message(count: int) -> None:
         mailbox.tell(number)
 
 
-async def listed_message(count: int) -> None:
-    """An item for all that was told since the last take, which is a list."""
-    mailbox = ListMailbox(TOGETHER)
-    for _ in range(count // TOGETHER):
-        for number in range(TOGETHER):
-            mailbox.tell(number)
-        for _ in mailbox.take_nowait():
-            pass
-
-
-class ListMailbox:
-    """The least that a mailbox could cost: a channel whose item is the list of what was told since the last take."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._send, self._receive = trio.open_memory_channel[list[Any]](1)
-        self._told: list[Any] | None = None
-
-    def tell(self, message: Any) -> None:
-        """Put a message in."""
-        if self._told is None:
-            self._told = [message]
-            self._send.send_nowait(self._told)
-        elif len(self._told) < self._capacity:
-            self._told.append(message)
-        else:
-            raise trio.WouldBlock
-
-    async def take(self) -> list[Any]:
-        """Wait for messages, and take them all."""
-        taken = await self._receive.receive()
-        self._told = None
-        return taken
-
-    def take_nowait(self) -> list[Any]:
-        """Take all that wait."""
-        taken = self._receive.receive_nowait()
-        self._told = None
-        return taken
-
-
 # --- a wake ---------------------------------------------------------------------------
 
 
 async def channel_wake(count: int) -> None:
-    """A task that waits for a channel is woken by another, which then waits for it."""
+    """Two tasks wake each other in turn, through channels."""
     there, back = trio.open_memory_channel[int](1), trio.open_memory_channel[int](1)
     await _ping_pong(there[0].send_nowait, there[1].receive, back[0].send_nowait, back[1].receive, count)
 
@@ -130,12 +89,6 @@ async def mailbox_wake(count: int) -> None:
     """The same with mailboxes."""
     there, back = Mailbox[int](1), Mailbox[int](1)
     await _ping_pong(there.tell, there.receive, back.tell, back.receive, count)
-
-
-async def listed_wake(count: int) -> None:
-    """The same with lists as items."""
-    there, back = ListMailbox(1), ListMailbox(1)
-    await _ping_pong(there.tell, there.take, back.tell, back.take, count)
 
 
 async def _ping_pong(
@@ -173,7 +126,7 @@ async def reply_wake(count: int) -> None:
 
 
 async def one_pass(count: int) -> None:
-    """A checkpoint of the only task that runs: a pass of the scheduler."""
+    """A checkpoint of the only task: one pass of the scheduler."""
     for _ in range(count):
         await trio.lowlevel.checkpoint()
 
@@ -184,7 +137,7 @@ async def one_pass(count: int) -> None:
 class Counter(Actor[int]):
     """Counts its messages."""
 
-    name: ClassVar[str] = "counter"
+    name = "counter"
 
     def __init__(self, owner: Owner, *, in_turn: bool = False) -> None:
         super().__init__(owner, Mailbox(2 * TOGETHER), in_turn=in_turn)
@@ -195,44 +148,19 @@ class Counter(Actor[int]):
         self.count += 1
 
 
-class ListCounter(Counter):
-    """The same, over a bare channel of lists."""
-
-    def __init__(self, owner: Owner) -> None:
-        super().__init__(owner)
-        self._listed = ListMailbox(2 * TOGETHER)
-
-    def start(self) -> None:
-        """Let the task start, and be told through the list from then on."""
-        self.tell(0)
-        self.tell = self._listed.tell
-
-    async def run(self) -> None:
-        """See `Actor`."""
-        self.mailbox.receive_nowait()
-        handle = self.handle
-        while True:
-            for message in await self._listed.take():
-                handle(message)
-
-
-def told(together: int, kind: str = "plain") -> Measured:
-    """Messages to an actor, so many at each wake of it."""
+def told(together: int, *, in_turn: bool = False) -> Measured:
+    """Messages to an actor, `together` for each wake."""
 
     async def measured(count: int) -> None:
         async with open_supervisor("benchmark") as supervisor:
-            if kind == "list":
-                actor: Counter = supervisor.add(ListCounter(supervisor))
-                actor.start()  # type: ignore[attr-defined]
-            else:
-                actor = supervisor.add(Counter(supervisor, in_turn=kind == "in turn"))
-                actor.tell(0)
+            actor = supervisor.add(Counter(supervisor, in_turn=in_turn))
+            actor.tell(0)
             await trio.testing.wait_all_tasks_blocked()
             tell = actor.tell
             for _ in range(count // together):
                 for number in range(together):
                     tell(number)
-                if kind != "in turn":
+                if not in_turn:
                     await trio.lowlevel.checkpoint()
             await trio.testing.wait_all_tasks_blocked()
 
@@ -285,7 +213,7 @@ async def nursery(count: int) -> None:
 
 
 async def status(count: int) -> None:
-    """Look whether the cancel scopes of the task are the same as before."""
+    """Checks that the cancel scopes of the task are unchanged."""
     current = trio.lowlevel.current_task()
     before = current._cancel_status
     for _ in range(count):
@@ -294,7 +222,7 @@ async def status(count: int) -> None:
 
 
 async def context(count: int) -> None:
-    """Look whether the context is the same as before."""
+    """Checks that the context is unchanged."""
     before = contextvars.copy_context()
     for _ in range(count):
         if contextvars.copy_context() != before:
@@ -307,7 +235,7 @@ variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", defau
 
 
 class Piece:
-    """A piece of work that wakes whoever waits for its batch, when it is the last of it."""
+    """A piece of work. The last of a batch wakes the task that waits for the batch."""
 
     __slots__ = ("_changes", "_left", "_uses_up", "_waits", "scope")
 
@@ -346,7 +274,7 @@ Poster = Callable[[Piece], None]
 def worked(
     together: int, kind: str = "pool", *, waits: bool = False, uses_up: bool = False, changes: bool = False
 ) -> Measured:
-    """Pieces of work, so many posted at once; the next ones when all have been done."""
+    """Pieces of work, posted in batches; a batch is posted when the last is done."""
 
     async def measured(count: int) -> None:
         async with open_supervisor("benchmark") as supervisor:
@@ -397,25 +325,21 @@ GROUPS: dict[str, dict[str, Measured]] = {
         "mailbox: tell, receive_nowait": mailbox_message,
         "mailbox with keys": keyed_message,
         "mailbox that drops its oldest": dropping_message,
-        "bare channel of lists": listed_message,
     },
     "a wake": {
         "channel": channel_wake,
         "mailbox": mailbox_wake,
-        "bare channel of lists": listed_wake,
         "Reply": reply_wake,
         "checkpoint: a pass of the scheduler": one_pass,
     },
     "a message to an actor, 1 a wake": {
         "mailbox": told(1),
-        "bare channel of lists": told(1, "list"),
-        "in turn": told(1, "in turn"),
+        "in turn": told(1, in_turn=True),
         "the first one: the actor is made, started, told, ended": first_message,
     },
     f"a message to an actor, {TOGETHER} a wake": {
         "mailbox": told(TOGETHER),
-        "bare channel of lists": told(TOGETHER, "list"),
-        "in turn": told(TOGETHER, "in turn"),
+        "in turn": told(TOGETHER, in_turn=True),
     },
     "tasks and scopes": {
         "task": task,
@@ -472,7 +396,7 @@ async def _timed(variant: Measured) -> float:
 
 
 async def kibibytes(started: int, pools: int) -> float:
-    """KiB of a supervisor with four actors, of which some were told a message, and with a pool that has worked."""
+    """KiB of a supervisor with four actors, some with a message, and with pools that have worked."""
 
     async def hold(*, task_status: trio.TaskStatus[None]) -> None:
         async with open_supervisor("benchmark") as supervisor:
@@ -513,9 +437,9 @@ def main() -> None:
     before = machine_line()
     found = measure(options.rounds)
     sizes = {
-        "a supervisor in a task, four actors that were told nothing": trio.run(kibibytes, 0, 0),
-        "the same, the actors told a message each": trio.run(kibibytes, 4, 0),
-        "the same, told nothing, and a pool that has worked": trio.run(kibibytes, 0, 1),
+        "a supervisor in a task, four actors without messages": trio.run(kibibytes, 0, 0),
+        "the same, each actor with a message": trio.run(kibibytes, 4, 0),
+        "the same, without messages, with a pool that has worked": trio.run(kibibytes, 0, 1),
     }
     if options.json:
         print(json.dumps({"machine": machine(), "microseconds": found, "kibibytes": sizes}, indent=1))

@@ -1,4 +1,4 @@
-"""The kinds of work that servers are given: a request each, and how its answer is checked."""
+"""The kinds of work: a request for each, and a check of its answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Check = Callable[[dict[str, Any]], bool]
 
 @attrs.frozen
 class Case:
-    """One kind of work. `many` is how many are in flight in the second load."""
+    """One kind of work. `many` is the number in flight in the second load."""
 
     name: str
     tool: str

@@ -1,4 +1,4 @@
-"""Microseconds of each step between the bytes of a call and the bytes of its answer.
+"""Measures each step between the bytes of a call and the bytes of its answer.
 
     python -m benchmarks.codec [--era modern] [--repeats 30] [--json]
 

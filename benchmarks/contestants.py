@@ -1,4 +1,4 @@
-"""The programs that can be measured here: trimcp, its parent commit, the floor, and the SDKs that are installed.
+"""Finds the programs to measure: trimcp, its parent commit, the floor, and installed SDKs.
 
 The Python SDK and FastMCP may live in interpreters of their own (`--mcp`, `--fastmcp`, or `TRIMCP_BENCH_MCP` and
 `TRIMCP_BENCH_FASTMCP`); without these, this interpreter is asked. The TypeScript SDK and server-everything are in the
@@ -39,7 +39,7 @@ EVERYTHING_PACKAGE: Final = "@modelcontextprotocol/server-everything"
 
 @attrs.frozen
 class Contestant:
-    """One program: its command, the name of its adding tool, its version, and what it needs in the environment."""
+    """One program: its command, version, the name of its adding tool, and environment variables."""
 
     name: str
     command: tuple[str, ...]
@@ -50,7 +50,7 @@ class Contestant:
 
 @attrs.frozen
 class Peers:
-    """Where other SDKs are: interpreters, and the folder of npm packages with the node that runs them."""
+    """The places of other SDKs: interpreters, the folder of npm packages, and Node."""
 
     mcp: str | None
     fastmcp: str | None
@@ -73,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def with_bytecode() -> Iterator[dict[str, str]]:
-    """An environment in which Python keeps the bytecode of what it imports, as it does for what is installed.
+    """An environment in which Python keeps bytecode, as it does for installed packages.
 
     It is kept in a folder of its own, so nothing is left in the checkout; the first start of a
     program fills it, and must not be counted.
@@ -84,7 +84,7 @@ def with_bytecode() -> Iterator[dict[str, str]]:
 
 
 def contestants(options: argparse.Namespace) -> list[Contestant]:
-    """All `add` servers on stdio that are there and wanted: trimcp, its parent and the floor first."""
+    """All `add` servers on stdio that exist and were chosen: trimcp, its parent and the floor first."""
     found = [
         *checkouts(options, ("-m", "trimcp", "run", str(ROOT / "examples" / "add.py"))),
         Contestant(FLOOR, (sys.executable, str(ROOT / "benchmarks" / "floor.py")), ""),
@@ -125,7 +125,7 @@ def work_contestants(options: argparse.Namespace, transport: str) -> list[Contes
 
 
 def checkouts(options: argparse.Namespace, arguments: tuple[str, ...]) -> list[Contestant]:
-    """This checkout of trimcp, and its parent if one is named: the same program, with either's package.
+    """This checkout of trimcp, and its parent if the options name one.
 
     Raises:
         SystemExit: an interpreter would import trimcp from another place.
@@ -151,7 +151,7 @@ def checkouts(options: argparse.Namespace, arguments: tuple[str, ...]) -> list[C
 
 
 def find_peers(options: argparse.Namespace) -> Peers:
-    """Find the other SDKs; say on stderr which are left out."""
+    """Find the other SDKs; print on stderr which are left out."""
     interpreters = []
     for name, module, given in (
         (PYTHON_SDK, "mcp.server.mcpserver", options.mcp or os.environ.get("TRIMCP_BENCH_MCP")),
@@ -209,7 +209,7 @@ def package_version(python: str, package: str) -> str:
 
 
 def wanted(found: list[Contestant], options: argparse.Namespace) -> list[Contestant]:
-    """Those that `--only` names, or all."""
+    """The programs that `--only` names, or all."""
     return [one for one in found if not options.only or one.name in options.only]
 
 

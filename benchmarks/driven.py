@@ -1,7 +1,7 @@
-"""A server's program on stdio under the load of a driver, which is a process of its own.
+"""Runs a server on stdio and the driver that loads it, each in its own process.
 
-The driver is `driver/stdio_driver.c`, compiled into a temporary folder, or `driver/stdio_driver.py` where no
-compiler is. It writes one message with each system call. While it is told nothing it waits, and costs nothing.
+The driver is `driver/stdio_driver.c`, compiled into a temporary folder, or `driver/stdio_driver.py` without a
+compiler. It writes one message with each system call. Between commands it waits, and costs nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import orjson
 
 from benchmarks.messages import INITIALIZED, Era, failure_of, opening
 from benchmarks.pinning import Processors, add_pin_option, processors
-from benchmarks.process import PATIENCE, Stretch, Unusable, cpu_seconds, rss, waited_seconds
+from benchmarks.process import PATIENCE, Stretch, Unusable, rss
+from trimcp.bench.processes import cpu_seconds, waited_seconds
 
 FOLDER: Final = Path(__file__).parent / "driver"
 FOREVER: Final = 10_000.0
@@ -40,15 +41,20 @@ class Driver:
 
     @property
     def answering(self) -> tuple[str, ...]:
-        """The command of a server that costs next to nothing: with it, the driver's own ceiling is measured."""
+        """The command of a server in the driver itself, which shows the highest possible rate."""
         return (*self.command, "answer")
+
+    @property
+    def can_pace(self) -> bool:
+        """Whether it knows `join` and `pace`."""
+        return self.name == "C"
 
     def __str__(self) -> str:
         return f"driver in {self.name}, {self.where}, one message a write"
 
 
 def add_driver_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of whatever is measured by a driver."""
+    """Add the options of benchmarks with a driver."""
     add_pin_option(parser)
     parser.add_argument("--python-driver", action="store_true", help="do not compile the driver")
     parser.add_argument("--json", action="store_true")
@@ -56,7 +62,7 @@ def add_driver_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def built_driver(options: argparse.Namespace) -> Iterator[Driver]:
-    """Compile the driver, if that can be done here and is wanted."""
+    """Compile the driver, if there is a compiler and the options allow it."""
     compiler = None if options.python_driver else shutil.which(os.environ.get("CC", "cc"))
     with tempfile.TemporaryDirectory(prefix="driver-") as folder:
         program = Path(folder) / "stdio_driver"
@@ -134,6 +140,18 @@ class Driven:
         stretch = Stretch(self._server.pid, self._driver.pid, apart=self._apart)
         found: dict[str, float] = self._ask(b"load %d %d %f\n" % (window, calls, seconds))
         return found | stretch.figures(int(found["calls"]), found["seconds"])
+
+    def pace(self, rate: float, *, warmup: float, seconds: float) -> dict[str, float]:
+        """Make calls at a rate, whatever the answers; return what the driver counted (in C only).
+
+        Raises:
+            Unusable: as of `load`.
+        """
+        return self._ask(b"pace %f %f %f\n" % (rate, warmup, seconds))
+
+    def join(self, joins: bool) -> None:
+        """Write calls together from now on, or each by itself (in C only)."""
+        self._ask(b"join %d\n" % joins)
 
     def last(self) -> dict[str, Any]:
         """The last answer."""

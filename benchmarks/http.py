@@ -1,9 +1,9 @@
-"""trimcp on HTTP, by its built-in server and on hypercorn, beside floors and other SDKs: rates, latency, CPU.
+"""Measures trimcp on HTTP, with its built-in server and on hypercorn, beside floors and other SDKs.
 
     python -m benchmarks.http [--era legacy] [--parent PATH] [--mcp PYTHON] [--fastmcp PYTHON] [--npm FOLDER]
 
 Each round starts all programs and then loads them in turns, in bursts of some tenths of a second, so that
-whatever else the machine does falls on all of them: one call after another on one connection, then one on
+other load on the machine affects all of them: one call after another on one connection, then one on
 each of 32. Rates are medians of the bursts, ratios medians of the ratios of bursts that followed each
 other. In the legacy era all calls are of one session. For what sessions cost, see `benchmarks.http_sessions`.
 """
@@ -14,48 +14,21 @@ import argparse
 import gc
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 from benchmarks.contestants import Contestant, add_options, versions_line, with_bytecode
-from benchmarks.http_driver import Session, calls, connected, load
 from benchmarks.http_servers import (
     HYPERCORN_FLOOR,
     THROUGH_HYPERCORN,
-    Served,
+    LoadedServer,
     http_contestants,
     served,
 )
 from benchmarks.messages import Era
 from benchmarks.pinning import Processors, add_pin_option, processors
 from benchmarks.process import Unusable
-from benchmarks.report import Found, OtherWork, comparison, machine, machine_line, progress, ratio
-
-
-class Loaded:
-    """A server, with its session in the legacy era, and the requests that load it."""
-
-    def __init__(self, server: Served, era: Era, running: ExitStack) -> None:
-        self.server = server
-        sessions = []
-        if era == "legacy" and "floor" not in server.name:
-            with connected(server.port, 1) as (connection,):
-                sessions = [running.enter_context(closing(Session(server.port, connection)))]
-        self._requests: Iterator[bytes] = calls(server.port, era if sessions else "modern", server.tool, sessions)
-
-    def burst(self, seconds: float, connections: int) -> dict[str, float]:
-        """Load it.
-
-        Returns:
-            `p50` and `p99` in ms, and the figures of `process.Stretch`.
-        """
-        latencies: list[float] = []
-        with connected(self.server.port, connections) as opened:
-            stretch = self.server.stretch()
-            count, elapsed = load(opened, self._requests, seconds, latencies)
-            figures = stretch.figures(count, elapsed)
-        latencies.sort()
-        return figures | {"p50": latencies[count // 2] * 1e3, "p99": latencies[count * 99 // 100] * 1e3}
+from benchmarks.report import Found, OtherWork, comparison, machine, machine_line, note, progress, ratio
 
 
 def main() -> None:
@@ -96,7 +69,8 @@ def main() -> None:
 def _answers(contestant: Contestant, era: Era, env: Mapping[str, str], where: Processors) -> bool:
     try:
         with served(contestant, env, where) as server, ExitStack() as running:
-            Loaded(server, era, running).burst(0.1, 1)
+            program = LoadedServer(server, era, running)
+            program.burst(program.calls(), 0.1, 1)
     except (Unusable, OSError) as exc:
         print(f"{contestant.name}: left out, {exc}", file=sys.stderr)
         return False
@@ -108,15 +82,17 @@ def _round(
 ) -> None:
     with ExitStack() as running:
         programs = {
-            one.name: Loaded(running.enter_context(served(one, env, where)), options.era, running) for one in usable
+            one.name: LoadedServer(running.enter_context(served(one, env, where)), options.era, running)
+            for one in usable
         }
-        for program in programs.values():
-            program.burst(options.warm, options.connections)
+        requests = {name: program.calls() for name, program in programs.items()}
+        for name, program in programs.items():
+            program.burst(requests[name], options.warm, options.connections)
         for _ in range(options.bursts):
             for load_name, connections in (("serial", 1), ("many", options.connections)):
                 for name, program in programs.items():
-                    for figure, value in program.burst(options.seconds, connections).items():
-                        found[name].setdefault(f"{load_name} {figure}", []).append(value)
+                    burst = program.burst(requests[name], options.seconds, connections)
+                    note(found[name], {f"{load_name} {figure}": value for figure, value in burst.items()})
         for name, program in programs.items():
             found[name].setdefault("rss", []).append(program.server.rss())
 

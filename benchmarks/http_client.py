@@ -1,4 +1,4 @@
-"""Clients over HTTP: calls a second of trimcp's beside the Python SDK's, at the same server.
+"""Measures clients over HTTP: trimcp's and the Python SDK's, at the same server.
 
     python -m benchmarks.http_client [--parent PATH] --mcp PYTHON
 

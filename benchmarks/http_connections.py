@@ -1,4 +1,4 @@
-"""Many new connections at once on HTTP: how long each waits for its first answer.
+"""Measures many new connections at once on HTTP: the time of each to its first answer.
 
     python -m benchmarks.http_connections [--new 256] [--busy 32] [--era legacy] [--parent PATH] [--mcp PYTHON]
 
@@ -20,14 +20,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 
 from benchmarks.contestants import Contestant, add_options, versions_line, with_bytecode
-from benchmarks.http_driver import CHUNK, HOST, PATIENCE, Response, Session, calls, connected, load
-from benchmarks.http_servers import Served, http_contestants, is_floor, served
+from benchmarks.http_driver import CHUNK, HOST, PATIENCE, Response, connected
+from benchmarks.http_servers import LoadedServer, Served, http_contestants, served
 from benchmarks.pinning import Processors, add_pin_option, processors
 from benchmarks.process import Unusable
 from benchmarks.report import Found, OtherWork, comparison, machine, machine_line, note, progress
 
 PAUSE = 0.2
-"""Seconds between waves, in which servers let go of the connections of the last one."""
+"""Seconds between waves, in which servers close the connections of the last wave."""
 
 
 def main() -> None:
@@ -76,13 +76,9 @@ def _measure(
         for one in contestants:
             try:
                 server = running.enter_context(served(one, env, where))
-                sessions = []
-                if options.era == "legacy" and not is_floor(one):
-                    with connected(server.port, 1) as (connection,):
-                        sessions = [running.enter_context(closing(Session(server.port, connection)))]
-                requests = calls(server.port, options.era if sessions else "modern", one.tool, sessions)
-                with connected(server.port, options.busy) as opened:
-                    load(opened, requests, 2.0, [])
+                program = LoadedServer(server, options.era, running)
+                requests = program.calls()
+                program.burst(requests, 2.0, options.busy)
             except (Unusable, OSError) as exc:
                 print(f"{one.name}: left out, {str(exc)[:200]}", file=sys.stderr)
                 continue
@@ -90,11 +86,13 @@ def _measure(
         for number in range(options.waves):
             progress(f"wave {number + 1} of {options.waves}")
             for load_name, busy in (("idle", 0), ("busy", options.busy)):
-                for name, (server, requests) in programs.items():
+                for name, (server, requests) in [*programs.items()]:
                     try:
                         times = sorted(wave(server.port, requests, options.new, busy))
                     except (Unusable, OSError) as exc:
-                        print(f"{name}, {load_name}: a wave failed, {exc}", file=sys.stderr)
+                        print(f"{name}: left out, a wave failed: {exc}", file=sys.stderr)
+                        del programs[name]
+                        found.pop(name, None)
                         continue
                     figures = {
                         f"{load_name} p50": times[len(times) // 2],
@@ -115,7 +113,7 @@ class _Caller:
 
 
 def wave(port: int, requests: Iterator[bytes], new: int, busy: int) -> list[float]:
-    """Open connections in one go, beside others that keep calling.
+    """Open connections at once, beside others that keep calling.
 
     Returns:
         Seconds from the opening of each to its answer.

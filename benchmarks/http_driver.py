@@ -1,4 +1,4 @@
-"""A client of HTTP that is cheap enough not to be what is measured: plain sockets, prepared bytes, one process.
+"""Loads a server over HTTP at little cost of its own: plain sockets, prepared bytes, one process.
 
 It looks at a response no more than it must: its status, where it ends, and whether it holds a result.
 It waits for readiness itself (epoll, so Linux), has one request in flight on each connection, and sends
@@ -22,11 +22,11 @@ from benchmarks.process import Unusable
 
 HOST: Final = "127.0.0.1"
 PATIENCE: Final = 60.0
-"""Seconds for an answer to something that is not measured by itself."""
+"""Seconds until a request that is not measured must be answered."""
 CHUNK: Final = 1 << 18
 EDGE: Final = 512
 FEW: Final = 4
-"""Of a long response, bytes at each end of a part and parts at each end of the whole that are looked at."""
+"""How many bytes at each end of a part, and parts at each end of a long response, are checked."""
 LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 ROUND: Final = 1024
 """Requests that are prepared for one session, each with an id of its own."""
@@ -42,7 +42,7 @@ def post(port: int, body: bytes, fields: str = "") -> bytes:
 
 
 def modern_call(port: int, tool: str, id: int = 1, **arguments: Any) -> bytes:
-    """A call of a tool in 2026-07-28, which stands alone; of `add` if it is given nothing."""
+    """A stateless call of a tool in 2026-07-28; of `add` by default."""
     given = ADD if tool in ("add", "get-sum") else arguments
     return request(port, "modern", "tools/call", {"name": tool, "arguments": given}, id=id)
 
@@ -60,7 +60,7 @@ def session_fields(session: str) -> str:
 def request(
     port: int, era: Era, method: str, params: dict[str, Any], *, id: int = 1, session: str = "", progress: bool = False
 ) -> bytes:
-    """Any request, as the era has it: with its metadata and headers, or in a session."""
+    """A request of an era: with its metadata and headers, or in a session."""
     meta = dict(METADATA) if era == "modern" else {}
     if progress:
         meta["progressToken"] = id
@@ -112,7 +112,7 @@ class Response:
         return b"".join(self.parts)
 
     def check(self) -> None:
-        """Look whether it holds a result, at its beginning and its end, as long ones take time.
+        """Check the beginning and the end for a result, because long responses take time.
 
         Raises:
             Unusable: it holds something else.
@@ -160,14 +160,14 @@ class Connection:
             raise Unusable(f"no stream: {data[:100]!r}")
 
     def close(self) -> None:
-        """Close it, whatever is on its way."""
+        """Close the connection, in any state."""
         self.sock.close()
 
 
 def load(
     connections: Sequence[Connection], requests: Iterator[bytes], seconds: float, latencies: list[float]
 ) -> tuple[int, float]:
-    """Keep one request in flight on each connection, for so long; all are answered when it returns.
+    """Keep one request in flight on each connection, for some seconds; all are answered when it returns.
 
     Returns:
         All answers, and the time until the last one in seconds. Latencies, in seconds, are added to the list.
@@ -237,12 +237,12 @@ class Session:
         )
 
     def close(self) -> None:
-        """Let go of the stream."""
+        """Close the stream."""
         self.stream.close()
 
 
 def calls(port: int, era: Era, tool: str, sessions: Iterable[Session] = ()) -> Iterator[bytes]:
-    """Prepared calls without end, round the sessions."""
+    """Prepared calls without end, over all sessions in turn."""
     if era == "modern":
         return itertools.cycle([modern_call(port, tool)])
     ids = [session.id for session in sessions]

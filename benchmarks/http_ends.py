@@ -1,4 +1,4 @@
-"""How requests end on HTTP: a client that goes away, and a server that stops.
+"""Measures how requests end on HTTP: a client that goes away, and a server that stops.
 
     python -m benchmarks.http_ends [--rounds 3]
 
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     about = machine_line()
-    doors = [
+    programs = [
         *checkouts(options, OURS),
         attrs.evolve(checkouts(options, (*OURS, "--hypercorn"))[0], name=THROUGH_HYPERCORN),
     ]
@@ -50,7 +50,7 @@ def main() -> None:
     draining: dict[str, dict[str, int]] = {}
     with with_bytecode() as env:
         for number in range(options.rounds):
-            for one in doors:
+            for one in programs:
                 progress(f"round {number + 1} of {options.rounds}: {one.name}")
                 with served(one, env) as server:
                     cancelling.setdefault(one.name, []).extend(_cancel(server))
@@ -101,7 +101,7 @@ def _times(response: bytes) -> list[float]:
 
 
 def _drain(one: Contestant, env: Mapping[str, str]) -> dict[str, int]:
-    """What became of the calls around a SIGTERM."""
+    """The outcomes of the calls around a SIGTERM."""
     counts = {"sent": 0, "answered": 0, "refused": 0, "cut off": 0}
     with served(one, env) as server, ExitStack() as running:
         request = modern_call(server.port, "take_time", seconds=TAKES)
@@ -131,7 +131,7 @@ def _drain(one: Contestant, env: Mapping[str, str]) -> dict[str, int]:
 
 
 def _take(waiting: dict[int, Connection], descriptor: int, request: bytes, counts: dict[str, int]) -> None:
-    """Take what a connection brings, and go on with it while it is served."""
+    """Take the bytes of a connection, and send its next call while it is served."""
     connection = waiting[descriptor]
     try:
         more = connection.sock.recv(CHUNK)

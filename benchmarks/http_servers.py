@@ -1,4 +1,4 @@
-"""Servers on HTTP as programs of their own: which there are, and how one is started and ended."""
+"""Finds the HTTP servers to measure, starts them and stops them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Final
 
 import attrs
@@ -29,7 +29,8 @@ from benchmarks.contestants import (
     typescript_sdk,
     wanted,
 )
-from benchmarks.http_driver import HOST, PATIENCE
+from benchmarks.http_driver import HOST, PATIENCE, Session, calls, connected, load
+from benchmarks.messages import Era
 from benchmarks.pinning import Processors
 from benchmarks.process import Stretch, Unusable, rss
 
@@ -40,12 +41,12 @@ OURS: Final = (str(PEERS / "http_trimcp.py"), "--port", "{port}")
 
 
 def is_floor(contestant: Contestant) -> bool:
-    """Whether a program does nothing but answer."""
+    """Whether a program is a floor, which only answers."""
     return contestant.name in (FLOOR, HYPERCORN_FLOOR)
 
 
 def http_contestants(options: argparse.Namespace) -> list[Contestant]:
-    """All `add` servers on HTTP that are there and wanted.
+    """All `add` servers on HTTP that exist and were chosen.
 
     `{port}` in a command stands for the port, which is PORT in the environment as well.
     """
@@ -81,7 +82,7 @@ class Served:
         self._where = where
 
     def stretch(self) -> Stretch:
-        """Begin to measure what it and this process, its driver, take."""
+        """Begin to measure the server and this process, its driver."""
         return Stretch(self.process.pid, os.getpid(), apart=self._where.apart)
 
     def rss(self) -> float:
@@ -89,7 +90,7 @@ class Served:
         return rss(self.process.pid)
 
     def drain(self) -> dict[str, Any]:
-        """Have trimcp's program tell how it drained; it has had its SIGTERM."""
+        """Read the report of the drain from trimcp's program, after SIGTERM."""
         output, _ = self.process.communicate(timeout=PATIENCE)
         report: dict[str, Any] = orjson.loads(output)
         return report
@@ -99,11 +100,46 @@ class Served:
         self.process.send_signal(signal.SIGTERM)
 
 
+class LoadedServer:
+    """A server, its session in the legacy era, and its load."""
+
+    def __init__(self, server: Served, era: Era, running: ExitStack) -> None:
+        self.server = server
+        self._sessions: list[Session] = []
+        if era == "legacy" and "floor" not in server.name:
+            with connected(server.port, 1) as (connection,):
+                self._sessions = [running.enter_context(closing(Session(server.port, connection)))]
+        self.era: Era = era if self._sessions else "modern"
+
+    @property
+    def session(self) -> str:
+        """The id of its session; empty without one."""
+        return self._sessions[0].id if self._sessions else ""
+
+    def calls(self) -> Iterator[bytes]:
+        """Calls of `add`, without end."""
+        return calls(self.server.port, self.era, self.server.tool, self._sessions)
+
+    def burst(self, requests: Iterator[bytes], seconds: float, connections: int) -> dict[str, float]:
+        """Keep a request in flight on each connection.
+
+        Returns:
+            `p50` and `p99` in ms, and the figures of `process.Stretch`.
+        """
+        latencies: list[float] = []
+        with connected(self.server.port, connections) as opened:
+            stretch = self.server.stretch()
+            count, elapsed = load(opened, requests, seconds, latencies)
+            figures = stretch.figures(count, elapsed)
+        latencies.sort()
+        return figures | {"p50": latencies[count // 2] * 1e3, "p99": latencies[count * 99 // 100] * 1e3}
+
+
 @contextmanager
 def served(
     contestant: Contestant, env: Mapping[str, str] = os.environ, where: Processors = ANYWHERE
 ) -> Iterator[Served]:
-    """Start a program, and end it afterwards; it accepts connections.
+    """Start a program that accepts connections, and end it afterwards.
 
     Raises:
         Unusable: it does not start.

@@ -1,4 +1,4 @@
-"""What sessions of 2025-11-25 cost on HTTP, each with its GET stream; and a client that stops reading.
+"""Measures sessions of 2025-11-25 on HTTP, each with its GET stream, and a client that stops reading.
 
     python -m benchmarks.http_sessions [--sessions 1000 10000] [--parent PATH] [--mcp PYTHON] [--npm FOLDER]
 
@@ -29,7 +29,7 @@ from benchmarks.process import Unusable
 from benchmarks.report import Found, OtherWork, machine, machine_line, progress, ratio, table
 
 UNREAD = 64
-"""Calls for a mebibyte that it sends."""
+"""Calls for a mebibyte that the client sends before it stops reading."""
 
 
 def main() -> None:
@@ -111,7 +111,7 @@ def _sessions(
 def _stopped(
     one: Contestant, options: argparse.Namespace, env: Mapping[str, str], where: Processors
 ) -> dict[str, list[float]]:
-    """Milliseconds of the 99th percentile, and the rate, with one of the clients stuck and with all well."""
+    """Percentiles in ms, and the rate, with one client that does not read and without."""
     figures: dict[str, list[float]] = {}
     with served(one, env, where) as server, ExitStack() as running:
         connections = [running.enter_context(closing(Connection(server.port))) for _ in range(options.clients - 1)]

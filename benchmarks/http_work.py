@@ -1,4 +1,4 @@
-"""Large results and progress over HTTP, as event streams and as JSON.
+"""Measures large results and progress over HTTP, as event streams and as JSON.
 
     python -m benchmarks.http_work [--era modern] [--parent PATH] [--mcp PYTHON] [--fastmcp PYTHON] [--npm FOLDER]
 
@@ -15,9 +15,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
-
-import attrs
+from contextlib import ExitStack
 
 from benchmarks.cases import CASES, REPORTS, Case
 from benchmarks.contestants import (
@@ -28,9 +26,8 @@ from benchmarks.contestants import (
     with_bytecode,
     work_contestants,
 )
-from benchmarks.http_driver import ROUND, Session, connected, load, request
-from benchmarks.http_servers import Served, served
-from benchmarks.messages import Era
+from benchmarks.http_driver import ROUND, connected, request
+from benchmarks.http_servers import LoadedServer, served
 from benchmarks.pinning import Processors, add_pin_option, processors
 from benchmarks.process import Unusable
 from benchmarks.report import OtherWork, machine, machine_line, note, progress
@@ -74,31 +71,15 @@ def main() -> None:
     print_results(results, [one.name for one in programs])
 
 
-@attrs.frozen
-class _Loaded:
-    """A server, and its session."""
-
-    server: Served
-    session: str
-
-    def requests(self, case: Case, era: Era) -> Iterator[bytes]:
-        """Requests without end; of those in flight at once no two have the same id."""
-        method, params = case.request
-        prepared = [
-            request(self.server.port, era, method, params, id=1000 + n, session=self.session, progress=case.progress)
-            for n in range(ROUND)
-        ]
-        return itertools.cycle(prepared)
-
-    def burst(self, requests: Iterator[bytes], connections: int, seconds: float) -> dict[str, float]:
-        """Load it."""
-        latencies: list[float] = []
-        with connected(self.server.port, connections) as opened:
-            stretch = self.server.stretch()
-            count, elapsed = load(opened, requests, seconds, latencies)
-            figures = stretch.figures(count, elapsed)
-        latencies.sort()
-        return figures | {"p99": latencies[count * 99 // 100] * 1e3}
+def _requests(program: LoadedServer, case: Case) -> Iterator[bytes]:
+    """Requests without end; of those in flight at once no two have the same id."""
+    method, params = case.request
+    port, era = program.server.port, program.era
+    prepared = [
+        request(port, era, method, params, id=1000 + n, session=program.session, progress=case.progress)
+        for n in range(ROUND)
+    ]
+    return itertools.cycle(prepared)
 
 
 def _round(
@@ -109,18 +90,13 @@ def _round(
     where: Processors,
 ) -> None:
     with ExitStack() as running:
-        programs: dict[str, _Loaded] = {}
+        programs: dict[str, LoadedServer] = {}
         for one in contestants:
             try:
                 server = running.enter_context(served(one, env, where))
-                session = ""
-                if options.era == "legacy":
-                    with connected(server.port, 1) as (connection,):
-                        session = running.enter_context(closing(Session(server.port, connection))).id
+                programs[one.name] = LoadedServer(server, options.era, running)
             except (Unusable, OSError) as exc:
                 print(f"{one.name}: left out, {exc}", file=sys.stderr)
-                continue
-            programs[one.name] = _Loaded(server, session)
         for case in CASES:
             if case.tool not in CONNECTIONS or (options.case and case.tool not in options.case):
                 continue
@@ -128,28 +104,28 @@ def _round(
             _case(results, case, programs, options)
 
 
-def _case(results: Results, case: Case, programs: Mapping[str, _Loaded], options: argparse.Namespace) -> None:
+def _case(results: Results, case: Case, programs: Mapping[str, LoadedServer], options: argparse.Namespace) -> None:
     many = CONNECTIONS[case.tool]
     sizes: dict[str, dict[str, float]] = {}
     requests: dict[str, Iterator[bytes]] = {}
     for name, program in programs.items():
-        requests[name] = program.requests(case, options.era)
+        requests[name] = _requests(program, case)
         try:
             with connected(program.server.port, 1) as (connection,):
                 sizes[name] = _checked(case, connection.ask(next(requests[name])))
-            program.burst(requests[name], many, options.warm)
+            program.burst(requests[name], options.warm, many)
         except (Unusable, OSError) as exc:
             print(f"{case.name}: {name} left out, {exc}", file=sys.stderr)
             sizes.pop(name, None)
     for number in range(options.bursts):
         for connections in (1, many):
             for name in list(sizes)[:: 1 if number % 2 else -1]:
-                burst = programs[name].burst(requests[name], connections, options.seconds)
+                burst = programs[name].burst(requests[name], options.seconds, connections)
                 note(results.setdefault((case.name, connections), {}).setdefault(name, {}), burst | sizes[name])
 
 
 def _checked(case: Case, response: bytes) -> dict[str, float]:
-    """How many bytes and messages make an answer.
+    """Count the bytes and messages of an answer.
 
     Raises:
         Unusable: it is not the right answer.

@@ -1,4 +1,4 @@
-"""Microseconds that large arguments and results cost, from JSON text to the function and back.
+"""Measures large arguments and results, from JSON text to the function and back.
 
     python -m benchmarks.large_payloads [--only NAME] [--rounds 5] [--against CHECKOUT]
 
@@ -29,11 +29,11 @@ import pydantic
 from trimcp.codec.envelope import encode_result, read_message
 from trimcp.codec.jsontext import loads
 from trimcp.codec.revisions import codec_for
-from trimcp.server.arguments import ArgumentBinder
-from trimcp.server.contents import TextResourceContents, _blob
-from trimcp.server.media import Image
-from trimcp.server.results import ResultShaper
-from trimcp.server.signature import MISSING, inspect_function
+from trimcp.server.invocation.media import Image
+from trimcp.server.invocation.resource_contents import TextResourceContents, _blob
+from trimcp.server.invocation.signature import MISSING, inspect_function
+from trimcp.server.invocation.tool_arguments import ArgumentBinder
+from trimcp.server.invocation.tool_results import ToolResultConverter
 from trimcp.types.resources import ReadResourceResult
 from trimcp.types.revisions import BY_VERSION
 
@@ -43,7 +43,7 @@ OBJECTS: Final = 100
 NESTED: Final = 20
 MEGABYTE: Final = 1 << 20
 SECONDS: Final = 0.04
-"""That one measurement of one case takes, at least; the least of five counts."""
+"""Seconds of one measurement, at least; the least of five counts."""
 
 
 @dataclasses.dataclass
@@ -173,7 +173,7 @@ KINDS: Final[dict[str, tuple[Any, Any]]] = {
 
 
 def items(kind: str, count: int) -> list[Any]:
-    """So many objects of one kind, each with an object and a list in it."""
+    """A number of objects of one kind, each with an object and a list in it."""
     item, place = KINDS[kind]
     return [
         item(
@@ -190,20 +190,20 @@ def items(kind: str, count: int) -> list[Any]:
 
 
 def answering(returns: Any, value: Any) -> Callable[[], bytes]:
-    """What makes the answer of a tool that returned the value."""
-    shaper = ResultShaper(returns, owner="measured()")
+    """Return a function that makes the answer of a tool from its value."""
+    converter = ToolResultConverter(returns, owner="measured()")
     encode = CODEC.result_encoder("tools/call")
-    return lambda: encode_result(4711, encode(shaper.shape(value)))
+    return lambda: encode_result(4711, encode(converter.convert(value)))
 
 
 def reading(result: Callable[[], Any]) -> Callable[[], bytes]:
-    """What makes the answer of a resource that was read."""
+    """A function that makes the answer of a resource that was read."""
     encode = CODEC.result_encoder("resources/read")
     return lambda: encode_result(4711, encode(ReadResourceResult([result()])))
 
 
 def binding(kind: str) -> Callable[[], dict[str, Any]]:
-    """What makes the keyword arguments of a call with ten arguments, one of them twenty objects."""
+    """A function that makes the keyword arguments of a call: ten arguments, one with twenty objects."""
 
     def order(
         customer: str, street: str, city: str, zip: str, count: int, weight: float, express: bool, items: Any,
@@ -229,7 +229,7 @@ def binding(kind: str) -> Callable[[], dict[str, Any]]:
 
 
 def cases() -> dict[str, Callable[[], Any]]:
-    """All that is measured, by name."""
+    """All cases, by name."""
     dated = [
         DatedItem(number, f"item {number}", datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC),
                   Place("Bern", "3000", 46.948, 7.4474))
@@ -265,7 +265,7 @@ def cases() -> dict[str, Callable[[], Any]]:
 
 
 def microseconds(call: Callable[[], Any]) -> float:
-    """The least of five measurements, in the process's own time, so that other work on the machine counts little."""
+    """The least of five measurements, in processor time, which other load affects little."""
     call()
     began = time.process_time()
     call()

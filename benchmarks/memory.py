@@ -1,4 +1,4 @@
-"""A client and a server in one process, over the memory transport, with JSON text on the way.
+"""Measures a client and a server in one process, over the memory transport, with JSON text.
 
     python -m benchmarks.memory [--era modern] [--sessions 10000] [--rounds 5] [--json]
 
@@ -35,7 +35,7 @@ MANY = trimcp.Limits(sessions=20_000, server_requests=20_000)
 
 
 async def load(era: Era, sessions: int, callers: int, seconds: float) -> dict[str, float]:
-    """Calls a second over so many sessions: `serial`, and `concurrent` with so many callers."""
+    """Calls a second over a number of sessions: `serial`, and `concurrent` with many callers."""
     server = adder(limits=MANY)
     clients: list[trimcp.Client] = []
     over = trio.Event()
@@ -92,7 +92,7 @@ async def open_pairs(era: Era, number: int, stack: AsyncExitStack) -> None:
 
 
 async def open_servers(era: Era, number: int, stack: AsyncExitStack) -> None:
-    """Open idle sessions of a server alone: at the other end is nothing but the end of a pipe."""
+    """Open idle sessions of a server; at the other end is only a pipe."""
     server = adder(limits=MANY)
     running = await stack.enter_async_context(server.running())
     nursery = await stack.enter_async_context(trio.open_nursery())

@@ -1,6 +1,6 @@
-"""The messages of the load, as bytes: written here, by no SDK, so that every server gets the same.
+"""The messages of the load, as bytes. They are written here, not by an SDK, so every server gets the same.
 
-Used by the drivers in `process` and by whoever measures pieces of trimcp.
+The drivers and the benchmarks of single steps use them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def opening(era: Era) -> bytes:
 
 
 def call_template(era: Era, tool: str = "add") -> tuple[bytes, bytes]:
-    """A line with a call, cut where its id stands: the driver must not be what is measured."""
+    """The parts of a line with a call, before and after its id."""
     id = 4711
     line = orjson.dumps({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call_params(era, tool)}) + b"\n"
     before, _, after = line.partition(str(id).encode())
@@ -61,7 +61,7 @@ def request_template(era: Era, method: str, params: dict[str, Any], *, progress:
 
 
 def failure_of(answer: dict[str, Any]) -> str | None:
-    """Why an answer is not what was asked for."""
+    """The reason why an answer is wrong; None if it is right."""
     if "error" in answer:
         return str(answer["error"])
     result = answer.get("result")

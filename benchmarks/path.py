@@ -1,4 +1,4 @@
-"""Where the microseconds of a request go: a session fed from memory, and its steps one by one.
+"""Measures where the time of a request goes: a session fed from memory, and each step by itself.
 
     python -m benchmarks.path [--era modern] [--repeats 20] [--profile]
 
@@ -31,7 +31,7 @@ REQUESTS = 3200
 
 
 class Feed(Duplex):
-    """A peer that has its requests ready, so many at a time, and takes every answer at once."""
+    """A peer with prepared requests, which takes every answer at once."""
 
     def __init__(self, first: Sequence[bytes], portions: Sequence[Sequence[bytes]]) -> None:
         self._portions = iter([*([frame] for frame in first), *portions])
@@ -97,7 +97,7 @@ def one_repeat(era: Era, together: int) -> float:
 
 
 def least(measure: Callable[[], float], repeats: int) -> float:
-    """The least of some repeats."""
+    """The least of several repeats."""
     return min(measure() for _ in range(repeats))
 
 

@@ -1,4 +1,4 @@
-"""Which processor servers run on, and which their drivers.
+"""Chooses the processors of servers and drivers.
 
 On two processors, the scheduler moves a server and its driver at will, and the rate of single calls depends on where
 they are. *Apart* they run at the same time, and every call pays for waking an idle processor (much, on a virtual
@@ -24,7 +24,7 @@ def add_pin_option(parser: argparse.ArgumentParser) -> None:
 
 @attrs.frozen
 class Processors:
-    """A processor for servers and one for drivers; None leaves the choice to the system."""
+    """The processor of servers and that of drivers; None leaves the choice to the system."""
 
     server: int | None = None
     driver: int | None = None
@@ -54,7 +54,7 @@ class Processors:
 
 
 def processors(options: argparse.Namespace) -> Processors:
-    """Choose as `--pin` says, where there is `taskset`."""
+    """Choose as `--pin` says, if there is `taskset`."""
     if options.pin == "no" or not shutil.which("taskset"):
         return Processors()
     cpus = sorted(os.sched_getaffinity(0))

@@ -1,32 +1,20 @@
-"""What the system tells of a server's process."""
+"""The stretches of time in which a server and its driver are measured, by their processor time."""
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
+from trimcp.bench.processes import cpu_seconds, memory, waited_seconds
 
 PATIENCE = 30.0
 """Seconds that a program may take to end once its input has ended."""
 
 
 class Unusable(Exception):
-    """The program does not do what is measured."""
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time of all threads of a process so far, ended ones too, to the nanosecond."""
-    return time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid(3) makes of a process id on Linux
+    """The program cannot be measured."""
 
 
 def rss(pid: int) -> float:
     """MiB of memory that a process holds."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
-
-
-def waited_seconds(pid: int) -> float:
-    """Time that the first thread of a process was ready to run, and waited for a processor."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    return memory(pid) / 2**20
 
 
 def undisturbed(seconds: float, cpu: float, waited: float, other_waited: float) -> float:
@@ -43,7 +31,7 @@ def undisturbed(seconds: float, cpu: float, waited: float, other_waited: float) 
 
 
 class Stretch:
-    """What a server and its driver take while a load lasts, from the making of this object on.
+    """Measures a server and its driver from now on, while a load lasts.
 
     Other programs of the machine make both wait for a processor, and a call that has to wait twice for some
     milliseconds says nothing of the server. So rates are of the time that is left without this waiting. Pinned
@@ -57,7 +45,7 @@ class Stretch:
         self._began = self._now()
 
     def figures(self, calls: int, seconds: float) -> dict[str, float]:
-        """Tell of a load that has ended.
+        """The figures of a load that has ended.
 
         Returns:
             `rate`, calls a second without the waiting; `server_cpu` and `driver_cpu`, microseconds for each call;

@@ -1,18 +1,17 @@
-"""Medians, ratios, and the table they are printed as."""
+"""Computes medians and ratios, and prints them as tables."""
 
 from __future__ import annotations
 
 import os
-import platform
 import resource
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from benchmarks.contestants import TRIMCP
+from trimcp.bench.environment import environment, line
 
 Found = dict[str, dict[str, list[float]]]
 """By name and by figure, the values of all rounds."""
@@ -52,17 +51,17 @@ def comparison(found: Found, columns: Sequence[tuple[str, str, str, bool]]) -> s
 
 
 def progress(text: str) -> None:
-    """Show on stderr how far a measurement is; with no text, nothing any more."""
+    """Show on stderr how far a measurement is; an empty text clears the line."""
     if sys.stderr.isatty():
         print(f"\r{text:70}\r", end="", file=sys.stderr, flush=True)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, padded so that it can be read as it is; figures to the right."""
+    """A Markdown table, padded, with figures to the right."""
     columns = list(zip(head, *rows, strict=True))
     widths = [max(len(cell) for cell in column) for column in columns]
 
-    def line(cells: Sequence[str]) -> str:
+    def row_of(cells: Sequence[str]) -> str:
         padded = [
             cell.ljust(width) if index == 0 else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
@@ -70,11 +69,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return "| " + " | ".join(padded) + " |"
 
     rule = ["-" * width if index == 0 else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
-    return "\n".join([line(head), "| " + " | ".join(rule) + " |", *(line(row) for row in rows)])
+    return "\n".join([row_of(head), "| " + " | ".join(rule) + " |", *(row_of(row) for row in rows)])
 
 
 class OtherWork:
-    """Tells how much of the processors other programs take, from its making on."""
+    """Measures how much of the processors other programs take from now on."""
 
     def __init__(self) -> None:
         self._busy, self._all = _processor_ticks()
@@ -101,21 +100,10 @@ def _own_seconds() -> float:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on, and how busy that was."""
-    return {
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "cpus": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
-        "trio": version("trio"),
-        "orjson": version("orjson"),
-    }
+    """The machine, its software and its load."""
+    return environment()
 
 
 def machine_line() -> str:
     """The same, as a line of text."""
-    facts = machine()
-    return (
-        f"Python {facts['python']}, {facts['system']}, {facts['cpus']} CPUs (load {facts['load']} before), "
-        f"trio {facts['trio']}, orjson {facts['orjson']}"
-    )
+    return line(machine())

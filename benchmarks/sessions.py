@@ -1,4 +1,4 @@
-"""What sessions on a Unix socket cost as there are more of them: memory of each, and calls a second.
+"""Measures 1 to 10,000 sessions on a Unix socket: memory of each, and calls a second.
 
     python -m benchmarks.sessions [--sessions 1 100 1000 10000] [--parent PATH] [--era modern]
 
@@ -105,7 +105,7 @@ class Sessions:
         self._id = 0
 
     def open(self, number: int) -> dict[str, float]:
-        """Open so many sessions.
+        """Open a number of sessions.
 
         Returns:
             `opened`, sessions a second; `kib` and `kib used`, what the server grew by for each.
@@ -131,7 +131,7 @@ class Sessions:
         return {"opened": number / opened, "kib": grown * 1024 / number, "kib used": used * 1024 / number}
 
     def load(self, at_once: int, seconds: float) -> dict[str, float]:
-        """Keep so many calls in flight, each on the session that has waited longest for one.
+        """Keep a number of calls in flight, each on the session that has waited longest.
 
         Returns:
             The figures of `process.Stretch`.

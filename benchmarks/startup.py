@@ -1,4 +1,4 @@
-"""What it costs to begin: imports against Trio's, and a program's first answers against the floor's.
+"""Measures starts: imports beside Trio's, and first answers beside the floor's.
 
     python -m benchmarks.startup [--rounds 15] [--parent PATH] [--mcp PYTHON] [--npm FOLDER] [--json]
 
@@ -30,7 +30,7 @@ IMPORTS: Final = {
     "trimcp.connect": "import trimcp; trimcp.connect",
     "import mcp": "import mcp",
 }
-"""What is imported, by what it is called; one that fails is left out."""
+"""The statement of each import, by its name; one that fails is left out."""
 
 TIMED: Final = "import time; began = time.process_time(); {}; print(time.process_time() - began)"
 
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def _imported(statement: str, env: Mapping[str, str]) -> float | None:
-    """Seconds of processor time that it takes in a fresh interpreter; None where it fails."""
+    """Seconds of processor time in a fresh interpreter; None if it fails."""
     done = subprocess.run(
         [sys.executable, "-c", TIMED.format(statement)], env=env, capture_output=True, text=True, check=False
     )
@@ -81,7 +81,7 @@ def _imported(statement: str, env: Mapping[str, str]) -> float | None:
 
 
 def _started(driver: Driver, contestant: Contestant, era: Era, env: Mapping[str, str]) -> dict[str, float]:
-    """Seconds from its start to its first answer, and to that of the first call; nothing if it does not work."""
+    """Seconds from the start to the first answer, and to the answer of the first call; empty if it fails."""
     program = Driven(driver, contestant.command, {**env, **contestant.env})
     try:
         program.prepare(request_template(era, "tools/call", call_params(era, contestant.tool)))

@@ -1,10 +1,10 @@
-"""trimcp as a program on stdio, cold and warm, beside its parent commit, the floor and other SDKs.
+"""Measures trimcp on stdio, cold and warm, beside its parent commit, the floor and other SDKs.
 
     python -m benchmarks.stdio [--parent PATH] [--mcp PYTHON] [--fastmcp PYTHON] [--npm FOLDER] [--era modern]
 
 The driver is a program in C that writes each message by itself (see `driven`). *Cold* is a fresh process: the time to
 its first answer and to its 100th call. *Warm* is after 20,000 calls: one call after another, then 32 in flight, in
-bursts that take turns among the programs, so that whatever else the machine does falls on all of them. Figures are
+bursts that take turns among the programs, so that other load on the machine affects all of them. Figures are
 medians; a ratio is the median of the ratios of bursts that followed each other. Rates and starts leave out the time in
 which other programs kept the server or the driver from a processor (see `process.Stretch`); p50 and p99 do not.
 """
@@ -82,7 +82,7 @@ def _works(driver: Driver, one: Contestant, era: Era, env: Mapping[str, str]) ->
 
 
 def _cold(driver: Driver, one: Contestant, era: Era, env: Mapping[str, str]) -> dict[str, float]:
-    """Milliseconds and processor time from the start to the 100th call, and what those calls took."""
+    """Milliseconds and processor time from the start to the 100th call, and of these calls."""
     program = _started(driver, one, era, env)
     try:
         start = program.open(era)

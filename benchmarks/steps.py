@@ -1,4 +1,4 @@
-"""The steps of reading and answering one call, each by itself, as functions that can be timed.
+"""The steps of reading and answering a call, as functions that can be timed.
 
 `codec` prints them for themselves, `path` as parts of a request.
 """
@@ -14,9 +14,9 @@ from trimcp.codec.envelope import encode_result, read_message
 from trimcp.codec.jsontext import loads
 from trimcp.codec.revisions import codec_for
 from trimcp.framing.lines import LineSplitter
-from trimcp.server.arguments import ArgumentBinder
-from trimcp.server.results import ResultShaper
-from trimcp.server.signature import inspect_function
+from trimcp.server.invocation.signature import inspect_function
+from trimcp.server.invocation.tool_arguments import ArgumentBinder
+from trimcp.server.invocation.tool_results import ToolResultConverter
 from trimcp.types.revisions import BY_VERSION
 
 CALLS = 2000
@@ -26,14 +26,14 @@ TOGETHER = 32
 
 
 def calls_of(era: Era) -> dict[str, Callable[[], Any]]:
-    """Each step as a function without arguments, by what it does."""
+    """Each step as a function without arguments, by name."""
 
     def add(a: int, b: int) -> int:
         return a + b
 
     signature = inspect_function(add, injected=lambda annotation: False)
     binder = ArgumentBinder(signature)
-    shaper = ResultShaper(signature.returns, owner="add()")
+    converter = ToolResultConverter(signature.returns, owner="add()")
     codec = codec_for(BY_VERSION[VERSIONS[era]])
     decode = codec.params_decoder("tools/call")
     encode = codec.result_encoder("tools/call")
@@ -43,7 +43,7 @@ def calls_of(era: Era) -> dict[str, Callable[[], Any]]:
     splitter = LineSplitter()
     value = loads(frame)
     params = call_params(era)
-    shaped = shaper.shape(3)
+    shaped = converter.convert(3)
     result = encode(shaped)
     return {
         f"split {TOGETHER} lines": lambda: splitter.feed(portion),
@@ -51,14 +51,14 @@ def calls_of(era: Era) -> dict[str, Callable[[], Any]]:
         "value to message": lambda: read_message(value),
         "decode params": lambda: decode(params),
         "bind arguments": lambda: binder.bind(params["arguments"]),
-        "shape the result": lambda: shaper.shape(3),
+        "convert the result": lambda: converter.convert(3),
         "encode the result": lambda: encode(shaped),
         "result to JSON text": lambda: encode_result(4711, result),
     }
 
 
 def timed(call: Callable[[], Any], repeats: int) -> float:
-    """Microseconds of one call: the least of some repeats, less the loop's own."""
+    """Microseconds of one call: the least of several repeats, without the loop."""
 
     def nothing() -> None:
         pass

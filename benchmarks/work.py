@@ -1,4 +1,4 @@
-"""Different kinds of work on stdio: large results, progress, structured results, nested arguments, tools that wait.
+"""Measures kinds of work on stdio: large and structured results, progress, nested arguments, tools that wait.
 
     python -m benchmarks.work [--parent PATH] [--mcp PYTHON] [--npm FOLDER] [--case NAME] [--era modern]
 
@@ -87,7 +87,7 @@ def _round(
 
 
 def _warm(name: str, program: Driven, case: Case, options: argparse.Namespace) -> bool:
-    """Check one answer, and let compilers do their work; False if the program cannot do this."""
+    """Check one answer, and warm up; False if the program cannot do this."""
     program.prepare(case.template(options.era))
     try:
         program.load(1, calls=1)
@@ -101,7 +101,7 @@ def _warm(name: str, program: Driven, case: Case, options: argparse.Namespace) -
 
 
 def print_results(results: Results, programs: Sequence[str]) -> None:
-    """Print calls a second with ratios, then the processor's time, then what an answer is made of."""
+    """Print calls a second with ratios, then processor time, then the size of an answer."""
 
     def median(found: Found, name: str, figure: str, form: str) -> str:
         return form.format(statistics.median(found[name][figure])) if name in found else "–"

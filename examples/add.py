@@ -1,4 +1,4 @@
-"""A server with one tool. Run it with `trimcp run examples/add.py`, or as a program of its own."""
+"""A server with one tool. Run it with `trimcp run examples/add.py`, or with `python examples/add.py`."""
 
 import trimcp
 

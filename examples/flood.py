@@ -1,4 +1,4 @@
-"""Limits at work: a client that asks too much, one that asks little, and what the server shows of it."""
+"""Limits at work: a client with too many calls, a client with few calls, and the tree of the server."""
 
 from collections import Counter
 
@@ -13,13 +13,13 @@ server = trimcp.Server("mill", limits=LIMITS)
 
 @server.tool
 async def grind(seconds: float = 0.8) -> str:
-    """Take a while."""
+    """Work for a while."""
     await trio.sleep(seconds)
     return "flour"
 
 
 async def call(client: trimcp.Client, outcomes: Counter[str]) -> None:
-    """Make one call, and count how it went."""
+    """Make a call, and count its outcome."""
     try:
         await client.call_tool("grind")
     except trimcp.RequestFailed as exc:
@@ -46,7 +46,7 @@ async def main() -> None:
         for _ in range(12):
             nursery.start_soon(call, greedy, flood)
         await trio.sleep(0.1)
-        await modest.ping()  # takes no place, and waits behind nothing
+        await modest.ping()  # needs no place, and does not wait
         print(server.tree()[0])
     print("the flood:  ", dict(flood))
     print("the other:  ", dict(calm))

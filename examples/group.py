@@ -1,4 +1,4 @@
-"""Two servers in processes of their own behind one object; one of them is killed, and comes back."""
+"""A group of two servers in processes; one is killed, and starts again."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ CONFIGURATION = {
 
 
 async def main() -> None:
-    """Call both, and lose one."""
+    """Call both servers, and kill one."""
     policy = trimcp.Restarts(most=2, first=0.1)
     configuration = trimcp.load_configuration(CONFIGURATION)
     async with trimcp.open_group(configuration, restarts=policy, on_stderr=print) as group, group.events() as events:
@@ -47,7 +47,7 @@ async def main() -> None:
 
 
 def pid_of(client: trimcp.Client) -> int:
-    """The process of a server that was started, as its session describes it."""
+    """Find the process of a member, from the description of its session."""
     return int(client.session.description.rpartition("pid ")[2].rstrip(")"))
 
 

@@ -1,4 +1,4 @@
-"""A server of books: resources, a template of them, prompts, and completion.
+"""A server of books: resources, a template, prompts, and completion.
 
     trimcp run examples/library.py
 
@@ -20,7 +20,7 @@ BOOKS = {
 
 server = trimcp.Server(
     "library",
-    # The shelves change once a day, and are the same for everybody (2026-07-28).
+    # The shelves change once a day, and are the same for every user (2026-07-28).
     caching=trimcp.Caching(templates=trimcp.CacheHint(86_400_000, "public")),
 )
 server.add_resource("library://rules", "Be quiet.\n", title="House rules", mime_type="text/plain")
@@ -28,7 +28,7 @@ server.add_resource("library://rules", "Be quiet.\n", title="House rules", mime_
 
 @server.resource("library://shelf")
 async def shelf() -> list[str]:
-    """The titles that are there."""
+    """The titles of all books."""
     return sorted(BOOKS)
 
 
@@ -59,12 +59,12 @@ async def review(
 @server.completion("review", "title")
 @server.completion("book://{title}{?words}", "title")
 async def titles(begun: str) -> list[str]:
-    """One function completes both."""
+    """Complete the title of a prompt and of a template."""
     return [title for title in sorted(BOOKS) if title.startswith(begun.lower())]
 
 
 async def visit() -> None:
-    """What a client sees."""
+    """Use the server as a client."""
     async with trimcp.connect(server) as client:
         async for resource in client.iter_resources():
             print("resource", resource.uri, "-", resource.title or resource.description)

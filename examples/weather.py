@@ -33,13 +33,13 @@ class Forecast:
 
 
 class Almanac:
-    """What knows the weather: opened once for all clients, like a pool of connections."""
+    """Knows the weather. It is opened once for all clients, like a pool of connections."""
 
     def __init__(self) -> None:
         self.questions = 0
 
     async def look_up(self, city: str, day: int) -> Day:
-        """Think for a while."""
+        """Look up a day, which takes a while."""
         self.questions += 1
         await trio.sleep(0.05)
         number = sum(city.encode()) + 7 * day
@@ -48,10 +48,10 @@ class Almanac:
 
 @asynccontextmanager
 async def lifespan(server: trimcp.Server) -> AsyncIterator[Almanac]:
-    """Entered before the first request, left after the last."""
+    """Runs from before the first request until after the last."""
     almanac = Almanac()
     yield almanac
-    print(f"the almanac was asked {almanac.questions} times")  # on stderr: stdout is the protocol's
+    print(f"the almanac was asked {almanac.questions} times")  # goes to stderr: stdout belongs to the protocol
 
 
 server = trimcp.Server("weather", lifespan=lifespan, instructions="Ask for a forecast by the name of a city.")
@@ -59,7 +59,7 @@ server = trimcp.Server("weather", lifespan=lifespan, instructions="Ask for a for
 
 @server.dependency
 def almanac(ctx: trimcp.Context) -> Almanac:
-    """A tool that wants an `Almanac` gets the one of the lifespan."""
+    """Gives a tool that needs an `Almanac` the one of the lifespan."""
     assert isinstance(ctx.state, Almanac)
     return ctx.state
 

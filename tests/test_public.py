@@ -78,6 +78,7 @@ def test_importing_brings_no_library_that_is_not_needed(program: str, needed: se
     assert set(done.stdout.split()) == needed
 
 
-def test_the_version_is_that_of_the_project() -> None:
-    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text())["project"]
-    assert trimcp.__version__ == project["version"]
+def test_the_version_stands_in_one_place() -> None:
+    settings = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text())
+    assert "version" in settings["project"]["dynamic"]
+    assert settings["tool"]["hatch"]["version"]["path"] == "trimcp/__init__.py"

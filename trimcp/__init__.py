@@ -14,10 +14,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trimcp.client.client import Client, Timeouts
+    from trimcp import auth as auth
+    from trimcp import telemetry as telemetry
+    from trimcp.client.client import Client
     from trimcp.client.configuration import Configuration, ConfiguredServer, load_configuration
     from trimcp.client.connect import connect
     from trimcp.client.extension import ClientExtension
+    from trimcp.client.features.resources import ResourceResult
+    from trimcp.client.features.tools import ToolResult
     from trimcp.client.group.events import (
         FailReason,
         Failure,
@@ -28,13 +32,13 @@ if TYPE_CHECKING:
         MemberLost,
         MemberReady,
         MemberRestarting,
+        MemberState,
     )
     from trimcp.client.group.group import Group, open_group
+    from trimcp.client.group.lists import MemberPrompt, MemberResource, MemberTemplate, MemberTool, MergedList
     from trimcp.client.group.member import Member
-    from trimcp.client.group.member_status import MemberState
-    from trimcp.client.group.merged import MemberPrompt, MemberResource, MemberTemplate, MemberTool, MergedList
     from trimcp.client.group.restarts import Restarts
-    from trimcp.client.notices import (
+    from trimcp.client.notifications.notices import (
         ElicitationCompleted,
         ExtensionNotice,
         Interrupted,
@@ -48,14 +52,13 @@ if TYPE_CHECKING:
         ToolsChanged,
         Topics,
     )
-    from trimcp.client.results import ResourceResult, ToolResult
-    from trimcp.endpoint.http_reply import HttpReply
-    from trimcp.endpoint.security import Cors
+    from trimcp.client.requests import Timeouts
     from trimcp.errors import (
         CapabilityMissing,
         ConnectionClosed,
         ConnectionEnded,
         ConnectionLost,
+        ConsentRefused,
         ExchangeFailed,
         InvalidParams,
         InvalidPayload,
@@ -65,18 +68,27 @@ if TYPE_CHECKING:
         ResourceNotFound,
         ServerExited,
         SessionFailed,
+        TaskCancelled,
         ToolError,
         ToolFailed,
         TrimcpError,
         Unauthenticated,
         UsageError,
     )
-    from trimcp.protocol.cancelling import CancelReason
+    from trimcp.http.binding import HttpRequest
+    from trimcp.http.client.auth import AuthChallenge, AuthRequest, ClientAuth
+    from trimcp.http.server.routes import HttpReply
+    from trimcp.http.server.security import Cors
+    from trimcp.limits import HttpLimits, Limits
+    from trimcp.protocol.cancel_reason import CancelReason
     from trimcp.protocol.principal import Principal
+    from trimcp.schema.annotated import JsonSchema
+    from trimcp.schema.header_params import Header
     from trimcp.server.app import Server
-    from trimcp.server.caching import CacheHint, Caching
-    from trimcp.server.context import Context
-    from trimcp.server.extension import ServerExtension
+    from trimcp.server.context.context import Context
+    from trimcp.server.context.questions import Elicit, Elicited, ElicitUrl, Roots, Sample, Sampled
+    from trimcp.server.context.session_context import SessionContext
+    from trimcp.server.features.caching import CacheHint, Caching
     from trimcp.server.features.provider import (
         ProvidedPage,
         ProvidedPrompt,
@@ -84,82 +96,80 @@ if TYPE_CHECKING:
         ProvidedTool,
         Provider,
     )
-    from trimcp.server.media import Audio, File, Image
+    from trimcp.server.invocation.media import Audio, File, Image
     from trimcp.server.middleware import Proceed
-    from trimcp.server.questions import Elicit, Elicited, ElicitUrl, Roots, Sample, Sampled
-    from trimcp.server.session_context import SessionContext
-    from trimcp.session.limits import Limits
+    from trimcp.server.server_extension import ServerExtension
     from trimcp.session.session import DrainReport
-    from trimcp.shapes.header import Header
-    from trimcp.transports.http.client_auth import AuthChallenge, AuthRequest, ClientAuth
-    from trimcp.transports.http.door import HttpRequest
-    from trimcp.transports.http.limits import HttpLimits
+    from trimcp.session.tasks.handle import TaskHandle
+    from trimcp.session.tasks.state import TaskState
     from trimcp.types.extensions import ExtensionMethod, ExtensionNotification, ExtensionResult
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "Audio": "server.media",
-    "AuthChallenge": "transports.http.client_auth",
-    "AuthRequest": "transports.http.client_auth",
-    "CacheHint": "server.caching",
-    "Caching": "server.caching",
-    "CancelReason": "protocol.cancelling",
+    "Audio": "server.invocation.media",
+    "AuthChallenge": "http.client.auth",
+    "AuthRequest": "http.client.auth",
+    "CacheHint": "server.features.caching",
+    "Caching": "server.features.caching",
+    "CancelReason": "protocol.cancel_reason",
     "CapabilityMissing": "errors",
     "Client": "client.client",
-    "ClientAuth": "transports.http.client_auth",
+    "ClientAuth": "http.client.auth",
     "ClientExtension": "client.extension",
     "Configuration": "client.configuration",
     "ConfiguredServer": "client.configuration",
     "ConnectionClosed": "errors",
     "ConnectionEnded": "errors",
     "ConnectionLost": "errors",
-    "Context": "server.context",
-    "Cors": "endpoint.security",
+    "ConsentRefused": "errors",
+    "Context": "server.context.context",
+    "Cors": "http.server.security",
     "DrainReport": "session.session",
-    "Elicit": "server.questions",
-    "ElicitUrl": "server.questions",
-    "ElicitationCompleted": "client.notices",
-    "Elicited": "server.questions",
+    "Elicit": "server.context.questions",
+    "ElicitUrl": "server.context.questions",
+    "ElicitationCompleted": "client.notifications.notices",
+    "Elicited": "server.context.questions",
     "ExchangeFailed": "errors",
     "ExtensionMethod": "types.extensions",
-    "ExtensionNotice": "client.notices",
+    "ExtensionNotice": "client.notifications.notices",
     "ExtensionNotification": "types.extensions",
     "ExtensionResult": "types.extensions",
     "FailReason": "client.group.events",
     "Failure": "client.group.events",
-    "File": "server.media",
+    "File": "server.invocation.media",
     "Group": "client.group.group",
     "GroupEvents": "client.group.events",
-    "Header": "shapes.header",
-    "HttpLimits": "transports.http.limits",
-    "HttpReply": "endpoint.http_reply",
-    "HttpRequest": "transports.http.door",
-    "Image": "server.media",
-    "Interrupted": "client.notices",
+    "Header": "schema.header_params",
+    "HttpLimits": "limits",
+    "HttpReply": "http.server.routes",
+    "HttpRequest": "http.binding",
+    "Image": "server.invocation.media",
+    "Interrupted": "client.notifications.notices",
     "InvalidParams": "errors",
     "InvalidPayload": "errors",
     "InvalidResult": "errors",
-    "Limits": "session.limits",
-    "ListenEnd": "client.notices",
-    "LogMessage": "client.notices",
+    "JsonSchema": "schema.annotated",
+    "Limits": "limits",
+    "ListenEnd": "client.notifications.notices",
+    "LogMessage": "client.notifications.notices",
     "Member": "client.group.member",
     "MemberChanged": "client.group.events",
     "MemberClosed": "client.group.events",
     "MemberFailed": "client.group.events",
     "MemberLost": "client.group.events",
-    "MemberPrompt": "client.group.merged",
+    "MemberPrompt": "client.group.lists",
     "MemberReady": "client.group.events",
-    "MemberResource": "client.group.merged",
+    "MemberResource": "client.group.lists",
     "MemberRestarting": "client.group.events",
-    "MemberState": "client.group.member_status",
-    "MemberTemplate": "client.group.merged",
-    "MemberTool": "client.group.merged",
-    "MergedList": "client.group.merged",
-    "Notices": "client.notices",
+    "MemberState": "client.group.events",
+    "MemberTemplate": "client.group.lists",
+    "MemberTool": "client.group.lists",
+    "MergedList": "client.group.lists",
+    "Notices": "client.notifications.notices",
     "Principal": "protocol.principal",
     "Proceed": "server.middleware",
-    "PromptsChanged": "client.notices",
+    "PromptsChanged": "client.notifications.notices",
     "ProvidedPage": "server.features.provider",
     "ProvidedPrompt": "server.features.provider",
     "ProvidedResource": "server.features.provider",
@@ -168,25 +178,28 @@ _PLACES = {
     "RequestFailed": "errors",
     "RequestTimedOut": "errors",
     "ResourceNotFound": "errors",
-    "ResourceResult": "client.results",
-    "ResourceUpdated": "client.notices",
-    "ResourcesChanged": "client.notices",
+    "ResourceResult": "client.features.resources",
+    "ResourceUpdated": "client.notifications.notices",
+    "ResourcesChanged": "client.notifications.notices",
     "Restarts": "client.group.restarts",
-    "Roots": "server.questions",
-    "Sample": "server.questions",
-    "Sampled": "server.questions",
+    "Roots": "server.context.questions",
+    "Sample": "server.context.questions",
+    "Sampled": "server.context.questions",
     "Server": "server.app",
     "ServerExited": "errors",
-    "ServerExtension": "server.extension",
-    "SessionContext": "server.session_context",
+    "ServerExtension": "server.server_extension",
+    "SessionContext": "server.context.session_context",
     "SessionFailed": "errors",
-    "SubscriptionsEnded": "client.notices",
-    "Timeouts": "client.client",
+    "SubscriptionsEnded": "client.notifications.notices",
+    "TaskCancelled": "errors",
+    "TaskHandle": "session.tasks.handle",
+    "TaskState": "session.tasks.state",
+    "Timeouts": "client.requests",
     "ToolError": "errors",
     "ToolFailed": "errors",
-    "ToolResult": "client.results",
-    "ToolsChanged": "client.notices",
-    "Topics": "client.notices",
+    "ToolResult": "client.features.tools",
+    "ToolsChanged": "client.notifications.notices",
+    "Topics": "client.notifications.notices",
     "TrimcpError": "errors",
     "Unauthenticated": "errors",
     "UsageError": "errors",
@@ -212,6 +225,7 @@ __all__ = [
     "ConnectionClosed",
     "ConnectionEnded",
     "ConnectionLost",
+    "ConsentRefused",
     "Context",
     "Cors",
     "DrainReport",
@@ -238,6 +252,7 @@ __all__ = [
     "InvalidParams",
     "InvalidPayload",
     "InvalidResult",
+    "JsonSchema",
     "Limits",
     "ListenEnd",
     "LogMessage",
@@ -279,6 +294,9 @@ __all__ = [
     "SessionContext",
     "SessionFailed",
     "SubscriptionsEnded",
+    "TaskCancelled",
+    "TaskHandle",
+    "TaskState",
     "Timeouts",
     "ToolError",
     "ToolFailed",
@@ -294,13 +312,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    place = _PLACES.get(name)
-    if place is None:
-        raise AttributeError(f"module 'trimcp' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"trimcp.{place}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker that sees the function accepts every name
+
+    def __getattr__(name: str) -> Any:
+        place = _PLACES.get(name)
+        if name in ("auth", "telemetry"):
+            return importlib.import_module(f"trimcp.{name}")
+        if place is None:
+            raise AttributeError(f"module 'trimcp' has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"trimcp.{place}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -1,53 +1,56 @@
-"""Every exception that trimcp raises, named after who acted.
+"""Every exception that trimcp raises. The name says which side caused it.
 
     TrimcpError
-    ├── UsageError                 the caller of trimcp did what the protocol or the API forbids
-    ├── RequestFailed              the peer answered a request with an error (raise it in a handler to answer so)
-    │   ├── InvalidParams          code -32602; in a handler, the peer's params are at fault
-    │   ├── ResourceNotFound       there is no resource of that URI; raise it in a resource's function to say so
-    │   └── CapabilityMissing      the client cannot do what the request needs, and did not say it could
+    ├── UsageError                 the program used trimcp in a way that the protocol or the API forbids
+    ├── RequestFailed              a request was answered with an error (in a handler: raise it to answer so)
+    │   ├── InvalidParams          code -32602; in a handler: the params of the request are wrong
+    │   ├── ResourceNotFound       there is no resource with this URI; in a handler: raise it to say so
+    │   └── CapabilityMissing      the request needs a capability that the client did not declare
     ├── RequestTimedOut            no answer within the deadline
-    ├── ToolFailed                 a tool ran and said `isError`
+    ├── ToolFailed                 a tool answered with `isError`
+    ├── ConsentRefused             the user of a client, or a rule, did not agree to the call of a tool
+    ├── TaskCancelled              a task was cancelled, so it has no result
     ├── InvalidPayload             a value does not fit the type that the schema gives it
-    │   └── InvalidResult          the peer's result does not fit its schema, or the tool's own
-    ├── ConnectionEnded            the connection is gone
+    │   └── InvalidResult          a result does not fit the schema of its method or its tool
+    ├── ConnectionEnded            the connection has ended
     │   ├── ConnectionClosed       this side closed it
-    │   └── ConnectionLost         the peer, or what lies between, did
-    │       ├── ServerExited       a server that trimcp had started ended
-    │       └── ExchangeFailed     one exchange over HTTP failed; other calls, and the client, go on
-    ├── Unauthenticated            raise or return it in an `authenticate` function to send an HTTP request away
-    └── SessionFailed              a session could not be opened: the peer speaks no revision of ours
+    │   └── ConnectionLost         the peer or the network ended it
+    │       ├── ServerExited       the process of the server ended
+    │       └── ExchangeFailed     one exchange over HTTP failed; other calls go on, and so does the client
+    ├── Unauthenticated            in an `authenticate` function: raise or return it to refuse an HTTP request
+    └── SessionFailed              a session could not be opened, for example without a common revision
 
-`ToolError` is the one that user code raises in a tool. This module imports nothing of trimcp.
+`ToolError` is for tools to raise. This module imports nothing of trimcp.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 
 class TrimcpError(Exception):
-    """The root of trimcp's exceptions."""
+    """The base class of all exceptions of trimcp."""
 
 
 class UsageError(TrimcpError):
-    """trimcp was used in a way that the protocol, or this API, does not allow.
+    """The program used trimcp in a way that the protocol or the API forbids.
 
-    Nothing has reached the peer. The message says what to do instead.
+    Nothing was sent to the peer. The message says what to do instead.
     """
 
 
 class RequestFailed(TrimcpError):
     """A request was answered with a JSON-RPC error.
 
-    The client raises it where a call was answered so. A handler on the server may raise it,
-    and the peer then gets exactly this error.
+    A client raises it when a call is answered with an error. A handler may raise it; the peer then
+    gets exactly this error.
 
     Attributes:
-        code: the error's integer code.
+        code: the integer code of the error.
         message: one sentence for people.
-        data: whatever the error carried beside them; None where it carried nothing.
+        data: further data of the error, or None.
     """
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
@@ -61,20 +64,20 @@ class RequestFailed(TrimcpError):
 
 
 class InvalidParams(RequestFailed):
-    """The params of a request are not what its method takes (code -32602)."""
+    """The params of a request do not fit its method (code -32602)."""
 
     def __init__(self, message: str, data: Any = None) -> None:
         super().__init__(-32602, message, data)
 
 
 class ResourceNotFound(RequestFailed):
-    """There is no resource of that URI.
+    """There is no resource with this URI.
 
-    Raised in the function of a resource it is answered with the code of the revision: -32602 in
-    2026-07-28, -32002 before. The client raises it for either.
+    Raise it in the function of a resource. The answer has the code of the revision: -32602 in
+    2026-07-28, -32002 before. A client raises it for both codes.
 
     Attributes:
-        uri: of what was asked for.
+        uri: the URI that was requested.
     """
 
     def __init__(self, uri: str, code: int = -32602, message: str = "Resource not found") -> None:
@@ -83,27 +86,27 @@ class ResourceNotFound(RequestFailed):
 
 
 class CapabilityMissing(RequestFailed):
-    """A handler needs of the client what it did not declare that it can do.
+    """A handler needs a capability that the client did not declare.
 
-    `data["requiredCapabilities"]` says what. Not caught, it is the answer to the request:
-    code -32021 in 2026-07-28, -32600 before.
+    `data["requiredCapabilities"]` names the capability. If the handler does not catch it, it is the
+    answer to the request: code -32021 in 2026-07-28, -32600 before.
     """
 
 
 class RequestTimedOut(TrimcpError):
-    """No answer came in time; the peer was told that nobody waits any more."""
+    """No answer came in time. The peer was told that the request is cancelled."""
 
 
 class ToolError(TrimcpError):
-    """Raise this in a tool to answer with `isError` and a text that the model can act upon.
+    """A tool raises it to answer with `isError` and a text for the model.
 
-    Any other exception of a tool is answered with `isError` as well, but with its
-    details kept from the peer, since they may hold what the peer must not see.
+    Any other exception of a tool is answered with `isError` too, but without its text, which
+    may contain secrets.
     """
 
 
 class ToolFailed(TrimcpError):
-    """A tool answered with `isError`; the text of its content is the message.
+    """A tool answered with `isError`. The message is the text of its content.
 
     Attributes:
         result: the whole `CallToolResult`.
@@ -114,12 +117,28 @@ class ToolFailed(TrimcpError):
         self.result = result
 
 
+class ConsentRefused(TrimcpError):
+    """The user of a client, or a rule of its policy, did not agree to the call of a tool. Nothing was sent."""
+
+
+class TaskCancelled(TrimcpError):
+    """A task was cancelled, by a client or by the server, so it has no result.
+
+    Attributes:
+        id: the id of the task.
+    """
+
+    def __init__(self, id: str, why: str | None = None) -> None:
+        super().__init__(f"the task {id} was cancelled{f': {why}' if why else ''}")
+        self.id = id
+
+
 class InvalidPayload(TrimcpError):
     """A JSON value does not fit the type that the schema of the revision gives it.
 
     Attributes:
-        problems: one string each, `expected … @ $.path.to[0].it`; values are never in them,
-            since they may be secret.
+        problems: strings of the form `expected … @ $.path.to[0].it`. They contain no values, which
+            may be secret.
     """
 
     def __init__(self, problems: list[str]) -> None:
@@ -128,14 +147,14 @@ class InvalidPayload(TrimcpError):
 
 
 class InvalidResult(InvalidPayload):
-    """The peer's result breaks the schema of its method, or the schema its tool declared."""
+    """A result does not fit the schema of its method, or the schema that the tool declared."""
 
 
 class ConnectionEnded(TrimcpError):
-    """The connection is gone, and what waited on it with it."""
+    """The connection has ended, and every call that waited on it has failed."""
 
     def again(self) -> Self:
-        """The same for one more task to raise: one object that several raise collects all their tracebacks."""
+        """Copies the exception, for another task to raise. A shared object would collect all tracebacks."""
         another = type(self)(*self.args)
         another.__dict__.update(self.__dict__)
         another.__cause__ = self.__cause__
@@ -143,36 +162,38 @@ class ConnectionEnded(TrimcpError):
 
 
 class ConnectionClosed(ConnectionEnded):
-    """This side closed the connection (or is draining) before the answer came."""
+    """This side closed the connection, or is draining, before the answer came."""
 
 
 class ConnectionLost(ConnectionEnded):
-    """The peer, or what lies between, ended the connection."""
+    """The peer or the network ended the connection."""
 
 
 class ServerExited(ConnectionLost):
-    """The server process that trimcp had started ended.
+    """The server process that trimcp started has ended.
 
     Attributes:
-        returncode: its exit status as `subprocess` gives it (negative: the signal), None if unknown.
-        stderr: its last lines on stderr.
+        returncode: the exit status as in `subprocess` (negative: the signal), or None if unknown.
+        stderr: the last lines that the process wrote to stderr.
+        has_read: whether it may have read something from us before. False only where that is known.
     """
 
-    def __init__(self, message: str, returncode: int | None = None, stderr: str = "") -> None:
+    def __init__(self, message: str, returncode: int | None = None, stderr: str = "", *, has_read: bool = True) -> None:
         super().__init__(message)
         self.returncode = returncode
         self.stderr = stderr
+        self.has_read = has_read
 
 
 class ExchangeFailed(ConnectionLost):
-    """One exchange over HTTP failed. Other calls are not concerned, and the client goes on.
+    """One exchange over HTTP failed. Other calls go on, and so does the client.
 
-    The server may or may not have acted, unless `status` says that it, or something before it, refused.
+    Whether the server has acted on the request is not known, unless `status` says that it was refused.
 
     Attributes:
-        status: of the response, where there was one that is no answer of MCP's.
-        retry_after: seconds that the response said to wait before another try; None where it did not.
-        challenge: what `WWW-Authenticate` of the response says, of a 401 or 403; None where it is not there.
+        status: the status of a response that is not an answer of MCP, or None.
+        retry_after: the seconds to wait before another try, if the response named them, or None.
+        challenge: the value of `WWW-Authenticate` in a 401 or 403, or None.
     """
 
     def __init__(
@@ -189,21 +210,22 @@ class ExchangeFailed(ConnectionLost):
 
 
 class SessionFailed(TrimcpError):
-    """A session could not be opened: no revision in common, or the peer is no MCP server."""
+    """A session could not be opened: there is no common revision, or the peer is not an MCP server."""
 
 
 class Unauthenticated(TrimcpError):
-    """An HTTP request is sent away: an `authenticate` function raises or returns it.
+    """An `authenticate` function raises or returns it to refuse an HTTP request.
 
         raise trimcp.Unauthenticated(challenge=('Bearer realm="mcp", error="invalid_token"', 'Basic realm="mcp"'))
         raise trimcp.Unauthenticated("A scope is missing", challenge='Bearer scope="write"', status=403)
 
     Attributes:
-        challenges: the values of `WWW-Authenticate`, a field each (RFC 9110, section 11.6.1).
-        status: 401 where it is not known who sends the request, 403 where the sender may not.
+        challenges: the values of the `WWW-Authenticate` fields (RFC 9110, section 11.6.1).
+        status: 401 if the sender is unknown, 403 if the sender may not do this.
+        headers: further header fields of the response.
 
     Raises:
-        UsageError: a challenge that is not one line of Latin-1, a 401 without a challenge, a status below 400.
+        UsageError: a challenge is not one line of Latin-1, a 401 has no challenge, or the status is not 400 to 599.
     """
 
     def __init__(
@@ -212,17 +234,21 @@ class Unauthenticated(TrimcpError):
         *,
         challenge: str | Sequence[str] = "Bearer",
         status: int = 401,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """
+        """Makes a refusal with its challenges.
+
         Args:
             message: the body of the response, for people.
-            challenge: a value of `WWW-Authenticate`, or several.
-            status: of the response.
+            challenge: one value of `WWW-Authenticate`, or several.
+            status: the status of the response.
+            headers: further header fields of the response, such as `Retry-After`.
         """
         super().__init__(message)
+        self.headers: dict[str, str] = dict(headers)
         self.challenges: tuple[str, ...] = (challenge,) if isinstance(challenge, str) else tuple(challenge)
         self.status = status
-        if not all(_is_field_value(each) for each in self.challenges):
+        if not all(_is_field_value(each) for each in (*self.challenges, *self.headers, *self.headers.values())):
             raise UsageError("Invalid challenge of Unauthenticated: write one line of Latin-1 characters")
         if status == 401 and not self.challenges:
             raise UsageError("Missing challenge of Unauthenticated: a 401 needs one, such as 'Bearer'")
@@ -236,5 +262,5 @@ class Unauthenticated(TrimcpError):
 
 
 def _is_field_value(value: object) -> bool:
-    """Whether a header field can have this value."""
+    """Checks whether a header field can have this value."""
     return isinstance(value, str) and bool(value.strip()) and not any(c in "\r\n\0" or c > "\xff" for c in value)

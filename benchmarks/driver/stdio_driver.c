@@ -3,21 +3,28 @@
  *     stdio_driver READ_FD WRITE_FD    load the server at these two pipes, as commands on stdin say
  *     stdio_driver answer              answer each line on stdin at once: a server that shows the driver's ceiling
  *
- * The driver writes each message with one write(2), as real clients do, and reads all bytes that have arrived.
+ * The driver writes each message with one write(2), as real clients do, and reads all bytes that have arrived. After
+ * `join 1` it writes all calls that it can make without another read with one write(2): full windows.
  * A command is one line on stdin. Its answer is one line of JSON on stdout:
  *
  *     template BYTES               take the next BYTES bytes as the call to send; byte 1 stands for the id
  *     send BYTES                   write the next BYTES bytes to the server
  *     await ID                     wait for the answer to the request with this id
+ *     join 0|1                     write each call by itself (0, as at first), or calls together (1)
  *     load WINDOW CALLS SECONDS    keep WINDOW calls in flight, until CALLS are answered or SECONDS have passed
+ *     pace RATE WARMUP SECONDS     make RATE calls a second, whatever the answers; count those after WARMUP
  *     last                         give the length of the last answer as JSON, and then its bytes
  *
  * `load` answers with: calls; the seconds that they took; the times (CLOCK_MONOTONIC) of the first and of the last
  * answer; p50 and p99 in milliseconds; the messages that were no answers; the bytes read; the driver's CPU seconds.
+ * `pace` answers with: calls; the seconds that they took; p50 and p99 in milliseconds from when a call was due, and
+ * from when it was sent; p99 of how late the driver sent calls for which there was a place; the driver's CPU seconds.
+ * A call has a place while fewer than PLACES are in flight; else it waits for one.
  * A failure is `{"failed": TEXT}`, and the end of the driver.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,6 +36,7 @@
 #define PORTION (1 << 16)
 #define EDGE 256 /* bytes at each end of an answer that are looked at */
 #define SLOTS 4096 /* calls in flight, at most */
+#define PLACES 256 /* calls in flight at a given rate, as `trimcp bench` has them by default */
 #define ID 1 /* the byte of a template in whose place the id goes */
 #define IDS 4 /* of those, at most */
 #define PATIENCE 120 /* seconds that a command may take beyond what it asks for; then SIGALRM ends the driver */
@@ -38,8 +46,9 @@ static char *input;
 static size_t input_size, input_room, line_start;
 static const char *last; /* in the input: good until the next read */
 static size_t last_size;
-static char *template, *call;
-static size_t template_size;
+static char *template, *calls; /* calls: made, and not yet written */
+static size_t template_size, calls_size, calls_room;
+static int joins;
 static long next_id = 1;
 static double sent[SLOTS];
 static long long bytes_read, others;
@@ -81,9 +90,17 @@ static void write_all(const char *data, size_t size) {
     }
 }
 
+static void write_calls(void) {
+    write_all(calls, calls_size);
+    calls_size = 0;
+}
+
 static void send_call(void) {
-    char digits[24], *end = call;
+    char digits[24];
     size_t length = (size_t)snprintf(digits, sizeof digits, "%ld", next_id);
+    size_t room = calls_size + template_size + IDS * sizeof digits;
+    if (room > calls_room) calls = grown(calls, calls_room = 2 * room);
+    char *end = calls + calls_size;
     for (const char *at = template, *stop = template + template_size; at < stop;) {
         const char *id = memchr(at, ID, (size_t)(stop - at));
         size_t size = (size_t)((id ? id : stop) - at);
@@ -94,8 +111,9 @@ static void send_call(void) {
             at++;
         }
     }
+    calls_size = (size_t)(end - calls);
     sent[next_id++ % SLOTS] = seconds_of(CLOCK_MONOTONIC);
-    write_all(call, (size_t)(end - call));
+    if (!joins) write_calls();
 }
 
 /* The number behind a key, or -1. */
@@ -154,6 +172,7 @@ static char *next_line(size_t *size) {
             return line;
         }
         seen = input_size;
+        write_calls();
         if (line_start) {
             memmove(input, input + line_start, input_size - line_start);
             input_size -= line_start;
@@ -186,35 +205,95 @@ static long next_answer(void) {
     }
 }
 
+static int has_line(void) {
+    return memchr(input + line_start, '\n', input_size - line_start) != NULL;
+}
+
 static int by_size(const void *a, const void *b) {
     float x = *(const float *)a, y = *(const float *)b;
     return (x > y) - (x < y);
 }
 
-static void load(long window, long calls, double seconds) {
-    static float *latencies;
-    static size_t room;
-    size_t count = 0;
+typedef struct {
+    float *values;
+    size_t count, room;
+} Times;
+
+static void keep(Times *times, double seconds) {
+    if (times->count == times->room)
+        times->values = grown(times->values, (times->room = times->room * 2 + PORTION) * sizeof *times->values);
+    times->values[times->count++] = (float)seconds;
+}
+
+/* A percentile in milliseconds, of times that are sorted from then on. */
+static double percentile(Times *times, size_t percent) {
+    qsort(times->values, times->count, sizeof *times->values, by_size);
+    return times->count ? times->values[times->count * percent / 100] * 1e3 : 0;
+}
+
+static void load(long window, long most, double seconds) {
+    static Times latencies;
+    latencies.count = 0;
     long in_flight = 0, started = 0;
     others = bytes_read = 0;
     double cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID), began = seconds_of(CLOCK_MONOTONIC), now = began, first = 0;
     double end = began + seconds;
-    while (in_flight < window && started < calls) send_call(), in_flight++, started++;
+    while (in_flight < window && started < most) send_call(), in_flight++, started++;
     while (in_flight) {
         long id = next_answer();
         now = seconds_of(CLOCK_MONOTONIC);
-        if (!count) first = now;
-        if (count == room) latencies = grown(latencies, (room = room * 2 + PORTION) * sizeof *latencies);
-        latencies[count++] = (float)(now - sent[id % SLOTS]);
-        if (started < calls && now < end) send_call(), started++;
+        if (!latencies.count) first = now;
+        keep(&latencies, now - sent[id % SLOTS]);
+        if (started < most && now < end) send_call(), started++;
         else in_flight--;
     }
     cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-    qsort(latencies, count, sizeof *latencies, by_size);
+    double p50 = percentile(&latencies, 50), p99 = percentile(&latencies, 99);
     printf("{\"calls\": %zu, \"seconds\": %.9f, \"first\": %.9f, \"last\": %.9f, \"p50\": %.6f, \"p99\": %.6f, "
            "\"others\": %lld, \"bytes\": %lld, \"cpu\": %.9f}\n",
-           count, now - began, first, now, latencies[count / 2] * 1e3, latencies[count * 99 / 100] * 1e3,
-           others, bytes_read, cpu);
+           latencies.count, now - began, first, now, p50, p99, others, bytes_read, cpu);
+}
+
+static void pace(double rate, double warmup, double seconds) {
+    static Times due_times, sent_times, late_times;
+    static double due[SLOTS];
+    due_times.count = sent_times.count = late_times.count = 0;
+    long total = (long)(rate * (warmup + seconds)), started = 0, in_flight = 0, inside = 0;
+    int had_place = 1;
+    double cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID), began = seconds_of(CLOCK_MONOTONIC), now = began;
+    double begin = began + warmup, end = begin + seconds;
+    while ((started < total && now < end) || in_flight) {
+        double next;
+        if (now >= end) total = started; /* what still waits for a place is left */
+        while (started < total && (next = began + (double)(started + 1) / rate) <= now && in_flight < PLACES) {
+            if (had_place && next >= begin) keep(&late_times, now - next);
+            due[next_id % SLOTS] = next;
+            send_call(), started++, in_flight++;
+        }
+        write_calls();
+        had_place = in_flight < PLACES;
+        double wait = started < total && had_place ? next - now : 1;
+        struct timespec timeout = {(time_t)wait, (long)((wait - (double)(time_t)wait) * 1e9)};
+        struct pollfd readable = {in_fd, POLLIN, 0};
+        int ready = has_line() || ppoll(&readable, 1, wait > 0 ? &timeout : &(struct timespec){0}, NULL) > 0;
+        now = seconds_of(CLOCK_MONOTONIC);
+        while (ready) {
+            long id = next_answer();
+            now = seconds_of(CLOCK_MONOTONIC);
+            in_flight--;
+            inside += now >= begin && now < end;
+            if (due[id % SLOTS] >= begin) {
+                keep(&due_times, now - due[id % SLOTS]);
+                keep(&sent_times, now - sent[id % SLOTS]);
+            }
+            ready = has_line();
+        }
+    }
+    cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    printf("{\"calls\": %ld, \"seconds\": %.9f, ", inside, seconds);
+    printf("\"due p50\": %.6f, \"due p99\": %.6f, ", percentile(&due_times, 50), percentile(&due_times, 99));
+    printf("\"sent p50\": %.6f, \"sent p99\": %.6f, ", percentile(&sent_times, 50), percentile(&sent_times, 99));
+    printf("\"late p99\": %.6f, \"cpu\": %.9f}\n", percentile(&late_times, 99), cpu);
 }
 
 static void take(char *into, size_t size) {
@@ -242,12 +321,11 @@ int main(int count, char **arguments) {
     char line[256];
     while (fgets(line, sizeof line, stdin)) {
         size_t size;
-        long window, calls, id;
-        double seconds;
+        long window, most, id;
+        double seconds, rate, warmup;
         alarm(PATIENCE);
         if (sscanf(line, "template %zu", &template_size) == 1) {
             template = grown(template, template_size);
-            call = grown(call, template_size + IDS * sizeof "-9223372036854775808");
             take(template, template_size);
             printf("{}\n");
         } else if (sscanf(line, "send %zu", &size) == 1) {
@@ -259,9 +337,14 @@ int main(int count, char **arguments) {
         } else if (sscanf(line, "await %ld", &id) == 1) {
             while (next_answer() != id) {}
             printf("{\"at\": %.9f}\n", seconds_of(CLOCK_MONOTONIC));
-        } else if (sscanf(line, "load %ld %ld %lf", &window, &calls, &seconds) == 3) {
+        } else if (sscanf(line, "join %d", &joins) == 1) {
+            printf("{}\n");
+        } else if (sscanf(line, "load %ld %ld %lf", &window, &most, &seconds) == 3) {
             alarm(PATIENCE + (unsigned)seconds);
-            load(window, calls, seconds);
+            load(window, most, seconds);
+        } else if (sscanf(line, "pace %lf %lf %lf", &rate, &warmup, &seconds) == 3) {
+            alarm(PATIENCE + (unsigned)(warmup + seconds));
+            pace(rate, warmup, seconds);
         } else if (!strncmp(line, "last", 4)) {
             printf("{\"bytes\": %zu}\n", last_size);
             fwrite(last, 1, last_size, stdout);

@@ -1,4 +1,4 @@
-"""Loads an MCP server on stdio as `stdio_driver.c` does, where no C compiler is: same commands, same answers.
+"""Loads an MCP server on stdio like `stdio_driver.c`, for machines without a C compiler.
 
 python stdio_driver.py READ_FD WRITE_FD
 python stdio_driver.py answer
@@ -26,7 +26,7 @@ ANSWER = (
 
 
 class Failed(Exception):
-    """The server does not do what is measured."""
+    """The server cannot be measured."""
 
 
 class Driver:
@@ -74,7 +74,7 @@ class Driver:
             return id
 
     def load(self, window: int, calls: int, seconds: float) -> dict[str, float]:
-        """Keep so many calls in flight, until enough are answered or the time is over."""
+        """Keep calls in flight until enough are answered or the time is over."""
         clock = time.clock_gettime
         latencies: list[float] = []
         self.others = self.read = 0

@@ -12,7 +12,7 @@ CALLERS = 16
 
 
 def times(server: str) -> list[float]:
-    """Seconds: of the clock, of this process, and those that it and the server, by its id, waited for a processor."""
+    """Seconds: of the clock, of this process, and of waiting for a processor, here and in the server."""
     waited = [int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9 for pid in ("self", server)]
     return [time.perf_counter(), time.process_time(), *waited]
 

@@ -1,4 +1,4 @@
-"""Two floors for servers on HTTP and Trio: what answers every request with one and the same result.
+"""Two floors for servers on HTTP and Trio, which answer every request with the same result.
 
 python benchmarks/peers/http_floor.py PORT               # Trio, and hardly a look at what was sent
 python benchmarks/peers/http_floor.py PORT --hypercorn   # an empty ASGI application on hypercorn
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from contextlib import suppress
 from typing import Any
 
 import hypercorn.config
@@ -20,14 +21,15 @@ LENGTH = b"content-length: "
 
 
 async def answer(stream: trio.SocketStream) -> None:
-    """Answer each request of a connection as soon as its body is there. It trusts the driver to write as it does."""
+    """Answer each request of a connection when its body is there. It relies on the format of the driver."""
     unfinished = b""
-    async for data in stream:
-        unfinished += data
-        head, end, body = unfinished.partition(b"\r\n\r\n")
-        if end and len(body) >= int(head[head.index(LENGTH) + len(LENGTH) :].partition(b"\r\n")[0]):
-            unfinished = b""
-            await stream.send_all(HEAD + BODY)
+    with suppress(trio.BrokenResourceError):  # the driver has closed it
+        async for data in stream:
+            unfinished += data
+            head, end, body = unfinished.partition(b"\r\n\r\n")
+            if end and len(body) >= int(head[head.index(LENGTH) + len(LENGTH) :].partition(b"\r\n")[0]):
+                unfinished = b""
+                await stream.send_all(HEAD + BODY)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:

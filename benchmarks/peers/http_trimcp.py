@@ -38,7 +38,7 @@ async def much() -> str:
 
 @server.tool
 async def take_time(seconds: float) -> str:
-    """Wait, and note when that was cancelled. All processes of a machine share this clock."""
+    """Wait, and note the time of the cancel. All processes of a machine share this clock."""
     began.append(time.monotonic())
     try:
         await trio.sleep(seconds)
@@ -50,19 +50,24 @@ async def take_time(seconds: float) -> str:
 
 @server.tool
 async def times() -> list[float]:
-    """When waiting calls were cancelled, since the last time that somebody asked."""
+    """The times at which waiting calls were cancelled, since the last call of this tool."""
     found = cancelled.copy()
     cancelled.clear()
     return found
 
 
 async def main() -> None:
-    """Serve as the arguments say, until SIGTERM and all is drained."""
+    """Serve as the arguments say, until SIGTERM and the drain."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--hypercorn", action="store_true")
+    parser.add_argument("--store", metavar="URL")
     parser.add_argument("--profile", metavar="FILE", help="write a profile of the run to this file")
     options = parser.parse_args()
+    if options.store:
+        from trimcp.stores import store_at
+
+        server.store = store_at(options.store)
     serve = server.serve_hypercorn if options.hypercorn else server.serve_http
     profile = None
     if options.profile:

@@ -19,7 +19,7 @@ from benchmarks.peers.python_sdk import server
 
 
 async def load(era: Era, sessions: int, callers: int, seconds: float) -> dict[str, float]:
-    """Calls a second over so many sessions: `serial`, and `concurrent` with so many callers."""
+    """Calls a second over a number of sessions: `serial`, and `concurrent` with many callers."""
     clients: list[Client] = []
     over = anyio.Event()
 

@@ -1,4 +1,4 @@
-"""What the tools of `benchmarks.work` take and return, the same for every server in Python.
+"""The arguments and results of the tools of `benchmarks.work`, for every server in Python.
 
 `objects` returns dataclasses; `models` returns models of pydantic, where that is installed.
 """

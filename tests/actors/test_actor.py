@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.actors.notebook import Notebook, where
-from trimcp.actors.mailbox import MailboxFull
+from trimcp.actors.actor import Actor
+from trimcp.actors.mailbox import Mailbox, MailboxFull
 from trimcp.actors.supervisor import Supervisor, open_supervisor
 
 IN_TURN = pytest.mark.parametrize("in_turn", [False, True])
@@ -267,3 +270,61 @@ def test_after_the_run_a_message_from_another_thread_is_dropped(coalesce: bool) 
     thread.start()
     thread.join()
     assert actor.notes == []
+
+
+# --- at once, where the actor is idle --------------------------------------------------
+
+
+class Table(Actor[str]):
+    """Notes its messages, and handles them by a table."""
+
+    name = "table"
+
+    def __init__(self, owner: Supervisor) -> None:
+        super().__init__(owner, Mailbox(16))
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        """Handle a message; `again` sends one more, and `fail` raises."""
+        self.notes.append(message)
+        if message == "again":
+            self.tell_now("later")
+            assert self.notes[-1] == "again"  # one message at a time
+        if message == "fail":
+            raise ValueError(message)
+
+    handlers: ClassVar[Mapping[type, Callable[..., None]]] = {str: note}
+
+
+async def test_a_message_is_handled_at_once_where_its_actor_is_idle(autojump_clock: MockClock) -> None:
+    async with open_supervisor("session") as supervisor:
+        table = supervisor.add(Table(supervisor))
+        table.tell_now("first")  # it has no task yet
+        assert table.notes == []
+        await wait_all_tasks_blocked()
+        table.tell_now("now")
+        assert table.notes == ["first", "now"]
+        table.tell("told")
+        table.tell_now("behind it")
+        assert table.notes == ["first", "now"]
+        await wait_all_tasks_blocked()
+        assert table.notes == ["first", "now", "told", "behind it"]
+        table.tell_now("again")
+        await wait_all_tasks_blocked()
+        table.tell("again")
+        await wait_all_tasks_blocked()
+        assert table.notes[4:] == ["again", "later", "again", "later"]
+    table.tell_now("last")
+    assert table.notes[-1] == "last"
+
+
+async def test_a_failure_at_once_is_the_actors_and_not_the_senders(autojump_clock: MockClock) -> None:
+    with pytest.RaisesGroup(ValueError):
+        async with open_supervisor("session") as supervisor:
+            table = supervisor.add(Table(supervisor))
+            table.tell("first")
+            await wait_all_tasks_blocked()
+            table.tell_now("fail")
+            assert table.has_failed
+            await trio.sleep(1)
+            raise AssertionError("the supervisor goes on")

@@ -42,7 +42,7 @@ async def test_a_full_mailbox_refuses_what_it_is_told(overflow: Overflow) -> Non
     mailbox = Mailbox[str](2, overflow)
     mailbox.tell("a")
     mailbox.tell("b")
-    with pytest.raises(MailboxFull, match="2 messages wait already"):
+    with pytest.raises(MailboxFull, match="2 messages wait"):
         mailbox.tell("c")
     assert mailbox.statistics().refused == 1
     assert mailbox.receive_nowait() == "a"
@@ -113,7 +113,7 @@ async def test_a_message_is_replaced_until_its_receiver_has_run() -> None:
     ],
 )
 async def test_a_declaration_that_makes_no_sense_is_refused(declare: Callable[[], Mailbox[str]]) -> None:
-    with pytest.raises(ValueError, match="a mailbox"):
+    with pytest.raises(ValueError, match="Invalid"):
         declare()
 
 
@@ -121,7 +121,7 @@ async def test_a_declaration_that_makes_no_sense_is_refused(declare: Callable[[]
     "mailbox", [Mailbox[str](1, Overflow.REPLACE, key=first_letter), Mailbox[str](1, Overflow.DROP_OLDEST)]
 )
 async def test_what_drops_messages_is_told_and_never_sent_to(mailbox: Mailbox[str]) -> None:
-    with pytest.raises(TypeError, match="never sent to"):
+    with pytest.raises(TypeError, match="use tell"):
         await mailbox.send("a")
 
 

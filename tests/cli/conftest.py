@@ -51,6 +51,13 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
+@pytest.fixture(autouse=True)
+def tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the commands keep tokens: not in the directory of the user."""
+    monkeypatch.setenv("TRIMCP_AUTH_DIR", str(tmp_path / "auth"))
+    return tmp_path / "auth"
+
+
 @pytest.fixture(scope="session")
 def shop() -> Iterator[str]:
     """A shop to be spoken to; the value is its URL."""

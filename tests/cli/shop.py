@@ -117,6 +117,14 @@ async def shelf(number: int) -> str:
     return f"shelf {number}"
 
 
+@server.tool(task="required")
+async def slow_bread(kind: str, *, ctx: trimcp.Context) -> str:
+    """Bake."""
+    await ctx.become_task()
+    await trio.sleep(1000 if kind == "never" else 0.1)
+    return f"{kind} bread"
+
+
 @server.prompt
 async def greet(name: str, tone: Literal["warm", "wild", "cold"] = "warm") -> str:
     """Greet somebody.

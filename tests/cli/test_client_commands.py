@@ -30,7 +30,8 @@ def test_list_shows_what_there_is_with_its_arguments(run: Run, shop: str) -> Non
     assert done.err == ""
     for expected in (
         "The Shop 1.2 (2026-07-28)\n  Be kind.\n  Always.\n",
-        "\ntools\n  place(order: object, tags: string[], note: string | null = null, ratio: number = 0.5) → object\n",
+        '\ntools\n  place(order: {bread: "rye" | "spelt", loaves?: integer}, tags: string[], note: string | null',
+        " = null, ratio: number = 0.5) → object\n",
         "      Place an order.\n      order  what is wanted.\n      tags   how it is found again.\n",
         "\nprompts\n  greet(name, tone?)\n      Greet somebody.\n      name  whom.\n",
         "\nresources\n  shop://motd  text/plain\n      Message of the day\n      What is on the board.\n",
@@ -73,7 +74,7 @@ def test_call_as_json_is_the_whole_result(run: Run, shop: str) -> None:
 def test_a_tool_that_fails_says_so_on_stderr(run: Run, shop: str) -> None:
     done = run("call", shop, "refuse")
     assert (done.code, done.out) == (1, "")
-    assert done.err.endswith("trimcp: refuse says that it failed\n")
+    assert done.err.endswith("trimcp: the tool refuse reported an error\n")
     assert run("call", shop, "refuse", "--json").json["isError"] is True
 
 
@@ -81,9 +82,9 @@ def test_a_tool_that_fails_says_so_on_stderr(run: Run, shop: str) -> None:
     ("words", "said"),
     [
         (["plaice"], "there is no tool plaice; did you mean place?"),
-        (["bake", "loaves=many"], "loaves must be integer, which 'many' is not"),
+        (["bake", "loaves=many"], "loaves must be integer, not 'many'"),
         (["bake", "loafs=3"], "there is no argument loafs; did you mean loaves?"),
-        ([], "which tool? trimcp list shows them"),
+        ([], "no TOOL is given: trimcp list shows the tools"),
     ],
 )
 def test_a_mistake_in_a_call_is_exit_code_2(run: Run, shop: str, words: list[str], said: str) -> None:
@@ -136,14 +137,17 @@ def test_a_page_is_shown_with_its_address_and_agreed_to(
     typing(typed)
     done = run("call", shop, "pay")
     assert done.out == f"{action}\n"
-    assert "The Shop asks: Pay here\nIt wants you to open this page:\n\n  https://pay.example/1\n" in done.err
+    assert "The Shop asks: Pay here\nIt asks you to open this page:\n\n  https://pay.example/1\n" in done.err
 
 
 @ERAS
 def test_without_a_terminal_the_server_is_not_told_of_one(run: Run, shop: str, revision: str) -> None:
     done = run("call", shop, "who", "--revision", revision)
     assert done.code == 1
-    assert "        the server asked for its user: run this on a terminal, or give --answers FILE" in done.err
+    assert (
+        "        the server asked for user input (elicitation): run this on a terminal, or give --answers FILE"
+        in done.err
+    )
 
 
 def test_answers_come_from_a_file(run: Run, shop: str, tmp_path: Path) -> None:
@@ -163,7 +167,7 @@ def test_answers_come_from_a_file(run: Run, shop: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{", "is no JSON"), ('["maybe"]', "must hold an object, or a list"), (None, "cannot read")],
+    [("{", "is not JSON"), ('["maybe"]', "must hold an object, or a list"), (None, "cannot read")],
 )
 def test_answers_that_are_none_are_a_mistake(run: Run, shop: str, tmp_path: Path, text: str | None, said: str) -> None:
     answers = tmp_path / "answers.json"
@@ -178,7 +182,7 @@ def test_answers_that_are_none_are_a_mistake(run: Run, shop: str, tmp_path: Path
 def test_a_model_is_not_offered_and_that_is_said(run: Run, shop: str, revision: str) -> None:
     done = run("call", shop, "think", "--revision", revision)
     assert done.code == 1
-    assert done.err.endswith("        the server asked for a model, and the command line has none\n")
+    assert done.err.endswith("        the server asked for a model (sampling): the command line has none\n")
 
 
 @ERAS
@@ -280,7 +284,7 @@ def test_a_name_is_looked_up_in_a_configuration(run: Run, shop: str, tmp_path: P
 def test_header_fields_are_sent_and_never_shown(run: Run, shop: str) -> None:
     assert run("ping", shop, "--header", "X-Token: secret").code == 0
     done = run("ping", shop, "--header", "secret")
-    assert (done.code, done.err) == (2, "trimcp: --header is NAME: VALUE, and 'secret' is not\n")
+    assert (done.code, done.err) == (2, "trimcp: --header takes NAME: VALUE, not 'secret'\n")
 
 
 @pytest.mark.parametrize(
@@ -291,9 +295,9 @@ def test_header_fields_are_sent_and_never_shown(run: Run, shop: str) -> None:
         (["ping", "gopher://127.0.0.1"], 2, "cannot connect to gopher://127.0.0.1"),
         (["ping", "nothing-of-the-kind"], 2, "neither a script nor a command"),
         (["ping", "--", sys.executable, "-c", "raise SystemExit(7)"], 3, "exited with status 7"),
-        (["ping", "--"], 2, "after -- the command of a server is expected"),
+        (["ping", "--"], 2, "nothing follows --: write the command of a server"),
         (["ping"], 2, "the following arguments are required: TARGET"),
-        (["ping", "x", "--timeout", "0"], 2, "0 is no number of seconds"),
+        (["ping", "x", "--timeout", "0"], 2, "'0' is not a number of seconds above 0"),
         (["ping", "x", "--revision", "1999-01-01"], 2, "invalid choice: '1999-01-01'"),
     ],
 )
@@ -309,4 +313,4 @@ def test_where_nothing_is_reached_the_exit_code_says_why(run: Run, arguments: li
 def test_a_count_is_a_number_from_1_on(run: Run, shop: str, command: str, count: str) -> None:
     done = run(command, shop, f"--count={count}")
     assert done.code == 2
-    assert "no number from 1 on" in done.err
+    assert "is not an integer from 1 on" in done.err

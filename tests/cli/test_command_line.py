@@ -25,7 +25,8 @@ def code_of(*arguments: str) -> int:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "the following arguments are required: COMMAND"),
+        ([], "trimcp COMMAND --help shows its options"),
+        (["--log-level", "debug"], "the following arguments are required: COMMAND"),
         (["run"], "the following arguments are required: FILE[:NAME]"),
         (["bake"], "invalid choice: 'bake'"),
         (["--log-level", "loud", "demo"], "invalid choice: 'loud'"),
@@ -54,7 +55,7 @@ def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -
 def test_failures_from_a_nursery_are_said_one_by_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*, plain: bool) -> int:
+    def fail(*, plain: bool, auth: bool) -> int:
         raise ExceptionGroup("", [UsageError("one"), ExceptionGroup("", [ConnectionLost("two")])])
 
     monkeypatch.setattr("trimcp.cli.demo.demo", fail)
@@ -63,7 +64,7 @@ def test_failures_from_a_nursery_are_said_one_by_one(
 
 
 def test_ctrl_c_has_the_exit_code_of_its_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*, plain: bool) -> int:
+    def fail(*, plain: bool, auth: bool) -> int:
         raise BaseExceptionGroup("", [KeyboardInterrupt()])
 
     monkeypatch.setattr("trimcp.cli.demo.demo", fail)
@@ -73,10 +74,10 @@ def test_ctrl_c_has_the_exit_code_of_its_signal(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("source", "suffix", "said"),
     [
-        ("import trimcp\n", "", "must have one trimcp.Server"),
-        ("import trimcp\na = trimcp.Server('a')\nb = trimcp.Server('b')\n", "", "it has a, b"),
-        ("import trimcp\na = trimcp.Server('a')\n", ":b", "b in {path} is not there"),
-        ("import trimcp\na = trimcp.Server('a')\nb = 1\n", ":b", "b in {path} is no trimcp.Server"),
+        ("import trimcp\n", "", "must have exactly one trimcp.Server"),
+        ("import trimcp\na = trimcp.Server('a')\nb = trimcp.Server('b')\n", "", "has a, b: name one"),
+        ("import trimcp\na = trimcp.Server('a')\n", ":b", "b in {path} is missing"),
+        ("import trimcp\na = trimcp.Server('a')\nb = 1\n", ":b", "b in {path} is not a trimcp.Server"),
     ],
 )
 def test_a_file_without_one_server_is_refused_with_words_that_help(

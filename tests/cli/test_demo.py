@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from tests.programs import ROOT, run_python
-from trimcp.cli import screen as screens
+from trimcp.cli import demo_screens as screens
 
 
 def test_the_demonstration_runs_to_its_end_and_shows_what_it_promises() -> None:
@@ -38,6 +38,31 @@ def test_the_demonstration_runs_to_its_end_and_shows_what_it_promises() -> None:
     ):
         assert re.search(expected, done.stdout), f"{expected} is not in\n{done.stdout}"
     assert done.stderr == ""
+
+
+def test_authorization_is_shown_from_the_refusal_to_the_renewal() -> None:
+    done = run_python("-m", "trimcp", "demo", "--auth", "--plain")
+    shown = iter(done.stdout.splitlines())
+    for expected in (
+        r"HTTP 401",
+        r"WWW-Authenticate: Bearer resource_metadata=\"http://127\.0\.0\.1:\d+/\.well-known/.*scope=\"recipes\"",
+        r"a person signs in, and agrees to: recipes$",
+        r"the authorization server got: POST /register",
+        r"the authorization server got: GET /authorize",
+        r"the authorization server got: POST /token",
+        r"read\(\) -> .* for .* with the scopes recipes$",
+        r"a person signs in, and agrees to: recipes recipes:write$",
+        r"the authorization server got: GET /authorize",
+        r"change\(salt=12\) -> 12 grams of salt",
+        r"the authorization server got: POST /token",
+        r"read\(\) -> .* with the scopes recipes, recipes:write$",
+        r"2 sign-ins of a person",
+    ):
+        assert any(re.search(expected, line) for line in shown), (
+            f"{expected} is not there in its order in\n{done.stdout}"
+        )
+    assert "note=" in done.stderr and len(done.stderr.splitlines()) == 1, "the warning of the development server alone"
+    assert "eyJ" not in done.stdout + done.stderr, "no token is shown"
 
 
 def test_the_server_of_the_demonstration_is_an_ordinary_file() -> None:
@@ -75,28 +100,28 @@ class Terminal(io.StringIO):
 
 def test_a_terminal_gets_moving_bars_and_anything_else_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert isinstance(screens.open_screen(plain=False), screens.PlainScreen)
+    assert isinstance(screens.open_screen(plain=False), screens._PlainScreen)
     monkeypatch.setattr(sys, "stdout", Terminal())
-    assert isinstance(screens.open_screen(plain=False), screens.RichScreen)
-    assert isinstance(screens.open_screen(plain=True), screens.PlainScreen)
+    assert isinstance(screens.open_screen(plain=False), screens._RichScreen)
+    assert isinstance(screens.open_screen(plain=True), screens._PlainScreen)
 
 
 def test_without_rich_a_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setattr(screens.importlib.util, "find_spec", lambda name: None)
-    assert isinstance(screens.open_screen(plain=False), screens.PlainScreen)
+    assert isinstance(screens.open_screen(plain=False), screens._PlainScreen)
 
 
 def test_bars_move_with_the_reports_and_end_with_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = Terminal()
     monkeypatch.setattr(sys, "stdout", shown)
-    screen = screens.RichScreen()
+    screen = screens._RichScreen()
     monkeypatch.setattr(screen, "_console", Console(file=shown, width=100, color_system=None, highlight=False))
     screen.heading("A part")
     with screen.bars():
         bar = screen.bar("bake(rye)")
         bar.moved(3, 4, "loaf 3")
-        screen.overheard("[red] is what it says, and no colour")
+        screen.stderr_line("[red] is what it says, and no colour")
         bar.done("4 loaves")
     screen.say("one\ntwo")
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue())
@@ -107,7 +132,7 @@ def test_bars_move_with_the_reports_and_end_with_the_result(monkeypatch: pytest.
 
 
 def test_a_plain_bar_says_each_quarter_once(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = screens.PlainScreen()
+    screen = screens._PlainScreen()
     with screen.bars():
         bar = screen.bar("bake(rye)")
         for number in range(1, 9):

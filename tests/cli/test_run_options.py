@@ -10,8 +10,8 @@ import pytest
 
 import trimcp
 from tests.cli.conftest import SHOP, Run
-from tests.transports.http.test_hypercorn import certificate
-from trimcp.cli import doors
+from tests.http.asgi.test_hypercorn import certificate
+from trimcp.cli import bindings as doors
 from trimcp.cli import run as run_command
 
 
@@ -24,20 +24,28 @@ def options(*arguments: str) -> argparse.Namespace:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--path", "/x"], "--path: serve by HTTP for that"),
-        (["--websocket", "--sse"], "--sse: serve by HTTP for that"),
-        (["--allow-host", "a", "--allow-origin", "b"], "--allow-host, --allow-origin: serve by HTTP"),
+        (["--path", "/x"], "--path needs HTTP"),
+        (["--websocket", "--sse"], "--sse needs HTTP"),
+        (["--allow-host", "a", "--allow-origin", "b"], "--allow-host, --allow-origin needs HTTP"),
         (["--http", "--hypercorn"], "not allowed with argument --http"),
-        (["--http", "1:2:3x"], "'1:2:3x' is no HOST:PORT; the file to serve stands before it"),
-        (["--http", "65536"], "is no HOST:PORT"),
-        (["--http", "--path", "x"], "'x' does not begin with /"),
-        (["--http", "8001", "--uds", "/tmp/s"], "at an address or on the Unix socket"),
+        (["--http", "1:2:3x"], "'1:2:3x' is not HOST:PORT: put FILE before this option"),
+        (["--http", "65536"], "is not HOST:PORT"),
+        (["--http", "--path", "x"], "'x' must begin with /"),
+        (["--http", "8001", "--uds", "/tmp/s"], "on an address or on the Unix socket"),
         (["--hypercorn", "--certfile", "c"], "TLS needs both"),
-        (["--http", "--certfile", "c", "--keyfile", "k"], "TLS is spoken by --hypercorn and by --websocket"),
-        (["--hypercorn", "--certfile", "no", "--keyfile", "no"], "cannot speak TLS by no and no: "),
-        (["--http", "--workers", "2"], "--workers go with --hypercorn HOST:PORT alone"),
-        (["--hypercorn", "--workers", "0"], "'0' is no number of processes"),
-        (["--http", "--grace", "-1"], "-1 is no number of seconds"),
+        (["--http", "--certfile", "c", "--keyfile", "k"], "--certfile needs a server with TLS"),
+        (["--hypercorn", "--certfile", "no", "--keyfile", "no"], "cannot use no and no for TLS: "),
+        (["--workers", "2"], "--workers needs an address: add --http, --hypercorn, --uds or --websocket"),
+        (["--hypercorn", "--workers", "0"], "'0' is not a number of processes"),
+        (["--http", "--grace", "-1"], "'-1' is not a number of seconds"),
+        (["--http", "0", "--store", "redis://host"], "Invalid store redis: write memory:, sqlite:FILE"),
+        (
+            ["--http", "0", "--store", "sqlite:/no/such/directory/state.db"],
+            "The store /no/such/directory/state.db cannot",
+        ),
+        (["--store", "sqlite:/no/such/directory/state.db"], "The store /no/such/directory/state.db cannot be used"),
+        (["--http", "0", "--store", "valkey://ada:secret@host"], "it must have no password"),
+        (["--http", "0", "--store", "valkey://127.0.0.1:1/t"], "valkey://127.0.0.1:1/t cannot be reached"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(run: Run, arguments: list[str], said: str) -> None:
@@ -74,13 +82,13 @@ def test_it_says_what_clients_connect_to(arguments: list[str], where: list[str],
     cert, key = certificate(tmp_path)
     chosen = options(*(argument.format(cert=cert, key=key) for argument in arguments))
     assert doors.check(chosen)
-    made = doors.doors_of(trimcp.Server("x"), chosen)
+    made = doors.bindings_of(trimcp.Server("x"), chosen)
     assert [door.describe(("127.0.0.1", 1)) for door in made] == where
 
 
 def test_a_unix_socket_is_named_with_what_is_spoken_on_it() -> None:
     chosen = options("--uds", "/run/s")
-    (door,) = doors.doors_of(trimcp.Server("x"), chosen)
+    (door,) = doors.bindings_of(trimcp.Server("x"), chosen)
     assert door.describe("/run/s") == "unix:/run/s (http, /mcp)"
 
 
@@ -91,5 +99,5 @@ def test_without_a_door_it_is_stdio() -> None:
 def test_the_server_of_a_tls_door_has_the_certificate(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path)
     chosen = options("--websocket", "--certfile", str(cert), "--keyfile", str(key))
-    (door,) = doors.doors_of(trimcp.Server("x"), chosen)
+    (door,) = doors.bindings_of(trimcp.Server("x"), chosen)
     assert isinstance(door.serve.keywords["ssl_context"], ssl.SSLContext)  # type: ignore[attr-defined]

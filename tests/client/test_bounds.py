@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 import trimcp
-from tests.asking.people import Person
+from tests.server.context.people import Person
 from tests.session.peer import ERAS, PATIENCE
 from trimcp.transports.memory import memory_pair
 from trimcp.types.elicitation import ElicitRequestFormParams

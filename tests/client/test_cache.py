@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import trimcp
 from tests.server.news import newsy
 from tests.session.peer import ALL, LEGACY, MODERN, Peer, RawServer, cancelled, discovered, error, notification, result
-from trimcp.client.cache import LISTS, Cache, Fetch
+from trimcp.client.cache import LISTS, Fetch, ResultCache
 from trimcp.types.methods import METHODS
 
 
@@ -91,7 +91,7 @@ async def test_without_a_time_to_live_nothing_is_kept(ttl: Any) -> None:
 
 @pytest.mark.parametrize("ttl", [10**15, 1e300])
 async def test_a_preposterous_time_to_live_is_a_long_one(ttl: float, autojump_clock: MockClock) -> None:
-    cache = Cache(10, 10_000)
+    cache = ResultCache(10, 10_000)
     fetch = cache.fetch("tools/list", None)
     assert fetch is not None
     cache.finish(fetch, {"ttlMs": ttl})
@@ -148,13 +148,13 @@ async def test_pages_are_kept_one_by_one() -> None:
         async def nothing() -> None: ...
 
     async with trimcp.connect(server) as client:
-        before = client.session.reader.read
+        before = client.session.messages_read
         assert [tool.name for tool in await client.list_tools()] == [f"t{n}" for n in range(5)]
-        assert client.session.reader.read == before + 3
+        assert client.session.messages_read == before + 3
         assert len(await client.list_tools()) == 5
-        assert client.session.reader.read == before + 3
+        assert client.session.messages_read == before + 3
         assert len(await client.list_tools(fresh=True)) == 5
-        assert client.session.reader.read == before + 6
+        assert client.session.messages_read == before + 6
 
 
 async def test_fresh_asks_again_and_what_comes_is_kept() -> None:
@@ -387,7 +387,7 @@ async def test_a_cache_without_room_keeps_nothing(bounds: dict[str, int]) -> Non
 
 
 async def test_bytes_are_given_back_in_whatever_way_a_result_goes(autojump_clock: MockClock) -> None:
-    cache = Cache(10, 10_000)
+    cache = ResultCache(10, 10_000)
 
     def keep(method: str, params: dict[str, Any] | None = None, **more: Any) -> Fetch:
         fetch = cache.fetch(method, params)
@@ -410,7 +410,7 @@ async def test_bytes_are_given_back_in_whatever_way_a_result_goes(autojump_clock
 
 
 async def test_what_is_private_goes_with_whoever_it_was_for() -> None:
-    cache = Cache(10, 10_000)
+    cache = ResultCache(10, 10_000)
     fetches = {}
     for method, scope in (("tools/list", "public"), ("prompts/list", "private"), ("resources/list", None)):
         fetch = fetches[method] = cache.fetch(method, None)
@@ -429,7 +429,7 @@ async def test_what_is_private_goes_with_whoever_it_was_for() -> None:
 
 async def test_a_server_of_ours_and_its_news_work_together() -> None:
     server = newsy()
-    server.caching = trimcp.Caching(default=trimcp.CacheHint(60_000))
+    server._declarations.caching = trimcp.Caching(default=trimcp.CacheHint(60_000))
     async with trimcp.connect(server) as client, client.listen(tools=True, uris=["mem://motd"]) as notices:
         assert client.protocol_version == MODERN
         for _ in range(2):

@@ -16,8 +16,8 @@ import trimcp
 from tests.client.group.conftest import logged
 from tests.programs import ROOT
 from tests.session.peer import Logged
-from trimcp import Timeouts, load_configuration
-from trimcp.client.commented_json import without_comments
+from trimcp import Timeouts, auth, load_configuration
+from trimcp.client.configuration import without_comments
 
 __all__ = ["logged"]
 
@@ -139,7 +139,7 @@ def test_variables_that_the_environment_does_not_have_can_be_given() -> None:
         ({"command": "x", "env": {"A": 1}}, "mcpServers.one.env.A: expected a string, found a number"),
         ({"command": "x", "env": []}, "mcpServers.one.env: expected an object, found an array"),
         ({"command": "x", "env": {"A": "${NO}"}}, "mcpServers.one.env.A: there is no environment variable NO"),
-        ({"command": "x", "cwd": "${a:b}"}, "mcpServers.one.cwd: nobody knows ${a:b}"),
+        ({"command": "x", "cwd": "${a:b}"}, "mcpServers.one.cwd: unknown variable ${a:b}"),
         ({"command": "x", "type": "sse"}, "mcpServers.one.type: it does not go with command"),
         ({"command": "x", "type": "carrier-pigeon"}, "mcpServers.one.type: expected one of stdio"),
         ({"command": "x", "type": 1}, "mcpServers.one.type: expected one of stdio"),
@@ -211,8 +211,12 @@ def test_plain_json_is_left_as_it_is(value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [(b"{", "no JSON"), (b"[]", "the top: expected an object, found an array"), (b" " * (2**20 + 1), "longer than")],
-    ids=["no JSON", "an array", "too long"],
+    [
+        (b"{", "invalid JSON"),
+        (b"[]", "the top: expected an object, found an array"),
+        (b" " * (2**20 + 1), "too long for a configuration"),
+    ],
+    ids=["invalid JSON", "an array", "too long"],
 )
 def test_a_file_that_is_none_is_refused(tmp_path: Path, data: bytes, said: str) -> None:
     path = tmp_path / "mcp.json"
@@ -249,3 +253,30 @@ def test_a_variable_within_another_or_without_an_end_is_a_mistake(text: str) -> 
     servers = {"mcpServers": {"one": {"command": "c", "args": [text]}}}
     with pytest.raises(trimcp.UsageError, match=r"one\.args\[0\]: there is a \$\{ that is not closed"):
         load_configuration(servers, environment={"B": "b"})
+
+
+def test_auth_of_a_url_makes_a_hook(tmp_path: Path) -> None:
+    seen: list[tuple[object, str, str]] = []
+
+    def sign_in(value: object, path: str, url: str) -> trimcp.ClientAuth:
+        seen.append((value, path, url))
+        return auth.OAuth()
+
+    url = "https://mcp.example/mcp"
+    assert isinstance(loaded({"url": url, "auth": "oauth"}).options["auth"], auth.OAuth)
+    assert "s3cret" not in repr(loaded({"url": url, "auth": {"clientId": "one", "clientSecret": "${TOKEN}"}}))
+    loaded({"url": url, "auth": {"clientSecret": "${TOKEN}", "scopes": ["${HOME}"]}}, sign_in=sign_in)
+    assert seen == [({"clientSecret": "s3cret", "scopes": ["/home/ann"]}, "mcpServers.one.auth", url)]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"auth": "basic"}, 'mcpServers.one.auth: give "oauth"'),
+        ({"auth": {"clientId": "${GONE}"}}, "mcpServers.one.auth.clientId: there is no environment variable GONE"),
+        ({"auth": {"clientid": "x"}}, "mcpServers.one.auth.clientid: did you mean clientId?"),
+        ({"auth": "oauth", "headers": {"authorization": "x"}}, "mcpServers.one.auth: Authorization is in headers"),
+    ],
+)
+def test_an_auth_that_is_wrong_is_named(entry: dict[str, Any], said: str) -> None:
+    assert problem({"mcpServers": {"one": {"url": "https://mcp.example/mcp", **entry}}}).startswith(said)

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 import trimcp
-from tests.client.http.test_own_server import serving
+from tests.http.client.test_own_server import serving
 from tests.http.workshop import Workshop
 
 

@@ -11,6 +11,8 @@ from trio.testing import MockClock
 import trimcp
 from tests.session.peer import LEGACY, MODERN, Logged, Peer, RawServer, discovered, error, result
 from trimcp import SessionFailed, Timeouts
+from trimcp.client.connect import probe_timeout
+from trimcp.client.targets import without_probe_errors
 from trimcp.transports.memory import memory_pair
 
 
@@ -93,12 +95,12 @@ async def test_silence_means_a_legacy_server_and_a_late_answer_is_dropped(
     async def script(peer: Peer) -> None:
         probe = await peer.receive()
         await trio.sleep(6)
-        notice = await peer.receive()
-        assert notice["method"] == "notifications/cancelled"
         opening = await peer.receive()
         assert opening["method"] == "initialize"
-        await peer.send(discovered(probe["id"]), initialized(opening["id"]))
-        await peer.receive()
+        await peer.send(initialized(opening["id"]))
+        assert (await peer.receive())["method"] == "notifications/initialized"
+        assert (await peer.receive())["method"] == "notifications/cancelled"
+        await peer.send(discovered(probe["id"]))
         await pong(peer)
 
     before = trio.current_time()
@@ -107,6 +109,123 @@ async def test_silence_means_a_legacy_server_and_a_late_answer_is_dropped(
         assert client.protocol_version == LEGACY[3]
         await client.ping()
     assert logged.of("response.ignored")[0]["why"] == "it is late"
+    [line] = logged.of("handshake.fell_back")
+    assert "did not answer" in line["why"]
+    assert line["revision"] == LEGACY[3]
+
+
+NO_ANSWERS: dict[str, Any] = {
+    "a string for a code": {"error": {"code": "METHOD_NOT_FOUND", "message": "no"}},
+    "no code": {"error": {"message": "no"}},
+    "no message": {"error": {"code": -32601}},
+    "a text for an error": {"error": "text"},
+    "null for an error": {"error": None},
+    "null for a result": {"result": None},
+    "a list for a result": {"result": []},
+    "both": {"result": None, "error": {"code": -32601, "message": "no"}},
+    "neither": {},
+    "nothing in it": {"result": {}},
+    "one field missing": {"result": {"supportedVersions": [MODERN]}},
+}
+
+
+@pytest.mark.parametrize("jsonrpc", [{"jsonrpc": "2.0"}, {}], ids=["", "without jsonrpc"])
+@pytest.mark.parametrize("kind", NO_ANSWERS)
+async def test_an_answer_that_is_no_modern_one_means_a_legacy_server(
+    kind: str, jsonrpc: dict[str, Any], autojump_clock: MockClock
+) -> None:
+    async def script(peer: Peer) -> None:
+        probe = await peer.receive()
+        await peer.send({**jsonrpc, "id": probe["id"], **NO_ANSWERS[kind]})
+        await handshake(peer)
+        await pong(peer)
+
+    with trio.fail_after(5):
+        async with trimcp.connect(RawServer(script)) as client:
+            assert client.protocol_version == LEGACY[3]
+
+
+# --- servers that start slowly --------------------------------------------------------
+
+
+async def test_a_late_answer_counts_where_initialize_fails(autojump_clock: MockClock) -> None:
+    async def script(peer: Peer) -> None:
+        probe = await peer.receive()
+        opening = await peer.receive()
+        assert opening["method"] == "initialize"
+        await peer.send(discovered(probe["id"]), error(opening["id"], -32601))
+        await pong(peer)
+
+    async with trimcp.connect(RawServer(script)) as client:
+        assert client.protocol_version == MODERN
+        await client.ping()
+
+
+async def test_a_late_answer_does_not_count_where_initialize_succeeds(
+    logged: Logged, autojump_clock: MockClock
+) -> None:
+    async def script(peer: Peer) -> None:
+        probe = await peer.receive()
+        opening = await peer.receive()
+        await peer.send(discovered(probe["id"]), initialized(opening["id"]))
+        await pong(peer)
+
+    async with trimcp.connect(RawServer(script)) as client:
+        assert client.protocol_version == LEGACY[3]
+    assert "late" in logged.of("handshake.fell_back")[0]["why"]
+
+
+async def test_a_refused_initialize_that_names_the_newest_is_a_reason_to_probe_again(autojump_clock: MockClock) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.receive()
+        opening = await peer.receive()
+        await peer.send(error(opening["id"], -32022, data={"supported": [MODERN], "requested": LEGACY[3]}))
+        again = await peer.receive()
+        assert again["method"] == "server/discover"
+        await peer.send(discovered(again["id"]))
+        await pong(peer)
+
+    async with trimcp.connect(RawServer(script)) as client:
+        assert client.protocol_version == MODERN
+
+
+@pytest.mark.parametrize("supported", [[LEGACY[3]], ["2099-01-01"], "x", None])
+async def test_a_refused_initialize_that_names_no_newer_revision_is_the_end(
+    supported: Any, autojump_clock: MockClock
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.receive()
+        opening = await peer.receive()
+        await peer.send(error(opening["id"], -32022, data={"supported": supported}))
+        await peer.rest()
+
+    with pytest.raises(SessionFailed, match="refused to initialize"):
+        async with trimcp.connect(RawServer(script)):
+            pytest.fail("connected")
+
+
+def test_what_an_older_server_writes_about_the_probe_is_left_out() -> None:
+    complaint = ["WARNING:root:Failed to validate request: 30 validation errors for ClientRequest"]
+    for name in ("PingRequest", "InitializeRequest", "CompleteRequest"):
+        complaint += [
+            f"{name}.method",
+            "  Input should be 'ping' [type=literal_error, input_value='server/discover', input_type=str]",
+            "    For further information visit https://errors.pydantic.dev/2.11/v/literal_error",
+        ]
+    others = ["Server started", "error: no API key", "INFO served server/discover in 3 ms"]
+    assert without_probe_errors(["Server started", *complaint, "ready"]) == ["Server started", "ready"]
+    assert without_probe_errors(["Error: Method not found: server/discover"]) == []
+    for lines in (others[:2], [others[0], others[2]], []):
+        assert without_probe_errors(lines) == lines
+
+
+async def test_a_command_has_more_time_to_start(autojump_clock: MockClock) -> None:
+    assert probe_timeout(Timeouts(), "https://a.example") == 10
+    assert probe_timeout(Timeouts(), ["npx", "server"]) == 30
+    assert probe_timeout(Timeouts(), "server.py") == 30
+    assert probe_timeout(Timeouts(request=5), ["npx", "server"]) == 5
+    assert probe_timeout(Timeouts(probe=7), ["npx", "server"]) == 7
+    assert probe_timeout(Timeouts(probe=90), "https://a.example") == 90
 
 
 async def test_a_modern_error_with_a_version_that_both_speak_is_asked_again(autojump_clock: MockClock) -> None:

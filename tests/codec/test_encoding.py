@@ -115,16 +115,18 @@ def test_caching_hints_are_added_where_they_are_required() -> None:
     assert LEGACY.result_encoder("resources/read")(known) == {"contents": [{"uri": "a:b", "text": "x"}]}
 
 
-def test_a_content_block_that_the_revision_lacks_is_refused_with_its_place() -> None:
+def test_a_content_block_that_the_revision_lacks_is_text_that_says_so() -> None:
     result = CallToolResult([TextContent("x"), AudioContent("aGk=", "audio/wav")])
-    assert problems(OLDEST.result_encoder("tools/call"), result) == [
-        "AudioContent is no content block of 2024-11-05 @ $.content[1]"
-    ]
+    text = "[audio/wav: 2024-11-05 has no content of this kind]"
+    assert OLDEST.result_encoder("tools/call")(result)["content"][1] == {"type": "text", "text": text}
     link = CallToolResult([ResourceLink("a:b", "x")])
-    assert problems(codec_for(BY_VERSION["2025-03-26"]).unstructure, link)[0].endswith("@ $.content[0]")
+    text = "[ResourceLink at a:b: 2025-03-26 has no content of this kind]"
+    assert codec_for(BY_VERSION["2025-03-26"]).unstructure(link)["content"] == [{"type": "text", "text": text}]
     assert LEGACY.unstructure(link)["content"][0]["type"] == "resource_link"
     tool_use: Any = ToolUseContent("1", "x", {})
-    assert problems(LEGACY.unstructure, CallToolResult([tool_use]))[0].startswith("ToolUseContent is no content block")
+    assert problems(LEGACY.unstructure, CallToolResult([tool_use]))[0].startswith(
+        "ToolUseContent is not a content block"
+    )
 
 
 def test_a_result_may_be_what_the_decoder_gives() -> None:
@@ -168,7 +170,7 @@ def test_a_union_of_params_goes_out_by_its_class() -> None:
         "required property missing @ $.elicitationId"
     ]
     older = codec_for(BY_VERSION["2025-06-18"]).params_encoder("elicitation/create")
-    assert problems(older, page) == ["ElicitRequestURLParams is no mode of elicitation of 2025-06-18 @ $"]
+    assert problems(older, page) == ["ElicitRequestURLParams is not a mode of elicitation of 2025-06-18 @ $"]
     assert problems(encode, "page") == ["expected ElicitRequestFormParams or ElicitRequestURLParams, found str @ $"]
 
 
@@ -194,7 +196,7 @@ def test_several_blocks_of_a_conversation_need_a_revision_that_has_them() -> Non
     assert older.unstructure(one)["content"] == {"text": "x", "type": "text"}
     request = CreateMessageRequestParams([one, several], 5)
     assert problems(older.params_encoder("sampling/createMessage"), request) == [
-        "expected one content block, which is all that 2025-06-18 has @ $.messages[1].content"
+        "expected one content block: 2025-06-18 has no lists of them @ $.messages[1].content"
     ]
     assert MODERN.unstructure(CreateMessageRequest(request))["params"]["maxTokens"] == 5
 
@@ -203,11 +205,11 @@ def test_several_blocks_of_a_conversation_need_a_revision_that_has_them() -> Non
     ("result", "problem"),
     [
         (CallToolResult(None), "CallToolResult holds a value of a wrong type @ $"),  # type: ignore[arg-type]
-        (CallToolResult("hi"), "str is no content block of 2026-07-28 @ $.content[0]"),  # type: ignore[arg-type]
-        (CallToolResult([{"type": "text"}]), "dict is no content block of 2026-07-28 @ $.content[0]"),  # type: ignore[list-item]
+        (CallToolResult("hi"), "str is not a content block of 2026-07-28 @ $.content[0]"),  # type: ignore[arg-type]
+        (CallToolResult([{"type": "text"}]), "dict is not a content block of 2026-07-28 @ $.content[0]"),  # type: ignore[list-item]
         (
             CallToolResult([EmbeddedResource("hi")]),  # type: ignore[arg-type]
-            "str is no content of a resource of 2026-07-28 @ $.content[0].resource",
+            "str is not a content of a resource of 2026-07-28 @ $.content[0].resource",
         ),
     ],
 )
@@ -216,9 +218,9 @@ def test_an_object_that_was_built_wrongly_is_refused(result: CallToolResult, pro
 
 
 def test_blocks_that_can_be_gone_through_only_once_are_refused_without_their_place() -> None:
-    blocks: Any = (block for block in [TextContent("x"), AudioContent("aGk=", "audio/wav")])
+    blocks: Any = (block for block in [TextContent("x"), ToolUseContent("1", "x", {})])
     assert problems(OLDEST.result_encoder("tools/call"), CallToolResult(blocks)) == [
-        "AudioContent is no content block of 2024-11-05 @ $"
+        "ToolUseContent is not a content block of 2024-11-05 @ $"
     ]
 
 

@@ -15,6 +15,7 @@ import sys
 import trio
 from clientele import Visit
 from clientele.scenarios import SCENARIOS, look_around
+from clientele.signing_in import UNATTENDED, sign_in
 
 
 def main() -> None:
@@ -26,7 +27,10 @@ def main() -> None:
         version=os.environ.get("MCP_CONFORMANCE_PROTOCOL_VERSION", "2026-07-28"),
         context=json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}"),
     )
-    trio.run(SCENARIOS.get(name, look_around), visit)
+    if name.startswith("auth/"):
+        trio.run(UNATTENDED.get(name, sign_in), visit)
+    else:
+        trio.run(SCENARIOS.get(name, look_around), visit)
 
 
 if __name__ == "__main__":

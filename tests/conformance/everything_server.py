@@ -14,10 +14,10 @@ import argparse
 import functools
 
 import trio
-from everything import basics, dialogue, reading
+from everything import basics, dialogue, jobs, reading
 from everything.app import server
 
-PARTS = (basics, dialogue, reading)
+PARTS = (basics, dialogue, reading, jobs)
 """Importing them declares what they have, in this order: one scenario calls the first tool there is."""
 
 

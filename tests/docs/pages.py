@@ -1,13 +1,13 @@
-"""The Python blocks of README.md and docs/, and what their first lines say is to be done with them.
+"""Finds the Python blocks of README.md and docs/, and the orders in their first lines.
 
-A fence says it after the language, where readers do not see it:
+The orders stand after the language of a fence, where readers do not see them:
 
     ```python runs              the block is a program of its own: it is run
-    ```python from=FILE         the block stands in that file, word for word
+    ```python from=FILE         the block is in that file, word for word
     ```text printed             what the block before it printed, all of it
     ```python                   a fragment: it must at least be Python
 
-and so does a test for each of them.
+Tests carry out these orders.
 """
 
 import re
@@ -38,7 +38,7 @@ class Block:
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """All fenced blocks of a page that name a language; a Python block knows what it is said to print."""
+    """All fenced blocks of a page that name a language, each with the output that follows it."""
     source = page.read_text()
     blocks: list[Block] = []
     for match in _FENCE.finditer(source):
@@ -53,5 +53,5 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def python_blocks() -> list[Block]:
-    """Those of all pages."""
+    """The Python blocks of all pages."""
     return [block for page in PAGES if page.exists() for block in blocks_of(page) if block.language == "python"]

@@ -1,7 +1,7 @@
-"""Tables of the documentation that are made from the code, so that they cannot say anything else.
+"""Makes tables of the documentation from the code.
 
-On a page a table stands between `<!-- table NAME -->` and `<!-- end of table -->`. A test checks
-that each is what the code says; `python -m tests.docs.tables` writes them anew.
+On a page a table stands between `<!-- table NAME -->` and `<!-- end of table -->`. A test compares
+them with the code; `python -m tests.docs.tables` writes them again.
 """
 
 import ast
@@ -13,20 +13,25 @@ from typing import Any
 import attrs
 
 import trimcp.errors
-import trimcp.protocol.cancelling
-import trimcp.session.limits
+import trimcp.limits
+import trimcp.observability.events
+import trimcp.protocol.cancel_reason
 import trimcp.types.jsonrpc
 import trimcp.types.revisions
+from tests.docs import logged
 from tests.docs.pages import PAGES
-from trimcp.protocol.cancelling import ANSWERS, CancelReason
-from trimcp.session.limits import Limits
+from trimcp.limits import Limits
+from trimcp.observability.instruments import Instruments
+from trimcp.observability.log import LEVELS
+from trimcp.protocol.cancel_reason import ANSWERS, CancelReason
+from trimcp.server.metrics import ServerCollector
 from trimcp.types.methods import ROWS
 from trimcp.types.revisions import REVISIONS, Revision
 
 BEGIN, END = "<!-- table {} -->\n", "<!-- end of table -->\n"
 
 OWN_CODES = range(-31999, -31000)
-"""Outside of what JSON-RPC and MCP reserve."""
+"""Codes outside the range that JSON-RPC and MCP reserve."""
 
 
 def rendered(heads: list[str], rows: Iterator[list[str]] | list[list[str]]) -> str:
@@ -60,12 +65,12 @@ def body_of(module: ModuleType, cls: str | None = None) -> list[ast.stmt]:
 def amount(name: str, value: Any) -> str:
     if name.endswith("_bytes"):
         return f"{value // 2**20} MiB" if value % 2**20 == 0 else f"{value // 2**10} KiB"
-    return f"{value:g}"
+    return "none" if value in ((), None) else f"{value:g}"
 
 
 def limits() -> str:
     """Every field of `Limits`."""
-    words = described(body_of(trimcp.session.limits, "Limits"))
+    words = described(body_of(trimcp.limits, "Limits"))
     return rendered(
         ["limit", "default", "what it bounds, and what happens there"],
         [[f"`{field.name}`", amount(field.name, field.default), words[field.name]] for field in attrs.fields(Limits)],
@@ -73,7 +78,7 @@ def limits() -> str:
 
 
 def exceptions() -> str:
-    """Every exception, below the one that it is a kind of."""
+    """Every exception, below its base class."""
 
     def below(cls: type[Exception], depth: int) -> Iterator[list[str]]:
         first = (inspect.getdoc(cls) or "").split("\n\n")[0]
@@ -86,15 +91,15 @@ def exceptions() -> str:
 
 
 def codes() -> str:
-    """Every code of an error of our own."""
+    """Every error code of trimcp."""
     words = described(body_of(trimcp.types.jsonrpc))
     own = {name: code for name, code in vars(trimcp.types.jsonrpc).items() if name in words and code in OWN_CODES}
     return rendered(["code", "name", "meaning"], [[str(code), f"`{name}`", words[name]] for name, code in own.items()])
 
 
 def reasons() -> str:
-    """Every reason of a cancel, and what then goes on the wire."""
-    words = described(body_of(trimcp.protocol.cancelling, "CancelReason"))
+    """Every reason of a cancel, and the answer to the request."""
+    words = described(body_of(trimcp.protocol.cancel_reason, "CancelReason"))
     answers = {reason: "nothing more" if (said := ANSWERS[reason]) is None else f"{said[0]}" for reason in CancelReason}
     answers[CancelReason.INPUT_REQUIRED] = "the `InputRequiredResult`"
     return rendered(
@@ -104,7 +109,7 @@ def reasons() -> str:
 
 
 def revisions() -> str:
-    """What differs between the revisions beyond methods and fields: `Revision`, turned on its side."""
+    """The differences of the revisions beside methods and fields: the fields of `Revision` as rows."""
     words = described(body_of(trimcp.types.revisions, "Revision"))
 
     def cell(value: Any) -> str:
@@ -123,7 +128,7 @@ def revisions() -> str:
 
 
 def methods() -> str:
-    """Who may send which method in which revision."""
+    """The senders of each method in each revision."""
     who = {"client": "C", "server": "S", "both": "C S"}
     names = dict.fromkeys(row.name for row in ROWS)
     return rendered(
@@ -141,8 +146,46 @@ def methods() -> str:
     )
 
 
+def events() -> str:
+    """Every event of the log."""
+    words = described(body_of(trimcp.observability.events))
+    found = logged.places()
+    rows = []
+    for constant, event in sorted(vars(trimcp.observability.events).items(), key=lambda item: str(item[1])):
+        if constant.isupper():
+            places = [place for place in found if place.constant == constant]
+            levels = [level for level in LEVELS if any(level in place.levels for place in places)]
+            keys = dict.fromkeys(f"`{key}`" for place in places for key in place.keys)
+            rows.append([f"`{event}`", ", ".join(levels), words[constant], ", ".join(keys)])
+    return rendered(["event", "level", "when", "keys"], rows)
+
+
+class _Idle:
+    """A server of which the metrics are asked before it runs."""
+
+    def tree(self) -> tuple[()]:
+        return ()
+
+
+def metrics() -> str:
+    """Every metric of the page for Prometheus."""
+    families = list(ServerCollector(Instruments().lasting_meter(), _Idle()).collect())
+    return rendered(
+        ["metric", "kind", "labels", "meaning"],
+        [
+            [
+                f"`{family.name}{'_total' if family.type == 'counter' else ''}`",
+                family.type,
+                ", ".join(f"`{label}`" for label in getattr(family, "_labelnames", ())),
+                family.documentation,
+            ]
+            for family in families
+        ],
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    table.__name__: table for table in (limits, exceptions, codes, reasons, revisions, methods)
+    table.__name__: table for table in (limits, exceptions, codes, reasons, revisions, methods, events, metrics)
 }
 
 

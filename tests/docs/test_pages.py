@@ -1,4 +1,4 @@
-"""What README.md and docs/ say in Python is true: it runs, it stands in an example, or it is Python at least."""
+"""The Python blocks of README.md and docs/ run, are part of an example, or are at least valid Python."""
 
 import ast
 import functools
@@ -19,7 +19,7 @@ from tests.programs import ROOT
 BLOCKS = python_blocks()
 RUN = [block for block in BLOCKS if block.orders == "runs"]
 PATIENCE = 10.0
-"""Seconds after which a block that does not end has failed."""
+"""Seconds after which a block has failed."""
 TAKEN = [block for block in BLOCKS if block.orders.startswith("from=")]
 
 
@@ -39,6 +39,7 @@ def test_the_block_runs_and_prints_what_the_page_says(
 ) -> None:
     # As a module, since type hints are looked up in the module that has them.
     module = types.ModuleType("a_block")
+    module.__file__ = str(tmp_path / "a_block.py")
     monkeypatch.setitem(sys.modules, "a_block", module)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(trio, "run", functools.partial(run_within, trio.run, PATIENCE))
@@ -79,8 +80,21 @@ def test_the_server_and_the_client_at_the_top_of_the_readme_work_together(
 ) -> None:
     server, client = [block for block in blocks_of(ROOT / "README.md") if block.language == "python"][:2]
     assert [sum(map(bool, block.text.splitlines())) for block in (server, client)] == [8, 5]
-    # It is started with little of our environment, so it is told where the checkout is.
+    # It is started with little of our environment, so it gets the path of the checkout.
     (tmp_path / "adder.py").write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{server.text}")
     monkeypatch.chdir(tmp_path)
     exec(compile(client.text, str(client), "exec"), {"__name__": "__main__"})
     assert capfd.readouterr().out == "3\n"
+
+
+def test_the_readme_says_of_every_package_whether_it_is_public() -> None:
+    _, found, section = (ROOT / "README.md").read_text().partition("\n## What is public\n")
+    assert found
+    named = re.findall(r"`trimcp\.([a-z]+)", section.split("\n## ")[0])
+    assert {path.stem for path in (ROOT / "trimcp").iterdir() if not path.name.startswith(("_", "py."))} <= set(named)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_files_and_packages_that_the_page_names_exist(page: Path) -> None:
+    named = set(re.findall(r"`((?:[a-z_0-9]+/)+(?:[a-z_0-9]+\.\w+)?)`", page.read_text()))
+    assert not [path for path in sorted(named) if not any((root / path).exists() for root in (ROOT, ROOT / "trimcp"))]

@@ -11,7 +11,7 @@ import trio
 
 import trimcp
 from trimcp.client.extension import UnfinishedCall
-from trimcp.server.detached import Detached, detach
+from trimcp.server.deferred_work import DeferredWork, detach
 from trimcp.types import CallToolRequestParams, NotificationParams, RequestParams, Result
 
 IDENTIFIER = "com.example/errands"
@@ -72,7 +72,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.states: dict[str, ErrandState] = {}
-        self.works: dict[str, Detached] = {}
+        self.works: dict[str, DeferredWork] = {}
         self.answers: dict[str, trio.MemorySendChannel[dict[str, Any]]] = {}
 
 

@@ -54,7 +54,7 @@ def test_identifiers_follow_the_rules_for_keys_of_meta(kind: Any, identifier: st
      "com.example/-ui", "com.example/ui-", "com.example/u i", "com.example/ui/more", "com.example/ui\n", "cöm/ui"],
 )  # fmt: skip
 def test_anything_else_identifies_no_extension(kind: Any, identifier: str) -> None:
-    with pytest.raises(trimcp.UsageError, match="identifies no extension"):
+    with pytest.raises(trimcp.UsageError, match="Invalid extension identifier"):
         kind(identifier)
 
 
@@ -72,10 +72,10 @@ def test_a_server_uses_an_extension_once() -> None:
 
 
 def test_a_client_is_given_an_extension_once() -> None:
-    from trimcp.client.extensions import ClientExtensions
+    from trimcp.client.extension_negotiation import OfferedExtensions
 
     with pytest.raises(trimcp.UsageError, match="given twice"):
-        ClientExtensions([trimcp.ClientExtension("com.example/a"), trimcp.ClientExtension("com.example/a")])
+        OfferedExtensions([trimcp.ClientExtension("com.example/a"), trimcp.ClientExtension("com.example/a")])
 
 
 def test_a_method_of_the_core_is_taken_where_the_core_has_it() -> None:
@@ -87,11 +87,11 @@ def test_a_method_of_the_core_is_taken_where_the_core_has_it() -> None:
     tasks = trimcp.ServerExtension("com.example/tasks", revisions=[MODERN])
     tasks.method(get)(answer)
     trimcp.Server("s", extensions=[tasks])
-    from trimcp.client.extensions import ClientExtensions
+    from trimcp.client.extension_negotiation import OfferedExtensions
 
     with pytest.raises(trimcp.UsageError, match="a method of 2025-11-25 itself"):
-        ClientExtensions([trimcp.ClientExtension("com.example/tasks", sends=[get])])
-    ClientExtensions([trimcp.ClientExtension("com.example/tasks", sends=[get], revisions=[MODERN])])
+        OfferedExtensions([trimcp.ClientExtension("com.example/tasks", sends=[get])])
+    OfferedExtensions([trimcp.ClientExtension("com.example/tasks", sends=[get], revisions=[MODERN])])
 
 
 @pytest.mark.parametrize("name", ["notifications/tools/list_changed", "tools/call", "notifications/cancelled"])
@@ -125,13 +125,8 @@ def test_two_extensions_share_no_result_and_no_topic() -> None:
 
 def test_a_topic_of_the_core_is_taken() -> None:
     made = trimcp.ServerExtension("com.example/a")
-    with pytest.raises(trimcp.UsageError, match="there is a topic"):
+    with pytest.raises(trimcp.UsageError, match="belongs to the core"):
         made.topic("resourceSubscriptions")
-
-    async def grant(ctx: trimcp.Context, keys: Any) -> Any: ...
-
-    with pytest.raises(trimcp.UsageError, match="must not be async"):
-        made.topic("ids")(grant)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("cls", [CallToolResult, Result, dict, int])
@@ -200,7 +195,7 @@ async def test_a_server_that_runs_takes_no_more() -> None:
 
 async def test_what_no_extension_has_cannot_be_told() -> None:
     server = trimcp.Server("s", extensions=[extension("com.example/a")])
-    with pytest.raises(trimcp.UsageError, match="no extension that this server uses has"):
+    with pytest.raises(trimcp.UsageError, match="No extension that this server uses has"):
         server.tell(HELLO, {})
     with pytest.raises(trimcp.UsageError, match="example/ping"):
         server.tell(PING, {})  # type: ignore[arg-type]

@@ -16,13 +16,16 @@ from tests.extensions.tasks_like import (
     NEWS,
     ErrandNews,
     ErrandParams,
+    Filling,
     client_side,
     server_side,
     shop,
 )
+from tests.requirements.wires import over_http
 from tests.session.peer import LEGACY, MODERN, PATIENCE, Peer, RawServer, discovered, result, served
-from trimcp.client.extensions import ClientExtensions
-from trimcp.types import LATEST, ElicitRequestFormParams
+from trimcp.client.extension_negotiation import OfferedExtensions
+from trimcp.server.deferred_work import detach
+from trimcp.types import LATEST, CallToolResult, ElicitRequestFormParams, TextContent
 
 DECLARED: dict[str, Any] = {"io.modelcontextprotocol/clientCapabilities": {"extensions": {IDENTIFIER: {}}}}
 
@@ -201,7 +204,7 @@ async def test_a_listen_is_told_of_the_keys_that_the_extension_grants() -> None:
             assert isinstance(notice, trimcp.ExtensionNotice)
             assert notice.method == "notifications/errands"
             assert (notice.params.errand_id, notice.params.status) == ("errand-1", "done")
-        await wait_all_tasks_blocked()
+        await client.ping()
         assert server.tree()[0].subscriptions == 0
 
 
@@ -252,4 +255,60 @@ async def test_what_http_mirrors_into_its_headers_is_known_on_both_sides() -> No
         assert running.named_params["tools/call"] == "name"
     async with shop(server_side(["2025-11-25"])).running() as running:
         assert "errands/get" not in running.named_params
-    assert ClientExtensions([client_side()]).named_params(LATEST)["errands/get"] == "errandId"
+    assert OfferedExtensions([client_side()]).named_params(LATEST)["errands/get"] == "errandId"
+
+
+async def test_a_client_over_http_repeats_the_named_param_in_its_header() -> None:
+    async with over_http(shop(server_side()), extensions=[client_side()]) as line:
+        with pytest.raises(trimcp.RequestFailed):
+            await line.client.call(GET, ErrandParams("errand-1"))
+        (exchange,) = line.of("errands/get")
+        assert exchange.fields["mcp-name"] == "errand-1"
+
+
+async def test_work_may_go_on_after_the_answer_in_a_session_as_well() -> None:
+    identifier = "com.example/later"
+    later = trimcp.ServerExtension(identifier)
+    fetch = trimcp.ExtensionMethod("later/fetch", dict, dict)
+    results: list[Any] = []
+    release = trio.Event()
+
+    @later.around("tools/call")
+    async def defer(ctx: trimcp.Context, params: Any, proceed: trimcp.Proceed) -> Any:
+        work = detach(ctx, proceed, params)
+
+        async def run() -> None:
+            results.append(work.encode(await work.run()))
+
+        ctx.start_job(run)
+        return CallToolResult([TextContent("later")])
+
+    @later.method(fetch)
+    async def give(ctx: trimcp.Context, params: dict[str, Any]) -> dict[str, Any]:
+        return {"results": results}
+
+    server = trimcp.Server("later", extensions=[later])
+
+    @server.tool
+    async def slow(*, ctx: trimcp.Context) -> str:
+        await release.wait()
+        await ctx.progress(1)
+        with pytest.raises(trimcp.UsageError, match="ask function"):
+            await ctx.elicit("?", Filling)
+        return "done"
+
+    client_side = trimcp.ClientExtension(identifier, sends=[fetch])
+
+    async def fill_in(params: ElicitRequestFormParams) -> dict[str, Any]:
+        return {"kind": "plums"}
+
+    async with server.running():
+        async with trimcp.connect(
+            server, revision="2025-11-25", extensions=[client_side], elicitation=fill_in
+        ) as client:
+            assert (await client.call_tool("slow")).text == "later"
+        async with trimcp.connect(server, revision="2025-11-25", extensions=[client_side]) as client:
+            release.set()
+            await wait_all_tasks_blocked()
+            (found,) = (await client.call(fetch, {}))["results"]
+            assert found["content"][0]["text"] == "done"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trimcp.framing.header_fields import HeaderFields
+from trimcp.framing.headers import HeaderFields
 
 FIELDS = HeaderFields({b"authorization": b"Bearer s3cret", b"x-name": "café".encode("latin-1")})
 

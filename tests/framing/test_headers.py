@@ -121,7 +121,7 @@ def test_what_only_looks_like_it_is_meant_as_it_stands(raw: str) -> None:
     ],
 )
 def test_what_stands_between_the_marks_must_be_strict_base64_of_utf_8(inner: str) -> None:
-    with pytest.raises(InvalidHeader, match="base64 of UTF-8") as caught:
+    with pytest.raises(InvalidHeader, match="UTF-8 in base64") as caught:
         decode_value(f"=?base64?{inner}?=".encode())
     assert len(inner) < 2 or inner not in str(caught.value)
 
@@ -181,7 +181,7 @@ def test_an_extension_has_names_of_its_own() -> None:
     fields = {b"mcp-protocol-version": b"2026-07-28", b"mcp-method": b"tasks/get", b"mcp-name": b"u"}
     assert check_request_headers(fields, "tasks/get", {"taskId": "t"}, "2026-07-28") is None
     problem = check_request_headers(fields, "tasks/get", {"taskId": "t"}, "2026-07-28", named)
-    assert problem == "Header mismatch: Mcp-Name is not what the body says"
+    assert problem == "Header mismatch: Mcp-Name differs from the body"
 
 
 VERSION = b"2026-07-28"
@@ -199,18 +199,18 @@ def problem_of(changed: dict[bytes, bytes | None], method: str = "tools/call", n
         ({}, None),
         ({b"mcp-name": b"=?base64?YWRk?="}, None),
         ({b"mcp-protocol-version": None}, "MCP-Protocol-Version is missing"),
-        ({b"mcp-protocol-version": b"2025-11-25"}, "MCP-Protocol-Version is not what the body says"),
-        ({b"mcp-protocol-version": b"2026-07-28, 2026-07-28"}, "MCP-Protocol-Version is not what the body says"),
+        ({b"mcp-protocol-version": b"2025-11-25"}, "MCP-Protocol-Version differs from the body"),
+        ({b"mcp-protocol-version": b"2026-07-28, 2026-07-28"}, "MCP-Protocol-Version differs from the body"),
         ({b"mcp-method": None}, "Mcp-Method is missing"),
-        ({b"mcp-method": b"prompts/list"}, "Mcp-Method is not what the body says"),
-        ({b"mcp-method": b"TOOLS/CALL"}, "Mcp-Method is not what the body says"),
-        ({b"mcp-method": b"=?base64?dG9vbHMvY2FsbA==?="}, "Mcp-Method is not what the body says"),
+        ({b"mcp-method": b"prompts/list"}, "Mcp-Method differs from the body"),
+        ({b"mcp-method": b"TOOLS/CALL"}, "Mcp-Method differs from the body"),
+        ({b"mcp-method": b"=?base64?dG9vbHMvY2FsbA==?="}, "Mcp-Method differs from the body"),
         ({b"mcp-name": None}, "Mcp-Name is missing"),
-        ({b"mcp-name": b""}, "Mcp-Name is not what the body says"),
-        ({b"mcp-name": b"wrong_tool_name"}, "Mcp-Name is not what the body says"),
-        ({b"mcp-name": b"Add"}, "Mcp-Name is not what the body says"),
-        ({b"mcp-name": b"=?base64?YWRk?"}, "Mcp-Name is not what the body says"),
-        ({b"mcp-name": b"=?base64?YWR?="}, "Mcp-Name is not the base64 of UTF-8 between its marks"),
+        ({b"mcp-name": b""}, "Mcp-Name differs from the body"),
+        ({b"mcp-name": b"wrong_tool_name"}, "Mcp-Name differs from the body"),
+        ({b"mcp-name": b"Add"}, "Mcp-Name differs from the body"),
+        ({b"mcp-name": b"=?base64?YWRk?"}, "Mcp-Name differs from the body"),
+        ({b"mcp-name": b"=?base64?YWR?="}, "Mcp-Name is not UTF-8 in base64 between its marks"),
         ({b"mcp-name": b"add\xff"}, "Mcp-Name has characters that a header field cannot have"),
     ],
 )

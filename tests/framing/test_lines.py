@@ -100,5 +100,5 @@ def test_a_long_line_in_small_portions_is_held_once() -> None:
 
 
 def test_a_limit_below_one_byte_is_refused() -> None:
-    with pytest.raises(ValueError, match="one byte"):
+    with pytest.raises(ValueError, match="at least 1"):
         LineSplitter(0)

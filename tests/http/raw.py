@@ -16,12 +16,12 @@ import trio.testing
 
 import trimcp
 from tests.http.wires import CAPACITY, Answer, AsgiWire, DirectWire, Wire, settled
-from trimcp.endpoint.endpoint import Endpoint
+from trimcp.http.asgi.app import AsgiBinding
+from trimcp.http.h1.server import HttpServer
+from trimcp.http.server.endpoint import Endpoint
+from trimcp.limits import HttpLimits
 from trimcp.server.http import endpoint_of
-from trimcp.server.running import Running
-from trimcp.transports.http.asgi import AsgiDoor
-from trimcp.transports.http.limits import HttpLimits
-from trimcp.transports.http.listener import HttpServer
+from trimcp.server.run import ServerRun
 from trimcp.transports.lines import ByteStream
 from trimcp.transports.memory import _MemoryStream, _Pipe
 
@@ -40,10 +40,10 @@ class Http:
         self.door = door
         self.server = server
         self.nursery = nursery
-        self.running: Running | None = None
+        self.running: ServerRun | None = None
         self.endpoint: Endpoint | None = None
         self.listener: HttpServer | None = None
-        self.app: AsgiDoor | None = None
+        self.app: AsgiBinding | None = None
         self.fields: dict[str, str] = {}
         """Sent with every request."""
         self._wires: list[Wire] = []
@@ -132,10 +132,10 @@ async def _behind(http: Http, limits: HttpLimits | None, options: Any) -> AsyncI
     if http.door == "asgi":
         http.app = http.server.asgi(**options)
         async with lifespan(http.app):
-            http.running = http.server.shared_run
+            http.running = http.server._runs.shared_run
             yield
         return
-    async with http.server.run_or_join() as running, trio.open_nursery() as nursery:
+    async with http.server._runs.run_or_join() as running, trio.open_nursery() as nursery:
         http.running = running
         http.endpoint = endpoint_of(running, options, loopback=True)
         await nursery.start(http.endpoint.run)
@@ -145,13 +145,13 @@ async def _behind(http: Http, limits: HttpLimits | None, options: Any) -> AsyncI
         nursery.cancel_scope.cancel()
 
 
-async def _stop(running: Running, listener: HttpServer) -> None:
+async def _stop(running: ServerRun, listener: HttpServer) -> None:
     await running.drained.wait()
     listener.stop()
 
 
 @asynccontextmanager
-async def lifespan(app: AsgiDoor) -> AsyncIterator[None]:
+async def lifespan(app: AsgiBinding) -> AsyncIterator[None]:
     """What an ASGI server does first and last."""
     feed, events = trio.open_memory_channel[dict[str, Any]](2)
     sent: list[str] = []

@@ -14,7 +14,7 @@ from tests.http.raw import Http, serving
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop, by_name
 from tests.session.peer import Logged
-from trimcp.transports.http.door import HttpRequest
+from trimcp.http.binding import HttpRequest
 
 ERAS = pytest.mark.parametrize("era", ["modern", "legacy"])
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from tests.http.clients import MODERN, Legacy, Modern, initialize, request
 from tests.http.raw import serving
 from tests.http.workshop import Workshop, by_name
-from trimcp.endpoint.security import Cors
+from trimcp.http.server.security import Cors
 
 PAGE = "https://app.example.com"
 PING = request(1, "ping")
@@ -191,6 +193,23 @@ async def test_a_body_of_another_kind_is_415(door: str, kind: str | None) -> Non
         assert answer.status == 415
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "br", "GZip", "identity, deflate"])
+async def test_a_compressed_body_is_415(door: str, encoding: str) -> None:
+    async with serving(door, Workshop().server, sse=True) as http:
+        body = gzip.compress(b" " * 1_000_000)
+        fields = {"content-encoding": encoding, "content-type": "application/json"}
+        answer = await (await http.ask("POST", body=body, fields=fields)).begun()
+        assert answer.status == 415
+        assert answer.fields["accept-encoding"] == "identity"
+        assert "Content-Encoding" in (await answer.json())["error"]["message"]
+
+
+async def test_a_body_with_the_encoding_identity_is_plain(door: str) -> None:
+    async with serving(door, Workshop().server) as http:
+        answer = await Modern(http).call("add", {"a": 1, "b": 1}, fields={"content-encoding": "identity"})
+        assert await answer.text() == "2"
+
+
 @pytest.mark.parametrize("size", [1001, 200_000, 5_000_000])
 async def test_a_body_that_is_too_long_is_413(door: str, size: int) -> None:
     async with serving(door, Workshop(limits={"message_bytes": 1000}).server) as http:
@@ -201,7 +220,18 @@ async def test_a_body_that_is_too_long_is_413(door: str, size: int) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"\xff\xfe", b"NaN", b"{}x", b'"\\ud800"', b"[" * 5000 + b"]" * 5000, b'{"a":' * 5000 + b"1" + b"}" * 5000],
+    [
+        b"{",
+        b"\xff\xfe",
+        b"NaN",
+        b"{}x",
+        b'"\\ud800"',
+        b"[" * 5000 + b"]" * 5000,
+        b'{"a":' * 5000 + b"1" + b"}" * 5000,
+        b"[" + b"[]," * 300_000 + b"1]",
+        b'{"a":1' + b"0" * 4300 + b"}",
+    ],
+    ids=lambda body: str(body[:10]),
 )
 async def test_what_is_no_json_or_too_deep_is_400(door: str, body: bytes) -> None:
     async with serving(door, Workshop().server) as http:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urljoin
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -12,6 +14,8 @@ from tests.http.clients import Legacy, Modern, notification, request, response
 from tests.http.raw import Http, serving
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop, by_name
+from trimcp.errors import UsageError
+from trimcp.http.server.sse_2024 import check_reference
 
 HEARD = {"role": "assistant", "content": {"type": "text", "text": "well"}, "model": "m"}
 
@@ -178,3 +182,43 @@ async def test_a_drain_answers_what_is_in_flight_and_ends_the_stream(door: str) 
         (answer,) = await client.stream.messages()
         assert answer["id"] == 1
         assert client.stream.is_complete
+
+
+async def test_a_compressed_message_is_refused() -> None:
+    async with serving("asgi", Workshop().server, sse=True) as http:
+        client = await Old.open(http)
+        fields = {"content-encoding": "gzip"}
+        assert (await http.ask("POST", client.path, body=request(1, "ping"), fields=fields)).status == 415
+        await client.post(request(2, "ping"))
+        assert (await client.stream.message())["id"] == 2
+
+
+@pytest.mark.parametrize(
+    ("messages", "url"),
+    [
+        (None, "https://example.com/messages"),
+        ("/tools/messages", "https://example.com/tools/messages"),
+        ("messages", "https://example.com/tools/messages"),
+        ("https://other.example/messages", "https://other.example/messages"),
+    ],
+)
+async def test_behind_a_proxy_that_strips_a_prefix_clients_post_to_the_uri_that_is_set(
+    door: str, messages: str | None, url: str
+) -> None:
+    options = {} if messages is None else {"messages": messages}
+    async with serving(door, Workshop().server, sse=True, **options) as http:
+        fields = {"x-forwarded-prefix": "/evil", "x-forwarded-host": "evil.example"}
+        stream = await http.ask("GET", "/sse", fields={"accept": "text/event-stream", **fields})
+        event = await stream.event()
+        assert event is not None
+        reference, _, query = event.data.decode().partition("?")
+        assert urljoin("https://example.com/tools/sse", reference) == url
+        answer = await http.ask("POST", f"/messages?{query}", body=request(1, "ping"))
+        assert answer.status == 202
+        assert (await stream.message())["id"] == 1
+
+
+@pytest.mark.parametrize("messages", ["/messages?a=1", "/messages#a", "/a b", "/a\r\ndata: x", "/ä"])
+def test_an_invalid_uri_for_messages_is_refused(messages: str) -> None:
+    with pytest.raises(UsageError, match="Invalid messages="):
+        check_reference(messages)

@@ -281,6 +281,41 @@ async def test_a_request_whose_client_stays_away_is_cancelled(
         assert shop.ended == {"it": "connection_lost"}
 
 
+@versions
+async def test_a_stream_that_was_cancelled_is_not_resumed(door: str, version: str) -> None:
+    shop = Workshop()
+    async with serving(door, shop.server) as http:
+        client = await Legacy.open(http, version)
+        answer = await client.call("talk", {"name": "it"}, id=1, token=1)
+        first = await answer.event()
+        assert first is not None
+        await answer.drop()
+        await settled()
+        assert (await client.notify("notifications/cancelled", {"requestId": 1})).status == 202
+        assert await shop.is_over("it") == "cancelled"
+        again = await client.get(first.id.decode())
+        if again.status == 200:  # with the events that were sent meanwhile
+            await again.ended()
+            again = await client.get(again.last_id)
+        assert again.status == 405
+        assert again.fields["allow"] == "POST, DELETE"
+        assert "cancelled" in (await again.error())["message"]
+        assert (await client.get()).status == 200  # the session has GET streams as before
+
+
+async def test_a_cancelled_stream_without_a_message_is_not_resumed(door: str) -> None:
+    shop = Workshop()
+    async with serving(door, shop.server) as http:
+        client = await Legacy.open(http)
+        answer = await client.call("hold", {"name": "it"}, id=1)
+        id = await primed(answer)
+        assert (await client.notify("notifications/cancelled", {"requestId": 1})).status == 202
+        assert await answer.messages() == []
+        assert answer.is_complete
+        for _ in range(2):
+            assert (await client.get(id)).status == 405
+
+
 async def test_a_client_that_comes_back_in_time_begins_its_time_anew(door: str, autojump_clock: MockClock) -> None:
     shop = Workshop(limits={"detached": 100, "keep_alive": 10})
     async with serving(door, shop.server) as http:

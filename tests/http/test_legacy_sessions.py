@@ -187,12 +187,38 @@ async def test_delete_ends_a_session_and_then_it_is_unknown(door: str, version: 
         answer = await client.delete()
         assert (answer.status, answer.body) == (204, b"")
         assert await shop.is_over("it") == "session_lost"
-        await standing.ended()
-        await held.ended()
+        for stream in (standing, held):
+            await stream.ended()
+            assert stream.is_complete  # with its last chunk, and not broken off
         for again in (await client.delete(), await (await client.ask("ping")).begun(), await client.get()):
             assert again.status == 404
         await settled()
         assert http.sessions == 0
+
+
+@versions
+async def test_initialize_within_a_session_is_refused_and_changes_nothing(door: str, version: str) -> None:
+    async with serving(door, Workshop().server) as http:
+        client = await Legacy.open(http, version)
+        opening = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "other", "version": "1"}}
+        answer = await (await client.ask("initialize", opening)).begun()
+        assert answer.status == 400
+        assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
+        assert http.sessions == 1
+
+
+@versions
+async def test_delete_ends_a_stream_whose_head_has_not_left(door: str, version: str, mock_clock: MockClock) -> None:
+    shop = Workshop()
+    async with serving(door, shop.server) as http:
+        client = await Legacy.open(http, version)
+        held = await client.call("hold", {"name": "it"})
+        await shop.begun("it")
+        assert not held.status  # heads leave a moment later, and time stands still
+        assert (await client.delete()).status == 204
+        await held.ended()
+        assert (held.status, held.kind, held.is_complete) == (200, "text/event-stream", True)
+        assert await held.messages() == []
 
 
 async def test_a_session_that_is_idle_for_long_ends(door: str, autojump_clock: MockClock) -> None:

@@ -271,3 +271,25 @@ async def test_a_question_of_the_servers_own_goes_by_a_get_and_fails_without_one
         await settled()
         (roots,) = told
         assert [root.uri for root in roots] == ["file:///home/ada"]  # type: ignore[attr-defined]
+
+
+@versions
+async def test_the_notices_of_a_handler_are_posted_before_its_answer(door: str, version: str) -> None:
+    shop = Workshop()
+    posted: list[int] = []
+
+    @shop.server.tool
+    async def touch() -> None:
+        (session,) = http.running.sessions  # type: ignore[union-attr]
+        before = session.writer.posted
+        shop.server.notify_tools_changed()
+        shop.server.notify_resource_updated("mem://motd")
+        posted.append(session.writer.posted - before)
+
+    async with serving(door, shop.server) as http:
+        client = await Legacy.open(http, version)
+        standing = await client.get()
+        await (await client.ask("resources/subscribe", {"uri": "mem://motd"})).result()
+        await (await client.call("touch")).result()
+        assert posted == [2]
+        assert await methods(standing) == [CHANGED, UPDATED]

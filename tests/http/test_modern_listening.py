@@ -111,3 +111,29 @@ async def test_many_notices_while_nobody_reads_are_few_when_somebody_does(door: 
         await settled()
         http.server.notify_tools_changed()
         assert await answer.message()
+
+
+async def test_the_notices_of_a_handler_are_posted_before_its_answer(door: str) -> None:
+    shop = Workshop()
+    posted: list[int] = []
+
+    def posted_so_far() -> int:
+        requests = [request for caller in http.running.callers for request in caller.requests.in_flight]  # type: ignore[union-attr]
+        streams = [request.reply_stream._stream for request in requests]  # type: ignore[union-attr]
+        return sum(stream.posted for stream in streams if stream is not None)
+
+    @shop.server.tool
+    async def touch() -> None:
+        before = posted_so_far()
+        shop.server.notify_tools_changed()
+        shop.server.notify_resource_updated("mem://motd")
+        posted.append(posted_so_far() - before)
+
+    async with serving(door, shop.server) as http:
+        client = Modern(http)
+        notices = await client.listen(id="L", toolsListChanged=True, resourceSubscriptions=["mem://motd"])
+        await notices.message()
+        await (await client.call("touch")).result()
+        assert posted == [2]
+        changed, updated = "notifications/tools/list_changed", "notifications/resources/updated"
+        assert [told(m) for m in await notices.arrived()] == [(changed, "L"), (updated, "L")]

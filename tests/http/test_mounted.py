@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 import trimcp
-from trimcp.transports.http.hypercorn import serve_hypercorn
+from trimcp.http.asgi.hypercorn import serve_hypercorn
 
 PATIENCE = 20
 

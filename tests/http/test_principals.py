@@ -11,13 +11,13 @@ import trio
 from trio.testing import MockClock
 
 import trimcp
-from tests.http.clients import STREAMABLE, Legacy, Modern, initialize, notification, request
+from tests.http.clients import STREAMABLE, TOO_MANY_SESSIONS, Legacy, Modern, initialize, notification, request
 from tests.http.raw import serving
 from tests.http.test_http_sse import Old
 from tests.http.wires import settled
 from tests.http.workshop import Person
 from tests.session.peer import Logged
-from trimcp.transports.http.door import HttpRequest
+from trimcp.http.binding import HttpRequest
 
 ELICITS = {"elicitation": {"form": {}}}
 
@@ -374,3 +374,17 @@ async def test_several_challenges_are_fields_of_their_own(kind: str) -> None:
                 assert answer.status_code == 401
                 assert answer.headers.get_list("www-authenticate") == challenges
             await server.drain(0)
+
+
+async def test_one_principal_cannot_take_all_sessions(door: str) -> None:
+    server = trimcp.Server("a", limits=trimcp.Limits(sender_sessions=2))
+    async with serving(door, server, authenticate=by_token, sse=True) as http:
+        await Legacy.open(http, principal="ada app")
+        stream = await http.ask("GET", "/sse", fields={"accept": "text/event-stream", "authorization": "ada app"})
+        assert stream.status == 200
+        answer = await initialize(http, fields={"authorization": "ada app"})
+        assert (answer.status, (await answer.error())["code"]) == (503, TOO_MANY_SESSIONS)
+        stream = await http.ask("GET", "/sse", fields={"accept": "text/event-stream", "authorization": "ada app"})
+        assert (stream.status, (await stream.error())["code"]) == (503, TOO_MANY_SESSIONS)
+        for other in ("ada other", "bob app"):
+            await Legacy.open(http, principal=other)

@@ -20,13 +20,13 @@ from tests.http.clients import DRAINING, Legacy, Modern, initialize
 from tests.http.raw import Http
 from tests.http.wires import Answer, DirectWire, Wire
 from tests.http.workshop import Workshop
-from trimcp.transports.http import hypercorn
+from trimcp.http.asgi import hypercorn_server
 
 PATIENCE = 30.0
 KINDS = pytest.mark.parametrize("kind", ["tcp", "unix", "hypercorn"])
 
 
-class SocketWire(DirectWire):
+class PlainClientSocket(DirectWire):
     """A connection by a socket, made when it is first used."""
 
     def __init__(self, address: Any) -> None:
@@ -61,7 +61,7 @@ class SocketHttp(Http):
         self.over = trio.Event()
 
     def connect(self, capacity: int = 0) -> Wire:
-        wire = SocketWire(self.address)
+        wire = PlainClientSocket(self.address)
         self._wires.append(wire)
         return wire
 
@@ -122,7 +122,7 @@ async def test_a_connection_that_is_lost_cancels_a_modern_request(kind: str, too
     shop = Workshop()
     async with serving(kind, shop.server) as http:
         wire = http.connect()
-        assert isinstance(wire, SocketWire)
+        assert isinstance(wire, PlainClientSocket)
         answer = await Modern(http).call(tool, {"name": "it"}, progressToken=1, on=wire)
         await shop.begun("it")
         if tool == "talk":
@@ -211,7 +211,7 @@ async def test_a_program_that_cancels_the_server_leaves_nothing(kind: str) -> No
 async def test_hypercorn_is_not_stopped_before_slow_readers_have_what_was_accepted(
     era: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hypercorn, "CUT_AFTER", 0.001)
+    monkeypatch.setattr(hypercorn_server, "CUT_AFTER", 0.001)
     config = Config()
     config.graceful_timeout = 0.0
     shop = Workshop()

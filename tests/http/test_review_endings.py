@@ -15,11 +15,11 @@ from tests.http.raw import Http, serving
 from tests.http.wires import Answer, AsgiWire, settled
 from tests.http.workshop import Workshop, by_name
 from tests.session.peer import Logged
-from trimcp.endpoint.http_session import HttpSession
+from trimcp.http.binding import HttpRequest
+from trimcp.http.server.legacy_session import LegacySession
+from trimcp.limits import HttpLimits
 from trimcp.stores.event_store import EventBatch, StoredEvents
 from trimcp.stores.memory import MemoryEventStore
-from trimcp.transports.http.door import HttpRequest
-from trimcp.transports.http.limits import HttpLimits
 from trimcp.types.jsonrpc import Request
 
 
@@ -61,7 +61,7 @@ async def test_the_place_of_a_request_that_its_session_ends_before_is_given_back
         while not other.requests.running:
             await trio.lowlevel.checkpoint()
         call = Request(1, "tools/call", {"name": "hold", "arguments": {"name": "it"}})
-        session.dispatcher.take(call, session.outlet, 100, trio.current_time())
+        session.dispatcher.take(call, session.reply_stream, 100, trio.current_time())
         assert session.requests.running == 1
         session.close()
         assert len(await answer.messages()) == 250
@@ -116,10 +116,10 @@ async def test_a_session_ends_though_a_client_came_back_for_what_is_forgotten(do
         assert http.running is not None
         client, id = await answered_to_nobody(http, shop)
         (session,) = http.running.sessions
-        assert isinstance(session, HttpSession)
+        assert isinstance(session, LegacySession)
         assert (await client.get(id)).status == 400
         await settled()
-        session.tend(trio.current_time() + 10_000)
+        session.check_times(trio.current_time() + 10_000)
         assert session.end is not None
 
 

@@ -15,7 +15,7 @@ from tests.http.test_principals import by_token, stray_cancelled
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop
 from tests.session.peer import Logged
-from trimcp.transports.http.door import HttpRequest
+from trimcp.http.binding import HttpRequest
 
 
 async def whole(http: Http, method: str, path: str, **given: Any) -> Answer:

@@ -12,7 +12,7 @@ from starlette.routing import Mount
 
 import trimcp
 from tests.http.test_mounted import served
-from trimcp.transports.http.door import HttpRequest
+from trimcp.http.binding import HttpRequest
 
 
 def make_server(ended: trio.Event) -> trimcp.Server:

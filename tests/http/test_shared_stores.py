@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -15,14 +16,14 @@ from tests.http.raw import serving
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop, by_name
 from tests.session.peer import Logged
-from trimcp.endpoint.event_store import TAG_PURPOSE, make_tag, read_event_id
+from trimcp.http.binding import HttpRequest
+from trimcp.http.server.event_ids import TAG_PURPOSE, make_tag, read_event_id
 from trimcp.protocol.lifecycle import Phase
-from trimcp.server.keys import Keys
 from trimcp.stores.contained import WRITE_SECONDS
 from trimcp.stores.event_store import EventBatch, StoredEvents
-from trimcp.stores.memory import MemoryEventStore, MemorySessionStore, MemorySubscriptionStore
+from trimcp.stores.memory import MemoryEventStore, MemorySecretStore, MemorySessionStore, MemorySubscriptionStore
 from trimcp.stores.session_store import SessionRecord
-from trimcp.transports.http.door import HttpRequest
+from trimcp.types.jsonrpc import STORE_UNAVAILABLE
 
 
 class SlowStore(MemoryEventStore):
@@ -192,7 +193,7 @@ async def test_a_store_that_fails_fails_the_request_alone(door: str, logged: Log
         assert await answer.text() == "2"
         again = await client.get(id)
         await again.ended()
-        assert again.status == 500
+        assert again.status == 503
         assert b"4711" not in again.body
         assert logged.of("request.failed")
         assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
@@ -223,10 +224,31 @@ async def test_a_registry_that_fails_fails_the_request_alone(door: str, logged: 
     async with serving(door, Workshop().server, registry=Broken()) as http:
         answer = await initialize(http)
         await answer.ended()
-        assert answer.status == 500
+        assert answer.status == 503
         assert b"4711" not in answer.body
+        await settled()
         assert http.sessions == 0
         assert await (await Modern(http).call("add", {"a": 1, "b": 1})).text() == "2"
+
+
+async def test_a_client_is_told_to_come_again_where_no_session_can_be_looked_up(door: str, logged: Logged) -> None:
+    class Broken(MemorySessionStore):
+        async def find(self, id: str) -> SessionRecord | None:
+            raise RuntimeError("the database at 10.0.0.4711 is gone")
+
+    async with serving(door, Workshop().server, registry=Broken()) as http:
+        client = await Legacy.open(http)
+        elsewhere = Legacy(http, client.version, "of another process")
+        answer = await elsewhere.call("add", {"a": 1, "b": 1})
+        await answer.ended()
+        assert answer.status == 503
+        assert answer.fields["retry-after"] == "1"
+        error = json.loads(answer.body)["error"]
+        assert error["code"] == STORE_UNAVAILABLE
+        assert error["data"] == {"reason": "store_unavailable", "retryAfterMs": 1000}
+        assert b"4711" not in answer.body
+        assert logged.of("request.failed")
+        assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
 
 
 async def test_a_store_that_hangs_costs_resumption_and_nothing_else(
@@ -252,7 +274,7 @@ async def test_a_store_that_hangs_costs_resumption_and_nothing_else(
         assert trio.current_time() - began < WRITE_SECONDS
         again = await client.get(id)
         await again.ended()
-        assert again.status == 500
+        assert again.status == 503
         assert trio.current_time() - began < 60
         await client.delete()
         await settled()
@@ -399,6 +421,6 @@ async def test_processes_that_share_keys_read_each_others_event_ids(door: str) -
         client = await Legacy.open(http)
         answer = await client.call("add", {"a": 1, "b": 1})
         id = await first_id(answer)
-        tag = make_tag(Keys(keys).derive(TAG_PURPOSE)[0], client.id)
-        assert read_event_id(tag, id) == (1, 0)
-        assert read_event_id(make_tag(Keys().derive(TAG_PURPOSE)[0], client.id), id) is None
+        tag = make_tag(MemorySecretStore(keys).current.derive(TAG_PURPOSE)[0], client.id)
+        assert read_event_id([tag], id) == (1, 0)
+        assert read_event_id([make_tag(MemorySecretStore().current.derive(TAG_PURPOSE)[0], client.id)], id) is None

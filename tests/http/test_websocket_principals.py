@@ -12,8 +12,8 @@ import trio
 
 import trimcp
 from tests.session.peer import Logged
-from trimcp.transports.http.door import HttpRequest
-from trimcp.transports.websocket import open_websocket_duplex
+from trimcp.http.binding import HttpRequest
+from trimcp.http.websocket.connections import open_websocket_duplex
 
 PATIENCE = 20
 SERVERS: dict[str, Callable[[trimcp.Server], Any]] = {

@@ -11,7 +11,7 @@ import trio
 
 import trimcp
 from tests.http.workshop import Workshop
-from trimcp.transports.websocket import open_websocket_duplex
+from trimcp.http.websocket.connections import open_websocket_duplex
 
 DOORS: dict[str, Callable[[trimcp.Server], Any]] = {
     "server of its own": lambda server: server.serve_websocket,

@@ -21,7 +21,7 @@ import trio.testing
 from trimcp.errors import ConnectionEnded
 from trimcp.framing.lines import Oversized
 from trimcp.framing.sse import Event, EventParser
-from trimcp.transports.http.asgi import AsgiDoor
+from trimcp.http.asgi.app import AsgiBinding
 from trimcp.transports.lines import ByteStream
 
 CAPACITY = 65536
@@ -271,7 +271,7 @@ class AsgiAnswer(Answer):
         self._gone = False
         self._returned = False
 
-    async def serve(self, app: AsgiDoor, scope: dict[str, Any]) -> None:
+    async def serve(self, app: AsgiBinding, scope: dict[str, Any]) -> None:
         try:
             await app(scope, self._events_in.receive, self._send)
         finally:
@@ -327,7 +327,7 @@ class AsgiWire(Wire):
 
     ports = itertools.count(50000)
 
-    def __init__(self, app: AsgiDoor, nursery: trio.Nursery, capacity: float) -> None:
+    def __init__(self, app: AsgiBinding, nursery: trio.Nursery, capacity: float) -> None:
         self._app = app
         self._nursery = nursery
         self._capacity = capacity

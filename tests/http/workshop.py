@@ -10,7 +10,7 @@ import trio
 import trimcp
 from tests.http.wires import settled
 from trimcp.errors import Unauthenticated
-from trimcp.transports.http.door import HttpRequest
+from trimcp.http.binding import HttpRequest
 
 
 @attrs.define
@@ -25,7 +25,7 @@ class Workshop:
 
     def __init__(self, *, limits: dict[str, Any] | None = None, **options: Any) -> None:
         bounds = trimcp.Limits(**{"grace": 0.01, **(limits or {})})
-        self.server = trimcp.Server("workshop", limits=bounds, **options)
+        self.server = trimcp.Server("workshop", limits=bounds, **{"log_level": None, **options})
         self.began: list[str] = []
         """Calls of `hold` by name, in order."""
         self.ended: dict[str, str | None] = {}

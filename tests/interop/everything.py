@@ -78,7 +78,18 @@ ASKING: Final[dict[str, tuple[dict[str, Any], str]]] = {
     ),
 }
 """Tools that ask: arguments, and the text they answer with once they know."""
-TOOLS: Final = {*PLAIN, *CONTENT, *FAILING, *ASKING}
+JOBS: Final = {
+    "greet",
+    "slow_compute",
+    "failing_job",
+    "protocol_error_job",
+    "confirm_delete",
+    "multi_input",
+    "test_tool_with_task",
+}
+"""Tools of the tasks extension, which most of these clients do not know."""
+
+TOOLS: Final = {*PLAIN, *CONTENT, *FAILING, *ASKING, *JOBS}
 
 LOGGED: Final = ["Tool execution started", "Tool processing data", "Tool execution completed"]
 """What `test_tool_with_logging` logs."""

@@ -6,7 +6,7 @@ import attrs
 import trio
 
 import trimcp
-from trimcp.server.media import File
+from trimcp.server.invocation.media import File
 from trimcp.types import EmbeddedResource, ResourceLink, TextContent, TextResourceContents
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)

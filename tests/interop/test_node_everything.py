@@ -22,7 +22,7 @@ from trimcp.types import (
     EmbeddedResource,
     TextContent,
 )
-from trimcp.types.logging import LOGGING_LEVELS
+from trimcp.types.utilities import LOGGING_LEVELS
 
 pytestmark = pytest.mark.interop
 

@@ -18,7 +18,7 @@ import trio
 
 import trimcp
 from tests.process.children import PATIENCE
-from trimcp.client.notices import Notice
+from trimcp.client.notifications.notices import Notice
 from trimcp.types import (
     CreateMessageRequestParams,
     ElicitRequestFormParams,

@@ -57,7 +57,7 @@ DEVIATIONS = (
         "ElicitResult InputResponse InputResponses",
     ),
     # What is checked elsewhere.
-    Deviation("_meta params", "takes", MODERN, "read, and answered for, before the payload: trimcp.protocol.profile"),
+    Deviation("_meta params", "takes", MODERN, "read before the payload, in trimcp.protocol.client_profile"),
     Deviation(
         "inputResponses", "takes", MODERN, "which class an answer is depends on the question: whoever asked knows"
     ),

@@ -19,7 +19,7 @@ from tests.official.definitions import (
     case_id,
     rows_of,
 )
-from trimcp.codec.renames import wire_fields
+from trimcp.codec.classes import wire_fields
 from trimcp.types import jsonrpc
 from trimcp.types.methods import methods_of, resolve
 from trimcp.types.revisions import REVISIONS, Revision

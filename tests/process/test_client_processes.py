@@ -8,6 +8,7 @@ import signal
 import sys
 import textwrap
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 import pytest
 import trio
@@ -225,3 +226,23 @@ async def test_clients_of_several_servers_may_be_closed_in_any_order() -> None:
             assert (await two.call_tool("add", {"a": 1, "b": 2})).text == "3"
             with pytest.raises(trimcp.ConnectionClosed):
                 await one.ping()
+
+
+async def test_a_client_command_that_gets_sigterm_ends_its_server(tmp_path: Path) -> None:
+    script = tmp_path / "deaf.py"
+    script.write_text(
+        "import os, sys, signal\nprint('pid', os.getpid(), file=sys.stderr, flush=True)\nsignal.pause()\n"
+    )
+    command = [sys.executable, "-m", "trimcp", "list", "--", sys.executable, str(script)]
+    env = {**os.environ, **FOUND}
+    with trio.fail_after(PATIENCE):
+        process = await trio.lowlevel.open_process(command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, env=env)
+        assert process.stderr is not None
+        said = b""
+        while b"\n" not in said:
+            said += await process.stderr.receive_some()
+        pid = int(said.split()[1])
+        assert is_alive(pid)
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 143
+        assert not is_alive(pid)

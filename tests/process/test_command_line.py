@@ -64,11 +64,11 @@ def test_what_is_below_the_main_guard_does_not_run(tmp_path: Path) -> None:
     ("source", "where", "said"),
     [
         (None, "", "there is no file"),
-        ("x = 1\n", "", "must have one trimcp.Server"),
-        (TWO, "", "it has first, second"),
+        ("x = 1\n", "", "must have exactly one trimcp.Server"),
+        (TWO, "", "and has first, second"),
         (TWO, ":third", "third in"),
-        (TWO, ":third", "is not there"),
-        (TWO, ":number", "is no trimcp.Server"),
+        (TWO, ":third", "is missing"),
+        (TWO, ":number", "is not a trimcp.Server"),
     ],
     ids=["no file", "no server", "two servers", "whose name", "a name that is not there", "another thing"],
 )
@@ -89,7 +89,7 @@ def test_a_file_that_is_no_python_is_said_to_be_none(tmp_path: Path) -> None:
     file.write_text("hello")
     done = ran(run(str(file)), WHO)
     assert done.returncode == 2
-    assert b"is no Python file" in done.stderr
+    assert b"is not a Python file" in done.stderr
 
 
 def test_an_exception_of_the_file_is_shown_as_it_is(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import trio
 import trimcp
 from tests.process.children import PATIENCE
 from trimcp.errors import Unauthenticated
-from trimcp.transports.http.door import HttpRequest
+from trimcp.http.binding import HttpRequest
 
 
 def make_server(name: str = "embedded") -> tuple[trimcp.Server, trio.Event, trio.Event]:

@@ -110,7 +110,23 @@ async def test_a_websocket_is_answered_to_the_end(tmp_path: Path) -> None:
         assert await there.server.exit_code() == 0
 
 
-async def test_workers_share_a_socket_and_end_together(tmp_path: Path) -> None:
+async def test_a_server_that_leaves_is_not_ready_and_serves_on_for_a_while() -> None:
+    async with listening("--http", "127.0.0.1:0", "--health", "--drain-delay", "1000") as there:
+        ready, live = (
+            f"GET /health/{check} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for check in ("ready", "live")
+        )
+        assert (await there.ask(ready)).status == 200
+        there.server.signal(signal.SIGTERM)
+        with trio.fail_after(60):
+            while (await there.ask(ready)).status != 503:
+                await trio.sleep(0.01)
+        assert (await there.ask(live)).status == 200
+        assert (await there.ask(call("add", a=1, b=2))).message["result"]["structuredContent"] == {"result": 3}
+        there.server.signal(signal.SIGTERM)
+        assert await there.server.exit_code() == 0
+
+
+async def test_workers_share_an_address_and_end_together() -> None:
     async with listening("--hypercorn", "127.0.0.1:0", "--workers", "2", "--grace", "1000") as there:
         async with await in_flight(there, call("shielded", seconds=0.5)) as stream:
             for _ in range(4):  # also while the one is busy

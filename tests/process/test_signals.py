@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
+import trio
+import trio.testing
 
+import trimcp
 from tests.process.children import RUN, SCRIPT, Child, call, child, text_of
+from tests.session.peer import MODERN, Peer
+from trimcp.server.process import _session_signals
+from trimcp.session.duplex_session import DuplexSession
+from trimcp.transports.memory import memory_pair
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 COMMANDS = pytest.mark.parametrize("command", [RUN, SCRIPT], ids=["trimcp run", "server.run()"])
@@ -47,8 +55,8 @@ async def test_what_goes_on_for_ever_is_answered_so_at_the_end_of_the_grace(numb
         server.signal(number)
         error = (await server.receive())["error"]
         assert error["data"]["reason"] == "shutdown"
-        # All that was accepted was answered, if by an error: nothing is lost.
-        assert await server.exit_code() == 0
+        # All that was accepted was answered, if by an error: nothing is lost. A thread cannot be ended.
+        assert await server.exit_code() == (3 if tool == "forever_in_a_thread" else 0)
         assert "Traceback" not in server.stderr
 
 
@@ -85,7 +93,7 @@ async def test_a_second_signal_does_not_wait_for_the_grace(command: list[str], t
             await server.send(call(2, "add", a=1, b=2))
         server.signal(signal.SIGINT)
         assert (await server.receive())["error"]["data"]["reason"] == "shutdown"
-        assert await server.exit_code() == 0
+        assert await server.exit_code() == (3 if tool == "forever_in_a_thread" else 0)
 
 
 async def test_a_signal_after_the_end_of_input_does_not_wait_for_the_grace() -> None:
@@ -97,8 +105,35 @@ async def test_a_signal_after_the_end_of_input_does_not_wait_for_the_grace() -> 
         server.signal(signal.SIGTERM)
         # It may come before the end of input is seen; then it is the first, and this the second.
         server.signal(signal.SIGINT)
-        assert (await server.receive())["error"]["data"]["reason"] == "shutdown"
-        assert await server.exit_code() == 0
+        assert await server.exit_code() in (0, 1)
+
+
+async def test_a_signal_after_the_end_of_input_sends_no_answers() -> None:
+    # Clients on the Python SDK close stdin, wait, and send SIGTERM; an answer then makes them raise.
+    app, started = trimcp.Server("a"), trio.Event()
+
+    @app.tool
+    async def forever() -> None:
+        started.set()
+        await trio.sleep_forever()
+
+    ours, theirs = memory_pair()
+    peer = Peer(ours, MODERN)
+    async with app.running() as run, trio.open_nursery() as nursery:
+        session = DuplexSession(theirs, run.service, run.admission)
+
+        async def serve() -> None:
+            async with _session_signals(session, run):
+                await session.run()
+
+        nursery.start_soon(serve)
+        await peer.send(peer.call(1, "forever"))
+        await started.wait()
+        await peer.end()
+        await trio.testing.wait_all_tasks_blocked()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await peer.rest() == []
+    assert session.lost == 1
 
 
 async def test_a_handler_that_takes_longer_than_its_cleaning_up_may_is_a_loss() -> None:

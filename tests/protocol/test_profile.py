@@ -7,27 +7,27 @@ from typing import Any
 import pytest
 
 from tests.session.peer import META, MODERN
-from trimcp.protocol.profile import ClientProfile, Stateless
+from trimcp.protocol.client_profile import ClientProfile, ProfileReader
 from trimcp.types.jsonrpc import ErrorData
-from trimcp.types.logging import LOGGING_LEVELS
 from trimcp.types.revisions import REVISIONS, Era
+from trimcp.types.utilities import LOGGING_LEVELS
 
 LEVEL = "io.modelcontextprotocol/logLevel"
 
 
 @pytest.mark.parametrize("meta", [None, [], "x", {}, {"progressToken": 1}])
 def test_without_a_version_a_message_is_none_of_the_modern_era(meta: Any) -> None:
-    assert not Stateless(REVISIONS).concerns(meta)
+    assert not ProfileReader(REVISIONS).concerns(meta)
 
 
 def test_a_side_without_modern_revisions_sees_no_meaning_in_the_keys() -> None:
     legacy = [r for r in REVISIONS if r.era is Era.LEGACY]
-    assert Stateless(REVISIONS).concerns(META)
-    assert not Stateless(legacy).concerns(META)
+    assert ProfileReader(REVISIONS).concerns(META)
+    assert not ProfileReader(legacy).concerns(META)
 
 
 def test_a_profile_is_read_and_kept_while_it_is_the_same() -> None:
-    reader = Stateless(REVISIONS)
+    reader = ProfileReader(REVISIONS)
     first = reader.profile(dict(META))
     assert isinstance(first, ClientProfile)
     assert (first.revision.version, first.log_level) == (MODERN, None)
@@ -40,7 +40,7 @@ def test_a_profile_is_read_and_kept_while_it_is_the_same() -> None:
 
 
 def test_after_an_error_the_next_profile_is_read_again() -> None:
-    reader = Stateless(REVISIONS)
+    reader = ProfileReader(REVISIONS)
     good = reader.profile(dict(META))
     bad = reader.profile({**META, LEVEL: "loud"})
     assert isinstance(good, ClientProfile)
@@ -54,4 +54,4 @@ def test_after_an_error_the_next_profile_is_read_again() -> None:
 
 @pytest.mark.parametrize("level", LOGGING_LEVELS)
 def test_every_level_is_known(level: str) -> None:
-    assert isinstance(Stateless(REVISIONS).profile({**META, LEVEL: level}), ClientProfile)
+    assert isinstance(ProfileReader(REVISIONS).profile({**META, LEVEL: level}), ClientProfile)

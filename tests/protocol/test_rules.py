@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimcp.protocol.cancelling import ANSWERS, CancelReason
+from trimcp.protocol.cancel_reason import ANSWERS, CancelReason
 from trimcp.protocol.lifecycle import TRANSITIONS, Handshake, Phase, Step
-from trimcp.protocol.progress import Meter, Verdict
+from trimcp.protocol.progress import ProgressMeter, Verdict
 
 
 @pytest.mark.parametrize("value", [1, 0, -5, 2.0, float("nan"), float("inf"), float("-inf")])
 def test_what_does_not_increase_is_refused(value: float) -> None:
-    meter = Meter(10, 10)
+    meter = ProgressMeter(10, 10)
     assert meter.weigh(2, 0) is Verdict.SEND
     assert meter.weigh(value, 0) is Verdict.REFUSE
     assert meter.weigh(2.5, 0) is Verdict.SEND
@@ -23,13 +23,13 @@ def test_what_does_not_increase_is_refused(value: float) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_first_report_must_be_a_number_too(value: float) -> None:
-    meter = Meter(10, 10)
+    meter = ProgressMeter(10, 10)
     assert meter.weigh(value, 0) is Verdict.REFUSE
     assert meter.weigh(0, 0) is Verdict.SEND
 
 
 def test_a_burst_passes_and_then_the_rate_holds() -> None:
-    meter = Meter(2.0, 3)
+    meter = ProgressMeter(2.0, 3)
     now = [meter.weigh(n, 0.0) for n in range(5)]
     assert now == [Verdict.SEND] * 3 + [Verdict.HOLD] * 2
     assert meter.weigh(5, 0.4) is Verdict.HOLD
@@ -46,7 +46,7 @@ def test_a_burst_passes_and_then_the_rate_holds() -> None:
     st.integers(1, 20),
 )
 def test_what_passes_increases_and_keeps_to_the_rate(steps: list[tuple[float, float]], rate: float, burst: int) -> None:
-    meter = Meter(rate, burst)
+    meter = ProgressMeter(rate, burst)
     now = 0.0
     sent: list[tuple[float, float]] = []
     for pause, value in steps:
@@ -78,6 +78,6 @@ def test_every_phase_has_a_row() -> None:
 def test_every_reason_says_what_follows_on_the_wire() -> None:
     assert set(ANSWERS) == set(CancelReason)
     answered = {reason for reason, answer in ANSWERS.items() if answer is not None}
-    assert answered == {CancelReason.DEADLINE, CancelReason.OVERLOAD, CancelReason.SHUTDOWN}
+    assert answered == {CancelReason.DEADLINE, CancelReason.OVERLOAD, CancelReason.SHUTDOWN, CancelReason.OPERATOR}
     # Codes of our own stay out of what JSON-RPC reserves.
     assert all(not -32768 <= answer[0] <= -32000 for answer in ANSWERS.values() if answer is not None)

@@ -14,7 +14,6 @@ What trimcp is not held to has, instead of tests or beside them, a `status` and 
 
     host             it binds the program, its author, the model, a person, or another party
     authorization    there is no authorization yet
-    tasks            there are no tasks yet
 
 `sentences` finds the sentences in the pages; `test_manifest` compares the two.
 """
@@ -33,7 +32,7 @@ import attrs
 CHECKOUT = Path(__file__).parents[2]
 FILES = Path(__file__).with_name("parts")
 
-STATUSES = ("host", "authorization", "tasks")
+STATUSES = ("host", "authorization")
 REVISIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
 TESTED, IN_PART = "tested", "tested in part"
 

@@ -10,11 +10,11 @@ from typing import Any
 import trio
 
 import trimcp
-from tests.requirements.wires import CAPACITY, PORTS, Asking, Exchange, MemoryWire, reached_by
+from tests.requirements.wires import CAPACITY, PORTS, Asking, Exchange, TappedStream, reached_by
 from tests.session.peer import MODERN, discovered, result
 from trimcp.errors import ConnectionEnded
-from trimcp.transports.http import remote
-from trimcp.transports.http.remote_wires import Wire
+from trimcp.http.h1.stream import ClientStream
+from trimcp.http.urls import Origin
 from trimcp.transports.memory import _MemoryStream, _Pipe
 
 
@@ -159,11 +159,11 @@ async def open_site(site: Site) -> AsyncIterator[None]:
     with trio.fail_after(100_000):
         async with trio.open_nursery() as nursery:
 
-            async def connect(origin: remote.Origin, shown: str) -> Wire:
+            async def connect(origin: Origin, shown: str) -> ClientStream:
                 await trio.lowlevel.checkpoint()
                 forth, back = _Pipe(CAPACITY), _Pipe(CAPACITY)
                 nursery.start_soon(site.serve, _MemoryStream(forth, back, "memory"), f"{origin.host}:{origin.port}")
-                return MemoryWire(back, forth)
+                return TappedStream(back, forth)
 
             with reached_by(connect):
                 yield

@@ -11,11 +11,11 @@ import trio
 from trio.testing import MockClock
 
 import trimcp
-from tests.asking.people import Household, Person, modern_client
 from tests.requirements.traffic import Traffic, everything, watched
+from tests.server.context.people import Household, Person, modern_client
 from tests.session.peer import ALL, MODERN, Peer, RawServer, discovered, notification, result
-from trimcp.client.handlers import Handlers
-from trimcp.server.questions import Sample
+from trimcp.client.features.client_features import ClientFeatures
+from trimcp.server.context.questions import Sample
 from trimcp.types.content import TextContent
 from trimcp.types.elicitation import ElicitResult
 from trimcp.types.roots import Root
@@ -90,7 +90,7 @@ async def test_what_is_no_url_is_nowhere_to_be_sent(version: str, url: str, auto
     async with trimcp.connect(asker(), revision=version, **home.options()) as client:
         refused = await client.call_tool("visit", {"url": url})
         assert refused.is_error
-        assert "must be a URL" in refused.text
+        assert "Invalid URL" in refused.text
     assert home.asked == []
 
 
@@ -363,7 +363,7 @@ async def test_roots_are_file_uris(version: str, tmp_path: pathlib.Path, autojum
 )
 async def test_a_root_that_is_none_or_climbs_is_given_to_nobody(root: Any) -> None:
     with pytest.raises(trimcp.UsageError, match=r"file:// URI without \.\."):
-        await Handlers(roots=[root]).answer("roots/list", None)
+        await ClientFeatures(roots=[root]).answer("roots/list", None)
 
 
 async def test_roots_that_changed_can_be_told_and_are_asked_for_again(autojump_clock: MockClock) -> None:

@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
-from tests.asking.people import Household
 from tests.requirements.traffic import everything, traffic
+from tests.server.context.people import Household
 from tests.session.peer import ALL, LEGACY, MODERN, Peer, RawServer, cancelled, served
 from trimcp import Timeouts
 

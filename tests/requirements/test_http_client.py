@@ -10,11 +10,11 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
-from tests.asking.people import Household
 from tests.http.clients import NAMED, PREFIX, STREAMABLE
 from tests.requirements.sites import Asked, Site, at_site
 from tests.requirements.traffic import everything, use
 from tests.requirements.wires import Exchange, over_http
+from tests.server.context.people import Household
 from tests.session.peer import MODERN, notification, result
 from trimcp.framing.headers import decode_value
 

@@ -10,13 +10,13 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
-from tests.asking.people import EVERYTHING, Household
 from tests.http.clients import MODERN, PREFIX, STREAMABLE, Legacy, Modern, initialize, notification, request, response
 from tests.http.raw import serving
 from tests.http.wires import AsgiAnswer, settled
 from tests.http.workshop import Workshop, by_name
 from tests.requirements.traffic import everything, use
 from tests.requirements.wires import Exchange, over_http
+from tests.server.context.people import EVERYTHING, Household
 
 EVERY = (*STREAMABLE, MODERN)
 every_revision = pytest.mark.parametrize("version", EVERY)

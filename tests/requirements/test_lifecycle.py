@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock
 
 import trimcp
-from tests.asking.people import Household
 from tests.requirements.traffic import everything, traffic, watched
+from tests.server.context.people import Household
 from tests.session.peer import ALL, LEGACY, MODERN, PATIENCE, Peer, RawServer, discovered, result, served
 
 CHANGES = "notifications/{}/list_changed"

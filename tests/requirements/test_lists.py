@@ -54,7 +54,6 @@ async def test_a_list_of_what_is_declared_is_answered_though_nothing_is_left(
         server.remove_tool("a")
         server.remove_resource("mem:a")
         server.remove_prompt("a")
-        await peer.settled()
         assert (await peer.ask(peer.request(1, method)))["result"][field] == []
 
 
@@ -70,7 +69,8 @@ async def test_a_cursor_goes_back_as_it_came_whatever_it_is(
 
     async def serve(peer: Peer) -> None:
         opening = await peer.receive()
-        about = {"protocolVersion": version, "capabilities": {}, "serverInfo": {"name": "raw", "version": "1"}}
+        able: dict[str, Any] = {"tools": {}, "resources": {}, "prompts": {}}
+        about = {"protocolVersion": version, "capabilities": able, "serverInfo": {"name": "raw", "version": "1"}}
         if version == MODERN:
             await peer.send(discovered(opening["id"]))
         else:

@@ -15,7 +15,7 @@ from tests.client.test_calls import Outcome, pair
 from tests.requirements.traffic import HARD, Traffic, everything, traffic, watched
 from tests.session.peer import ALL, ERAS, LEGACY, META, MODERN, error, result, served
 from trimcp.codec.envelope import read_message
-from trimcp.protocol.cancelling import ANSWERS
+from trimcp.protocol.cancel_reason import ANSWERS
 from trimcp.types import jsonrpc
 
 every_revision = pytest.mark.parametrize("version", ALL)

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
-from tests.asking.people import ANSWERS, EVERYTHING, Household, modern_client, responses
 from tests.requirements.traffic import everything, watched
+from tests.server.context.people import ANSWERS, EVERYTHING, Household, modern_client, responses
 from tests.session.peer import MODERN, Peer, RawServer, discovered, result
-from trimcp.client.rounds import QUESTIONS, ROUNDS
+from trimcp.client.features.client_features import ROUND_QUESTIONS as QUESTIONS
+from trimcp.client.requests import ROUNDS
 
 SAMPLE = {
     "method": "sampling/createMessage",
@@ -206,6 +207,7 @@ async def test_a_server_waits_for_nobody_who_does_not_come_back(autojump_clock: 
     async with server.running(), modern_client(server) as client:
         for _ in range(100):
             assert (await client.tool("ask"))["resultType"] == "input_required"
+        await wait_all_tasks_blocked()  # the last request unwinds behind its answer
         [snapshot] = server.tree()[0].sessions
         assert snapshot.requests == ()
         before = trio.current_time()

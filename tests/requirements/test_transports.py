@@ -11,8 +11,8 @@ import trio
 from trio.testing import MockClock
 
 import trimcp
-from tests.asking.people import Household
 from tests.requirements.traffic import HARD, everything, use
+from tests.server.context.people import Household
 from tests.session.peer import ALL, MODERN, PATIENCE, Peer, RawServer, discovered, error, notification, result
 from trimcp.codec.envelope import read_message
 from trimcp.transports.duplex import Duplex, Frame

@@ -15,7 +15,7 @@ import pytest
 import trio
 
 import trimcp
-from tests.asking.people import Household, Person
+from tests.server.context.people import Household, Person
 from tests.session.peer import LEGACY, MODERN, PATIENCE
 from tests.session.wire import WatchedDuplex
 from trimcp.transports.memory import memory_pair

@@ -19,12 +19,12 @@ import trio
 import trimcp
 from tests.http.raw import Http, serving
 from tests.session.peer import MODERN
-from trimcp.errors import ConnectionEnded
 from trimcp.framing.lines import Oversized
 from trimcp.framing.sse import Event, EventParser
-from trimcp.transports.http import remote
-from trimcp.transports.http.remote_direct import DirectRemote
-from trimcp.transports.http.remote_wires import Wire, WireBroken
+from trimcp.http.client import connect as http_connect
+from trimcp.http.client.pooled_client import PooledHttpClient
+from trimcp.http.h1.stream import ClientStream
+from trimcp.http.urls import Origin
 from trimcp.transports.memory import _MemoryStream, _Pipe
 
 PORTS = itertools.count(8000)
@@ -149,38 +149,25 @@ class _Answering:
         self._pending.pop(0)
 
 
-class MemoryWire(Wire):
+class TappedStream(_MemoryStream):
     """A client's end of a connection in memory."""
 
     def __init__(self, incoming: _Pipe, outgoing: _Pipe, tap: _Tap | None = None) -> None:
-        self._incoming = incoming
-        self._outgoing = outgoing
-        self._stream = _MemoryStream(incoming, outgoing, "memory")
+        super().__init__(incoming, outgoing, "memory")
         self._tap = tap
 
-    async def send_first(self, data: bytes) -> int:
-        try:
-            sent = self._stream.try_send(data)
-        except ConnectionEnded as exc:
-            raise WireBroken(str(exc)) from exc
+    def try_send(self, data: bytes) -> int:
+        sent = super().try_send(data)
         if self._tap is not None:
             self._tap.sent(data[:sent])
         return sent
 
-    async def send_some(self, data: memoryview) -> int:
-        await trio.lowlevel.checkpoint()
-        return await self.send_first(bytes(data))
+    async def receive_some(self, max_bytes: int) -> bytes:
+        return self._came(await super().receive_some(max_bytes))
 
-    async def receive(self) -> bytes:
-        try:
-            data = await self._stream.receive_some(65536)
-        except ConnectionEnded as exc:
-            raise WireBroken(str(exc)) from exc
-        return self._came(data)
-
-    def receive_nowait(self) -> bytes | None:
+    def receive_nowait(self, max_bytes: int) -> bytes | None:
         if self._incoming.size:
-            return self._came(self._incoming.take(65536))
+            return self._came(self._incoming.take(max_bytes))
         return None if self._incoming.writing else b""
 
     def _came(self, data: bytes) -> bytes:
@@ -196,18 +183,18 @@ class MemoryWire(Wire):
         self._incoming.end_reading()
 
 
-Connect = Callable[[remote.Origin, str], Awaitable[Wire]]
+Connect = Callable[[Origin, str], Awaitable[ClientStream]]
 
 
 @contextmanager
 def reached_by(connect: Connect) -> Iterator[None]:
     """Have clients reach every URL so, and not over the network."""
 
-    def remote_at(url: str, headers: Mapping[str, str], client: Any = None) -> DirectRemote:
-        return DirectRemote(url, {name.lower(): value for name, value in headers.items()}, connect)
+    def http_client_for(url: str, headers: Mapping[str, str], client: Any = None) -> PooledHttpClient:
+        return PooledHttpClient(url, {name.lower(): value for name, value in headers.items()}, connect)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(remote, "remote_at", remote_at)
+        patch.setattr(http_connect, "http_client_for", http_client_for)
         yield
 
 
@@ -235,11 +222,11 @@ async def over_http(
     exchanges: list[Exchange] = []
     async with serving("direct", server, sse=sse) as http:
 
-        async def connect(origin: remote.Origin, shown: str) -> Wire:
+        async def connect(origin: Origin, shown: str) -> ClientStream:
             await trio.lowlevel.checkpoint()
             forth, back = _Pipe(CAPACITY), _Pipe(CAPACITY)
             http.nursery.start_soon(http._serve_stream, _MemoryStream(forth, back, "memory"))
-            return MemoryWire(back, forth, _Tap(exchanges))
+            return TappedStream(back, forth, _Tap(exchanges))
 
         with reached_by(connect):
             url = f"http://localhost:{next(PORTS)}{path}"

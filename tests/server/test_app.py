@@ -38,7 +38,7 @@ def test_a_server_needs_revisions_that_exist(revisions: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["with space", "ümlaut", "a" * 129, "a/b", "new\nline"])
 def test_a_tools_name_is_checked(name: str) -> None:
-    with pytest.raises(UsageError, match="invalid tool name"):
+    with pytest.raises(UsageError, match="Invalid tool name"):
         trimcp.Server("a").tool(name=name)(noop)
 
 
@@ -46,16 +46,16 @@ def test_a_name_may_be_long_and_hold_some_marks() -> None:
     server = trimcp.Server("a")
     server.tool(name="a" * 128)(noop)
     server.tool(name="A-z_0.9")(noop)
-    assert len(server.tools) == 2
+    assert len(server._declarations.tools) == 2
 
 
 def test_a_tool_is_declared_once() -> None:
     server = trimcp.Server("a")
     assert server.tool(noop) is noop
-    with pytest.raises(UsageError, match="already"):
+    with pytest.raises(UsageError, match="Duplicate tool name"):
         server.tool(noop)
     server.remove_tool("noop")
-    with pytest.raises(UsageError, match="no tool named 'noop'"):
+    with pytest.raises(UsageError, match="Unknown tool 'noop'"):
         server.remove_tool("noop")
     server.tool(noop)
 
@@ -92,7 +92,7 @@ def test_what_cannot_be_a_tool_is_refused_with_what_to_do() -> None:
     for function, words in [
         (starred, "list"),
         (keywords, "dict"),
-        (positional, "by name"),
+        (positional, "remove the `/`"),
         (generator, "generator"),
         (lambda: 1, "name="),
         (Thing, "class"),
@@ -102,7 +102,7 @@ def test_what_cannot_be_a_tool_is_refused_with_what_to_do() -> None:
     ]:
         with pytest.raises(UsageError, match=words):
             server.tool(function)  # type: ignore[type-var]
-    assert len(server.tools) == 0
+    assert len(server._declarations.tools) == 0
 
 
 async def test_bound_methods_and_callable_objects_are_tools(autojump_clock: MockClock) -> None:

@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import trimcp
 from tests.session.peer import ALL, ERAS, META, MODERN, served
 from trimcp import CancelReason, Limits, UsageError
-from trimcp.session.job import HandedJob
+from trimcp.session.job import ServerJob
 
 
 @pytest.mark.parametrize("version", ALL)
@@ -86,7 +86,7 @@ class Bench:
 
     def __init__(self, work: Callable[[], Any], **limits: Any) -> None:
         self.server = trimcp.Server("a", limits=Limits(**limits))
-        self.jobs: list[HandedJob] = []
+        self.jobs: list[ServerJob] = []
 
         @self.server.tool
         async def start(ctx: trimcp.Context) -> str:
@@ -173,7 +173,7 @@ async def test_jobs_end_with_the_server_and_whoever_waits_learns_so(end: str, au
     bench = Bench(trio.sleep_forever)
     learnt: list[str] = []
 
-    async def wait_for(job: HandedJob) -> None:
+    async def wait_for(job: ServerJob) -> None:
         with trio.fail_after(100):
             try:
                 await job.wait()

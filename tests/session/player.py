@@ -28,7 +28,7 @@ from tests.session.script import (
     make_server,
 )
 from tests.session.wire import WatchedDuplex
-from trimcp.server.running import Running
+from trimcp.server.run import ServerRun
 from trimcp.session.session import Session
 from trimcp.transports.memory import memory_pair
 
@@ -39,6 +39,9 @@ LINGER = 30.0
 """Seconds that everybody stays when the script is over: enough for every tool to end."""
 
 Outcome = Literal["result", "refused", "timed out", "ended", "cancelled", "invalid"]
+
+UNREAD = (-32700, -32600)
+"""Codes of errors without id, which fail the only call in flight: the server could not read what it was sent."""
 
 
 @attrs.define
@@ -118,7 +121,7 @@ class Player:
             self._look_for_leftovers(running)
         self.left_at_end["tasks"] = trio.lowlevel.current_statistics().tasks_living - tasks_before
 
-    async def _serve(self, running: Running, peer: Peer) -> None:
+    async def _serve(self, running: ServerRun, peer: Peer) -> None:
         with peer.serving:
             await running.serve(peer.far)
 
@@ -127,7 +130,7 @@ class Player:
             peer.ready.set()
             await peer.leave.wait()
 
-    def _introduce(self, running: Running, peer: Peer) -> None:
+    def _introduce(self, running: ServerRun, peer: Peer) -> None:
         (far,) = (session for session in running.sessions if session.duplex is peer.far)
         peer.server_side = far
         peer.far.waiting_bytes = lambda: far.writer.waiting_bytes
@@ -135,7 +138,7 @@ class Player:
         near = peer.client.session
         peer.near.waiting_bytes = lambda: near.writer.waiting_bytes
 
-    def _look_for_leftovers(self, running: Running) -> None:
+    def _look_for_leftovers(self, running: ServerRun) -> None:
         snapshot = running.snapshot()
         self.left_at_end = {
             "sessions": len(running.sessions),
@@ -230,7 +233,11 @@ class Player:
     async def _ping(self, peer: Peer) -> None:
         assert peer.client is not None
         with contextlib.suppress(trimcp.ConnectionEnded, trimcp.RequestTimedOut, trimcp.InvalidPayload):
-            await peer.client.ping()
+            try:
+                await peer.client.ping()
+            except trimcp.RequestFailed as exc:
+                if exc.code not in UNREAD:
+                    raise
 
     async def _call(self, made: Made) -> None:
         call = made.call
@@ -250,7 +257,7 @@ class Player:
                 made.result = await client.call_tool(call.tool, arguments, timeout=call.timeout, **watched)
                 outcome: Outcome = "result"
             except trimcp.RequestFailed as exc:
-                outcome, made.error = "refused", exc
+                outcome, made.error = ("invalid" if exc.code in UNREAD else "refused"), exc
             except trimcp.RequestTimedOut as exc:
                 outcome, made.error = "timed out", exc
             except trimcp.ConnectionEnded as exc:

@@ -146,10 +146,10 @@ async def test_a_peer_that_stops_reading_is_not_read_from_and_then_let_go(
                 highest = max(highest, session.writer.waiting_bytes)
                 await trio.sleep(0.1)
             # It has stopped reading long before, since what it would have to say waits already.
-            read = session.reader.read
+            read = session.messages_read
             assert highest <= 100_000 + 2 * 4096 * 20 + 65536
             await trio.sleep(20)
-            assert session.reader.read == read
+            assert session.messages_read == read
             assert session.end is None
             assert (await other.ask(other.call(1, "repeat", {"text": "x"})))["id"] == 1
             with trio.fail_after(100):

@@ -8,7 +8,7 @@ import trio.testing
 
 import trimcp
 from tests.process.children import call, initialize, lines_of
-from trimcp.server.running import Running
+from trimcp.server.run import ServerRun
 from trimcp.session.session import Session
 from trimcp.transports.duplex import Duplex
 from trimcp.transports.memory import memory_pair
@@ -34,7 +34,7 @@ def make_server(errors: list[BaseException]) -> trimcp.Server:
     return server
 
 
-async def session_with(running: Running, nursery: trio.Nursery, *messages: object) -> tuple[Session, Duplex]:
+async def session_with(running: ServerRun, nursery: trio.Nursery, *messages: object) -> tuple[Session, Duplex]:
     """A session of the running server to which these messages are on their way."""
     near, far = memory_pair()
     nursery.start_soon(running.serve, far)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from trio.testing import MockClock
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
 from tests.session.peer import ALL, LEGACY, META, MODERN, Logged, Peer, notification, served
@@ -79,11 +80,27 @@ async def test_initialize_that_breaks_its_schema_opens_nothing(
 
 
 @pytest.mark.parametrize("version", LEGACY)
-async def test_initialize_twice_is_refused_and_changes_nothing(version: str, autojump_clock: MockClock) -> None:
-    async with served(make_server(), version) as peer:
-        answer = await peer.ask(peer.initialize(2, "2025-03-26"))
-        assert answer["error"]["code"] == -32600
-        assert await spoken(peer) == f"{version} raw"
+async def test_a_second_initialize_replaces_the_client_and_keeps_the_revision(
+    version: str, autojump_clock: MockClock
+) -> None:
+    server, go = trimcp.Server("a"), trio.Event()
+
+    @server.tool
+    async def who(ctx: trimcp.Context) -> str:
+        await go.wait()
+        return f"{ctx.client_info.name if ctx.client_info else None}, {ctx.client_capabilities.roots is not None}"
+
+    async with served(server, version) as peer:
+        await peer.send(peer.call(1, "who"))
+        again = peer.initialize(2, LEGACY[0] if version != LEGACY[0] else LEGACY[3])
+        again["params"] |= {"clientInfo": {"name": "other", "version": "2"}, "capabilities": {"roots": {}}}
+        answer = await peer.ask(again)
+        assert answer["result"]["protocolVersion"] == version
+        await peer.send(notification("notifications/initialized"), peer.call(3, "who"))
+        await wait_all_tasks_blocked()
+        go.set()
+        said = {answer["id"]: answer["result"]["content"][0]["text"] for answer in await peer.settled()}
+        assert said == {1: "raw, False", 3: "other, True"}
 
 
 @pytest.mark.parametrize("version", LEGACY)
@@ -219,7 +236,7 @@ async def test_the_clients_name_is_optional(autojump_clock: MockClock) -> None:
         assert (await peer.ask(message))["result"]["content"][0]["text"] == f"{MODERN} None"
 
 
-@pytest.mark.parametrize("meta", [[], "x", 5, None])
+@pytest.mark.parametrize("meta", [[], "x", 5])
 async def test_metadata_that_is_no_object_is_refused(meta: Any, autojump_clock: MockClock) -> None:
     async with served(make_server()) as peer:
         answer = await peer.ask({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": meta}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -235,3 +236,21 @@ async def test_while_the_peer_does_not_read_the_newest_report_replaces_the_one_b
         messages = await peer.settled()
         assert [m["id"] for m in messages if "id" in m] == [2, 1]
         assert reported(messages) == [1000]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [(10**4300,), (math.inf,), (1, 10**4300), (1, None, "\ud800"), ("x",)],
+    ids=["long", "infinity", "long total", "surrogate", "text"],
+)
+async def test_a_report_that_json_cannot_write_is_dropped_and_its_session_goes_on(
+    report: tuple[Any, ...], autojump_clock: MockClock
+) -> None:
+    async def work(ctx: trimcp.Context) -> int:
+        await ctx.progress(*report)
+        return 5
+
+    async with served(server_with(work)) as peer:
+        for id in (1, 2):
+            await peer.send(peer.call(id, "work", progressToken="t"))
+            assert [m["id"] for m in await peer.settled()] == [id]

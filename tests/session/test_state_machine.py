@@ -33,7 +33,7 @@ def quiet() -> Any:
 
 
 @settings(
-    max_examples=int(EXAMPLES or 300),
+    max_examples=int(EXAMPLES or 120),
     derandomize=EXAMPLES is None,
     database=None,
     deadline=None,
@@ -212,5 +212,5 @@ def test_the_script_has_every_tool() -> None:
     """A tool that the scripts never call would be tested by nobody."""
     from tests.session.script import TOOLS, make_server
 
-    assert set(TOOLS) == set(make_server().tools.catalog.tools)
+    assert set(TOOLS) == set(make_server()._declarations.tools.catalog)
     assert Call(0, "instant", 0, None, watched=False).client == 0

@@ -14,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.session.peer import Logged
 from trimcp.actors.supervisor import open_supervisor
 from trimcp.errors import ConnectionEnded, ConnectionLost
-from trimcp.session.limits import Limits
+from trimcp.limits import Limits
 from trimcp.session.writer import Writer
 from trimcp.transports.lines import LineDuplex
 from trimcp.transports.memory import memory_pair
@@ -66,17 +66,53 @@ async def rig(capacity: int = 100_000, **limits: Any) -> AsyncIterator[Rig]:
         yield Rig(writer, theirs, failures, writes)
 
 
-async def test_a_frame_is_written_in_the_turn_of_its_poster_where_nothing_waits(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("has_run", [False, True])  # else the list that waits was not handed to the task
+async def test_a_frame_is_written_in_the_turn_of_its_poster_behind_what_waits(
+    has_run: bool, autojump_clock: MockClock
+) -> None:
     async with rig() as r:
+        if has_run:
+            r.writer.post(b"zero")
+            await wait_all_tasks_blocked()
+            r.writes.clear()
         r.writer.write(b"one")
         assert r.writes == [4]
         r.writer.post(b"two")
-        r.writer.write(b"three")  # not before what waits
-        assert r.writes == [4]
-        assert await r.read() == [b"one", b"two", b"three"]
-        assert r.writes == [4, 10]
+        r.writer.post_log(b"log")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(r.writer.flushed)
+            r.writer.write(b"three")
+            assert r.writes == [4, 14]
+            r.writer.post(b"four")  # the task, which was woken for two, writes it
+        assert await r.read() == [*([b"zero"] if has_run else []), b"one", b"two", b"log", b"three", b"four"]
+        assert r.writes == [4, 14, 5]
         assert r.writer.waiting_bytes == 0
-        assert r.writer.posted == 3
+        assert r.writer.posted == 5 + has_run
+
+
+@pytest.mark.parametrize("end", ["flushed", "close"])
+async def test_what_a_woken_task_would_write_leaves_also_if_the_writer_ends_first(
+    end: str, autojump_clock: MockClock
+) -> None:
+    async with rig() as r:
+        r.writer.post(b"zero")
+        await wait_all_tasks_blocked()
+        r.writer.post(b"one")  # handed to the task, which has not run
+        if end == "close":
+            r.writer.close()
+        else:
+            r.writer.write(b"two")
+            with trio.fail_after(1):
+                await r.writer.flushed()
+        assert await r.read() == [b"zero", b"one", *([b"two"] if end == "flushed" else [])]
+
+
+async def test_a_large_backlog_is_left_to_the_task(autojump_clock: MockClock) -> None:
+    async with rig(capacity=1_000_000) as r:
+        r.writer.post(b"x" * 70_000)
+        r.writer.write(b"y")
+        assert r.writes == []
+        assert await r.read() == [b"x" * 70_000, b"y"]
 
 
 async def test_frames_that_are_posted_in_one_turn_leave_in_one_write(autojump_clock: MockClock) -> None:

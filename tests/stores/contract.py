@@ -21,8 +21,8 @@ import pytest
 import trio
 
 from trimcp.errors import UsageError
+from trimcp.protocol.client_profile import ClientProfile
 from trimcp.protocol.lifecycle import Phase
-from trimcp.protocol.profile import ClientProfile
 from trimcp.stores.event_store import EventBatch, EventStore, StoredEvents
 from trimcp.stores.secret_store import SecretStore
 from trimcp.stores.session_store import SessionRecord, SessionStore
@@ -69,8 +69,11 @@ async def numbers(store: EventStore, session: str, stream: int, after: int = 0) 
     return None if found is None else [number for number, _ in found.events]
 
 
-class EventStoreContract(StoreContract[EventStore]):
-    """`open` takes the bounds `events`, `bytes` (of events alone, at the least), `age` in seconds, and `clock`."""
+class EventsContract(StoreContract[EventStore]):
+    """What a store does with events.
+
+    `open` takes the bounds `events`, `bytes` (of events alone, at the least), `age` in seconds, and `clock`.
+    """
 
     async def test_events_come_back_behind_any_number(self) -> None:
         async with self.open() as store:
@@ -137,34 +140,6 @@ class EventStoreContract(StoreContract[EventStore]):
             await store.append([batch("s", 1, 5, b"five")])
             assert await store.replay("s", 1, 3) is None
             assert await numbers(store, "s", 1, 4) == [5]
-
-    async def test_the_last_batch_finishes_a_stream(self) -> None:
-        async with self.open() as store:
-            await store.append([batch("s", 1, 1, b"one"), batch("s", 2, 1, b"one", is_last=True)])
-            await store.append([batch("s", 1, 2, b"two", is_last=True)])
-            reader = self.other(store)
-            for stream, last in ((1, 2), (2, 1)):
-                for after in range(last + 1):
-                    found = await reader.replay("s", stream, after)
-                    assert found is not None
-                    assert found.is_finished
-                    assert [number for number, _ in found.events] == list(range(after + 1, last + 1))
-
-    async def test_an_empty_batch_finishes_a_stream(self) -> None:
-        async with self.open() as store:
-            await store.append([batch("s", 1, 1, b"one")])
-            await store.append([batch("s", 1, 2, is_last=True), batch("s", 9, 1, is_last=True)])
-            assert await store.replay("s", 1, 0) == StoredEvents(((1, b"one"),), is_finished=True)
-            assert await store.replay("s", 1, 1) == StoredEvents((), is_finished=True)
-
-    async def test_a_stream_whose_end_was_not_kept_cannot_be_resumed(self) -> None:
-        async with self.open() as store:
-            await store.append([batch("s", 1, 1, b"one")])
-            await store.append([batch("s", 1, 3, is_last=True)])
-            for after in (0, 1):
-                assert await store.replay("s", 1, after) is None
-            # A client that has the event which the store lost has missed nothing.
-            assert await store.replay("s", 1, 2) in (None, StoredEvents((), is_finished=True))
 
     async def test_a_session_that_is_over_is_forgotten_and_no_other(self) -> None:
         async with self.open() as store:
@@ -256,6 +231,38 @@ class EventStoreContract(StoreContract[EventStore]):
                 else:
                     await store.forget(session)
                     model = {key: events for key, events in model.items() if key[0] != session}
+
+
+class EventStoreContract(EventsContract):
+    """What any event store must do: it knows the ends of streams as well."""
+
+    async def test_the_last_batch_finishes_a_stream(self) -> None:
+        async with self.open() as store:
+            await store.append([batch("s", 1, 1, b"one"), batch("s", 2, 1, b"one", is_last=True)])
+            await store.append([batch("s", 1, 2, b"two", is_last=True)])
+            reader = self.other(store)
+            for stream, last in ((1, 2), (2, 1)):
+                for after in range(last + 1):
+                    found = await reader.replay("s", stream, after)
+                    assert found is not None
+                    assert found.is_finished
+                    assert [number for number, _ in found.events] == list(range(after + 1, last + 1))
+
+    async def test_an_empty_batch_finishes_a_stream(self) -> None:
+        async with self.open() as store:
+            await store.append([batch("s", 1, 1, b"one")])
+            await store.append([batch("s", 1, 2, is_last=True), batch("s", 9, 1, is_last=True)])
+            assert await store.replay("s", 1, 0) == StoredEvents(((1, b"one"),), is_finished=True)
+            assert await store.replay("s", 1, 1) == StoredEvents((), is_finished=True)
+
+    async def test_a_stream_whose_end_was_not_kept_cannot_be_resumed(self) -> None:
+        async with self.open() as store:
+            await store.append([batch("s", 1, 1, b"one")])
+            await store.append([batch("s", 1, 3, is_last=True)])
+            for after in (0, 1):
+                assert await store.replay("s", 1, after) is None
+            # A client that has the event which the store lost has missed nothing.
+            assert await store.replay("s", 1, 2) in (None, StoredEvents((), is_finished=True))
 
 
 PROFILE = ClientProfile(

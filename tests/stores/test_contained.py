@@ -243,7 +243,7 @@ async def test_a_replay_is_checked(odd: Any) -> None:
 
     async with open_supervisor("test") as supervisor:
         contained = ContainedEventStore(Odd(), StoreCalls("store", supervisor))
-        with pytest.raises(StoreFailed, match="something else"):
+        with pytest.raises(StoreFailed, match="invalid value"):
             await contained.replay("s", 1, 0)
 
 
@@ -254,7 +254,7 @@ async def test_the_record_of_another_session_is_not_taken() -> None:
 
     async with open_supervisor("test") as supervisor:
         contained = ContainedSessionStore(Odd(), StoreCalls("store", supervisor))
-        with pytest.raises(StoreFailed, match="something else"):
+        with pytest.raises(StoreFailed, match="invalid value"):
             await contained.find("s")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,10 +22,20 @@ from tests.stores.contract import (
 )
 from trimcp.errors import UsageError
 from trimcp.protocol.lifecycle import Phase
+from trimcp.stores import StoreUnavailable
 from trimcp.stores.event_store import EventBatch
-from trimcp.stores.memory import MemoryEventStore, MemorySecretStore, MemorySessionStore, MemorySubscriptionStore
+from trimcp.stores.memory import (
+    SUBSCRIBED_SESSIONS,
+    MemoryEventStore,
+    MemorySecretStore,
+    MemorySessionStore,
+    MemorySubscriptionStore,
+)
+from trimcp.stores.memory_nodes import MemoryAdmissionStore, MemoryReplayStore
 from trimcp.stores.secret_store import Secrets
 from trimcp.stores.session_store import decode_record, encode_record
+from trimcp.stores.task_store import decode_task, encode_task
+from trimcp.testing.store_checks.tasks import task
 from trimcp.types.revisions import BY_VERSION
 
 
@@ -113,3 +124,53 @@ def test_secrets_are_not_shown() -> None:
 def test_secrets_are_long_enough(bad: list[bytes]) -> None:
     with pytest.raises(UsageError, match="16 random bytes"):
         MemorySecretStore(bad)
+
+
+# --- bounds -----------------------------------------------------------------------------------
+
+
+async def test_subscriptions_go_with_their_sessions() -> None:
+    clock = SettableClock()
+    sessions = MemorySessionStore(ttl=10, clock=clock)
+    store = MemorySubscriptionStore(sessions)
+    for n in range(4 * SUBSCRIBED_SESSIONS):
+        await sessions.add(record(f"s{n}"))
+        await store.add(f"s{n}", "file:///a")
+        clock.now += 1
+    assert len(store._uris) <= SUBSCRIBED_SESSIONS
+    assert await store.uris_of(f"s{4 * SUBSCRIBED_SESSIONS - 1}") == {"file:///a"}
+
+
+async def test_proofs_are_remembered_within_a_bound() -> None:
+    clock = SettableClock()
+    store = MemoryReplayStore(most=2, clock=clock)
+    for key in ("a", "b"):
+        assert await store.first_use(key, 10.0)
+    with pytest.raises(StoreUnavailable):
+        await store.first_use("c", 10.0)
+    assert not await store.first_use("a", 10.0)
+    clock.now += 11
+    assert await store.first_use("c", 10.0)
+
+
+async def test_places_of_principals_that_are_gone_take_no_room() -> None:
+    clock = SettableClock()
+    store = MemoryAdmissionStore(clock=clock)
+    for n in range(100):
+        assert await store.take(f"p{n}", "place", most=1, seconds=10.0)
+    clock.now += 5
+    assert await store.take("p0", "place", most=1, seconds=10.0)  # for longer
+    clock.now += 6
+    assert not await store.take("p0", "other", most=1, seconds=10.0)
+    assert await store.take("p1", "other", most=1, seconds=10.0)
+    assert set(store._taken) == {"p0", "p1"}
+
+
+# --- records of another version -----------------------------------------------------------------
+
+
+def test_a_task_of_another_version_is_read() -> None:
+    members = json.loads(encode_task(task("t", outcome=b'{"result": {"a": 1.0}}')))
+    assert decode_task(json.dumps({**members, "added_later": [1]}).encode()).outcome == b'{"result": {"a": 1.0}}'
+    del members["is_cancelling"]
+    assert decode_task(json.dumps(members).encode()).is_cancelling is False

@@ -100,9 +100,9 @@ async def test_the_kit_finds_a_fault_and_says_where(fault: str, autojump_clock: 
 @pytest.mark.parametrize(
     ("check", "fault", "words"),
     [
-        (check_transport._what_try_send_took_arrives, "capacity", "taken though nobody reads"),
-        (check_transport._a_sender_waits_for_the_reader, "capacity", "taken though nobody reads"),
-        (check_transport._the_peers_close_ends_a_send_that_waits, "capacity", "sent though nobody reads"),
+        (check_transport._what_try_send_took_arrives, "capacity", "taken without a reader"),
+        (check_transport._a_sender_waits_for_the_reader, "capacity", "taken without a reader"),
+        (check_transport._the_peers_close_ends_a_send_that_waits, "capacity", "sent without a reader"),
         (check_transport._a_cancelled_receive_takes_nothing, "no cancel", "a cancelled receive returned"),
         (check_transport._a_closed_end_says_who_closed_it, "no close", "could still be used"),
     ],

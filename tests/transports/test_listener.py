@@ -16,10 +16,10 @@ import trio.testing
 
 from tests.transports.pairs import open_descriptors
 from trimcp.errors import ConnectionLost, UsageError
-from trimcp.transports import listener
+from trimcp.transports import endpoints, listener
 from trimcp.transports.duplex import Duplex
 from trimcp.transports.listener import serve_tcp, serve_unix
-from trimcp.transports.socket import connect_tcp, connect_unix
+from trimcp.transports.socket import connect_tcp, connect_unix, socket_duplex
 
 
 async def shout(duplex: Duplex) -> None:
@@ -98,7 +98,7 @@ async def test_a_socket_that_somebody_answers_on_is_left_alone(tmp_path: Path) -
     with socket.socket(socket.AF_UNIX) as alive:
         alive.bind(str(path))
         alive.listen()
-        with pytest.raises(UsageError, match="somebody listens"):
+        with pytest.raises(UsageError, match="another server listens"):
             await serve_unix(shout, path=path)
         assert path.exists()
 
@@ -197,7 +197,7 @@ class _Listening:
         self.closed = True
 
 
-class _Endpoint(listener._Endpoint):
+class _Endpoint(endpoints.Endpoint):
     def __init__(self, *sockets: _Listening | OSError) -> None:
         self.sockets = list(sockets)
 
@@ -230,13 +230,28 @@ async def reports_of(endpoint: _Endpoint, seconds: float) -> list[tuple[float, s
         reports.append((round(trio.current_time() - start, 3), event))
 
     with trio.move_on_after(seconds):
-        await listener._serve(endpoint, shout, 100, 10, None, report, trio.TASK_STATUS_IGNORED)
+        accepting = listener.Accepting(shout, functools.partial(socket_duplex, limit=100), 10, report)
+        await listener._listen(endpoint, accepting, None, trio.TASK_STATUS_IGNORED)
     return reports
 
 
 async def test_running_out_of_descriptors_is_reported_and_waited_out(autojump_clock: trio.testing.MockClock) -> None:
-    endpoint = _Endpoint(_Listening(errno.EMFILE, errno.ECONNABORTED, errno.ENFILE))
-    assert await reports_of(endpoint, 60) == [(0.0, "accept.failed"), (0.1, "accept.failed")]
+    endpoint = _Endpoint(_Listening(errno.EMFILE, *[errno.ENFILE] * 5000, errno.ECONNABORTED, errno.ENFILE))
+    assert await reports_of(endpoint, 1000) == [(0.0, "accept.failed")]
+
+
+async def test_running_out_of_descriptors_once_more_is_reported_after_a_while(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    reports: list[str] = []
+    accepting = listener.Accepting(
+        shout, functools.partial(socket_duplex, limit=100), 10, lambda name, _: reports.append(name)
+    )
+    for pause in (0, 30, 61):
+        await trio.sleep(pause)
+        with trio.move_on_after(1):
+            await accepting.accept_until_failure(_Endpoint(), [_Listening(errno.EMFILE)], None)  # type: ignore[arg-type, list-item]
+    assert reports == ["accept.failed"] * 2
 
 
 async def test_a_lost_listener_is_opened_anew_with_backoff(autojump_clock: trio.testing.MockClock) -> None:
@@ -261,13 +276,13 @@ async def test_a_restarted_listener_has_the_port_it_had(monkeypatch: pytest.Monk
             restarted.set()
 
     sockets: list[trio.socket.SocketType] = []
-    open_really = listener.TcpEndpoint.open
+    open_really = endpoints.TcpEndpoint.open
 
-    async def open_in_sight(endpoint: listener.TcpEndpoint) -> list[trio.socket.SocketType]:
+    async def open_in_sight(endpoint: endpoints.TcpEndpoint) -> list[trio.socket.SocketType]:
         sockets[:] = await open_really(endpoint)
         return sockets
 
-    monkeypatch.setattr(listener.TcpEndpoint, "open", open_in_sight)
+    monkeypatch.setattr(endpoints.TcpEndpoint, "open", open_in_sight)
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             address = await nursery.start(functools.partial(serve_tcp, shout, port=0, report=report))
@@ -283,7 +298,7 @@ async def test_a_restarted_listener_has_the_port_it_had(monkeypatch: pytest.Monk
 
 
 def test_a_path_that_is_gone_has_no_identity(tmp_path: Path) -> None:
-    endpoint = listener.UnixEndpoint(os.fspath(tmp_path / "nothing"), 0o600)
+    endpoint = endpoints.UnixEndpoint(os.fspath(tmp_path / "nothing"), 0o600)
     assert endpoint._identity() is None
     endpoint.clean()
 

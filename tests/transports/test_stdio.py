@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import random
 import socket
 import subprocess
 import sys
@@ -19,7 +21,7 @@ import trio.testing
 from tests.transports.pairs import open_descriptors
 from trimcp.errors import ConnectionClosed, ConnectionLost, UsageError
 from trimcp.transports import stdio
-from trimcp.transports.descriptors import PolledReader, ThreadReader, backend_of
+from trimcp.transports.descriptors import PIPE_BYTES, PolledReader, PolledWriter, ThreadReader, backend_of
 from trimcp.transports.stdio import stdio_duplex, stdio_set_aside
 
 
@@ -289,6 +291,20 @@ async def test_two_that_read_one_pipe_do_not_disturb_each_other() -> None:
             reader.close()
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a pipe cannot be enlarged")
+@pytest.mark.parametrize("size", [2**16, PIPE_BYTES], ids=["small", "as large as it may be"])
+async def test_a_write_that_does_not_fit_its_pipe_counts_each_byte_once(size: int) -> None:
+    with pipe() as (read_fd, write_fd):
+        fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, size)
+        os.set_blocking(write_fd, False)
+        writer = PolledWriter(os.dup(write_fd))
+        data = random.Random(size).randbytes(2 * PIPE_BYTES)
+        assert writer.try_send(data) == PIPE_BYTES
+        assert writer.try_send(data) == 0
+        assert os.read(read_fd, 2 * PIPE_BYTES) == data[:PIPE_BYTES]
+        writer.close()
+
+
 async def test_a_close_between_being_woken_and_reading_is_a_close() -> None:
     with trio.fail_after(5), pipe() as (read_fd, write_fd):
         copy = os.dup(read_fd)
@@ -434,7 +450,7 @@ def test_stdio_that_is_not_open_is_refused_in_words(fd: int, name: str) -> None:
         b"",
         close=(fd,),
     )
-    assert done.stderr.decode() == f"{name} is not open, so no messages can pass over it"
+    assert done.stderr.decode() == f"{name} is not open: start this program with stdin and stdout open"
 
 
 SERVE = """

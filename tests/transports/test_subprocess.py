@@ -17,8 +17,7 @@ import trio.testing
 
 from tests.transports.pairs import open_descriptors
 from trimcp.errors import ConnectionClosed, ConnectionLost, ServerExited, UsageError
-from trimcp.transports.environment import server_environment
-from trimcp.transports.process_group import group_lives
+from trimcp.transports.process import group_lives, server_environment
 from trimcp.transports.subprocess import ServerProcess, StopDeadlines, server_process, to_our_stderr
 
 HASTY = StopDeadlines(grace=0.05, terminate=0.05, kill=5)

@@ -4,8 +4,11 @@ import copy
 import pickle
 
 import attrs
+import pytest
 
-from trimcp.types.fields import ABSENT, ALWAYS, PLAIN, Absent, spec, spec_field, spec_of
+import trimcp.types
+from trimcp.types.fields import ABSENT, ALWAYS, PLAIN, Absent, Extensible, spec, spec_field, spec_of
+from trimcp.types.metadata import Annotations, Icon
 
 
 def test_absent_is_one_falsy_object_that_survives_copying() -> None:
@@ -22,7 +25,7 @@ class Sample:
     plain: int
     old: int | None = spec_field(until="2025-03-26")
     new: int | None = attrs.field(
-        default=None, metadata=spec(since="2025-06-18", required_since="2026-07-28", fill=0, shape="ttl")
+        default=None, metadata=spec(since="2025-06-18", required_since="2026-07-28", fill=0, check="ttl")
     )
     dropped: int | None = attrs.field(default=None, metadata=spec(required_until="2025-06-18"))
     odd: int | None = spec_field(wire_name="$odd")
@@ -38,7 +41,30 @@ def test_a_field_says_which_revisions_have_it_and_which_require_it() -> None:
     assert [dropped.required_in(order) for order in range(5)] == [True, True, True, False, False]
     assert not any(plain.required_in(order) for order in range(5))
     assert all(always.required_in(order) for order in range(5))
-    assert (new.fill, new.shape) == (0, "ttl")
+    assert (new.fill, new.check) == (0, "ttl")
     assert old.fill is ABSENT
     assert odd.wire_name == "$odd"
     assert Sample(1) == Sample(1, None, None, None, None, 1)
+
+
+def test_payload_classes_inherit_equality_and_repr_since_generating_them_is_slow() -> None:
+    for name in trimcp.types.__all__:
+        getattr(trimcp.types, name)  # loads its module
+    waiting, found = [Extensible], set[type]()
+    while waiting:
+        cls = waiting.pop()
+        found.add(cls)
+        waiting += cls.__subclasses__()
+    of_the_package = [cls for cls in found - {Extensible} if cls.__module__.startswith("trimcp.types.")]
+    assert len(of_the_package) > 100
+    assert [cls for cls in of_the_package if {"__eq__", "__repr__"} & vars(cls).keys()] == []
+
+
+def test_payloads_are_equal_by_class_and_fields_and_show_their_fields() -> None:
+    one, other = Icon("data:,", sizes=["1x1"]), Icon("data:,", sizes=["1x1"])
+    assert one == other
+    assert one != Icon("data:,", sizes=["1x1"], extra={"x": 1})
+    assert one != Annotations()
+    assert repr(Annotations(priority=0.5)) == "Annotations(extra={}, audience=None, priority=0.5, last_modified=None)"
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(one)

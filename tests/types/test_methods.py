@@ -8,7 +8,7 @@ import pytest
 from trimcp.types.capabilities import ClientCapabilities, ServerCapabilities
 from trimcp.types.fields import spec_of
 from trimcp.types.jsonrpc import ProgressToken
-from trimcp.types.methods import METHODS, ROWS, Method, methods_of, resolve, versions_with
+from trimcp.types.methods import METHODS, ROWS, Method, methods_of, resolve
 from trimcp.types.revisions import BY_VERSION, LATEST, LATEST_LEGACY, REVISIONS
 
 
@@ -73,13 +73,6 @@ def test_completion_needs_a_capability_only_where_there_is_one() -> None:
     assert methods_of(BY_VERSION["2024-11-05"])["completion/complete"].capability is None
     assert methods_of(BY_VERSION["2025-03-26"])["completion/complete"].capability == "completions"
     assert METHODS["completion/complete"].capability == "completions"
-
-
-def test_the_versions_that_have_a_method_are_known() -> None:
-    assert versions_with("elicitation/create") == ("2025-06-18", "2025-11-25")
-    assert versions_with("server/discover") == ("2026-07-28",)
-    assert versions_with("completion/complete") == tuple(revision.version for revision in REVISIONS)
-    assert versions_with("no/such") == ()
 
 
 def test_what_must_work_when_all_is_busy_takes_no_place() -> None:

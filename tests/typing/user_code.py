@@ -108,8 +108,18 @@ async def main() -> None:
         assert_type(result.text, str)
         assert_type(result.raise_for_error().raw, CallToolResult)
         assert_type(await client.call_tool("double", {"number": 2}, returns=int), int)
+        task = await client.call_tool("double", {"number": 2}, returns=int, task=True)
+        assert_type(await task.result(), int)
+        assert_type(await client.task("7").result(), trimcp.ToolResult)
+        async for state in task:
+            assert_type(state.message, str | None)
         assert_type(await client.call_tool("move", {}, returns=Point), Point)
         assert_type(await client.call_tool("list", returns=list[str]), list[str])
+        maybe: int | None = await client.call_tool("double", {"number": 2}, returns=int | None)
+        print(maybe, (await client.get_prompt("ask")).messages[0].content.text)
+        async with client.notices() as notices:
+            async for notice in notices:
+                print(notice.level)
         assert_type(await client.request("tools/list"), dict[str, Any])
 
         assert_type(await client.call(EXTENDED, {}), dict[str, Any])
@@ -166,3 +176,17 @@ class Books(trimcp.Provider):
 server.add_provider(Books(), timeout=None)
 server.remove_provider(Books())
 server.add_provider(len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@server.tool
+async def asks_a_model(ctx: trimcp.Context) -> str:
+    await ctx.sample("Hello", max_token=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    return (await ctx.sample("Hello", max_tokens=3)).text
+
+
+def names_that_do_not_exist() -> None:
+    """A package that imports its names late must not make every name good for a type checker."""
+    print(trimcp.Clent)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    print(trimcp.auth.OAut)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    print(trimcp.types.Tol)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    print(trimcp.telemetry.OpenTelemetr)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]

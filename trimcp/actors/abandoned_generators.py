@@ -17,7 +17,7 @@ import trio
 
 
 class AbandonedGenerators:
-    """The generators that the workers of one run of Trio have dropped, by worker."""
+    """Keeps the generators that the workers of one run of Trio have dropped, by worker."""
 
     __slots__ = ("_close", "kept", "workers")
 
@@ -27,7 +27,7 @@ class AbandonedGenerators:
         self.kept: dict[trio.lowlevel.Task, list[AsyncGenerator[Any, Any]]] = {}
 
     def drop(self, generator: AsyncGenerator[Any, Any]) -> None:
-        """Keep a generator, where it may have a nursery open in a worker; else let Trio close it. Python's hook."""
+        """Keep a generator that may have a nursery open in a worker; let Trio close any other. Called by Python."""
         try:
             task = trio.lowlevel.current_task()
         except RuntimeError:  # dropped in another thread, or between two steps of tasks
@@ -39,14 +39,14 @@ class AbandonedGenerators:
             self._close(generator)
 
     def release(self, task: trio.lowlevel.Task) -> None:
-        """Let Trio close what was kept for a worker."""
+        """Let Trio close the generators that were kept for a worker."""
         for generator in self.kept.pop(task, ()):
             with contextlib.suppress(ResourceWarning):  # where warnings are errors
                 self._close(generator)
 
 
 def abandoned_generators() -> AbandonedGenerators:
-    """Return those of this run of Trio, which has its hooks until it ends."""
+    """Return the keeper of this run of Trio; the first call sets the hook of the run."""
     hook = sys.get_asyncgen_hooks().finalizer
     known = getattr(hook, "__self__", None)
     if isinstance(known, AbandonedGenerators):

@@ -1,4 +1,4 @@
-"""The actor: one mailbox, one task, and a state that no other object touches.
+"""The actor: a mailbox, a task, and a state that no other object touches.
 
 A subclass declares its messages as small frozen classes in its own file, puts plain functions in front
 of them (`router.request(…)`), and handles them in `handle`, which never waits. An actor that must wait
@@ -7,11 +7,10 @@ has a `run` of its own. The task starts with the first message, so an idle actor
 
 from __future__ import annotations
 
-import abc
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import Generic, Literal, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 import attrs
 import trio
@@ -21,7 +20,7 @@ from trimcp.actors.mailbox import Mailbox, MailboxFull, MailboxStatistics
 M = TypeVar("M")
 
 State = Literal["idle", "running", "in turn", "ended"]
-"""`idle`: told nothing yet, so it has no task. `in turn`: it has no task, by its declaration."""
+"""`idle`: not started, since it was told no message yet. `in turn`: declared to have no task."""
 
 
 @attrs.frozen
@@ -31,6 +30,8 @@ class ActorSnapshot:
     name: str
     state: State
     mailbox: MailboxStatistics
+    facts: Mapping[str, int] = attrs.field(factory=dict)
+    """What the actor says of its state."""
 
 
 class Owner(Protocol):
@@ -45,15 +46,18 @@ class Owner(Protocol):
         ...
 
 
-class Actor(abc.ABC, Generic[M]):
+class Actor(Generic[M]):
     """Takes messages of type `M`, one at a time, in the order in which they were told."""
 
     name: str
     """Of its task, and in snapshots. Of the class, or, where a supervisor has many of a kind, of the actor."""
 
+    handlers: ClassVar[Mapping[type, Callable[..., None]]] = {}
+    """The handler of each kind of message: methods of the class. For actors with many kinds, instead of `handle`."""
+
     tell: Callable[..., None]
-    """`tell(message, size=0)` puts a message into the mailbox, without waiting, or handles it: which of the two
-    depends on the state. For the functions of the actor's own file. Raises `MailboxFull`."""
+    """`tell(message, size=0)` puts a message into the mailbox without a wait, or handles it, depending on the state.
+    For the functions of the actor's own file. Raises `MailboxFull`."""
 
     def __init__(self, owner: Owner, mailbox: Mailbox[M], *, in_turn: bool = False) -> None:
         """
@@ -63,11 +67,12 @@ class Actor(abc.ABC, Generic[M]):
             in_turn: handle messages in the turn of their sender, without a task: saves a hop, and gives up that many
                 messages are handled at one wake. For actors whose `handle` never waits, where a measurement says so.
         """
-        self.mailbox = mailbox
+        self.mailbox: Mailbox[M] = mailbox
         self._owner = owner
         self._state: State = "idle"
         self._turn: deque[M] | None = None
-        self.has_failed = False
+        self._is_busy = False  # handles messages, in its task or in the turn of a sender
+        self.has_failed: bool = False
         """Whether `handle` has raised in the turn of a sender: its state cannot be trusted, nor waited for."""
         self.task: trio.lowlevel.Task | None = None
         """The task of this actor while it runs. Set by the supervisor."""
@@ -79,25 +84,50 @@ class Actor(abc.ABC, Generic[M]):
         else:
             self.tell = self._tell_first
 
-    @abc.abstractmethod
     def handle(self, message: M) -> None:
         """Handle one message. Never waits; raises nothing, or the supervisor ends with what it raises."""
+        self.handlers[type(message)](self, message)
 
     async def run(self) -> None:
         """Handle messages until cancelled."""
-        mailbox, handle = self.mailbox, self.handle
+        mailbox, handle, handlers = self.mailbox, self.handle, self.handlers
         while True:
             messages = await mailbox.receive_all()
+            message: M | None = None
+            self._is_busy = True
             try:
                 while messages:
-                    handle(messages.popleft())
+                    message = messages.popleft()
+                    if handlers:  # as `handle` does, without its call
+                        handlers[type(message)](self, message)
+                    else:
+                        handle(message)
                     if not messages and mailbox.waiting:  # told while these were handled
                         messages = mailbox.receive_all_nowait()
             finally:
+                self._is_busy = False
                 if messages:
                     mailbox.put_back(messages)
+            del messages, message  # an actor that waits keeps nothing
 
     # --- telling ----------------------------------------------------------------------
+
+    def tell_now(self, message: M) -> None:
+        """Handle a message in the turn of its sender where the actor is idle, else tell it. The order stays.
+
+        For actors with `handlers`, in the functions of their own files, where a measurement says so.
+        """
+        if self._is_busy or self._state != "running" or self.mailbox.waiting:
+            self.tell(message)
+            return
+        self._is_busy = True
+        try:
+            self.handlers[type(message)](self, message)
+        except Exception as exc:  # noqa: BLE001 - a failure of the actor, and not of the sender
+            self.has_failed = True
+            self._owner.fail(exc)
+        finally:
+            self._is_busy = False
 
     def _tell_first(self, message: M, size: int = 0) -> None:
         if self._owner.start(self):
@@ -124,12 +154,12 @@ class Actor(abc.ABC, Generic[M]):
             self._turn = None
 
     def accept_threads(self) -> None:
-        """Let `tell_from_thread` in, from this run of Trio. Called in the run's own thread."""
+        """Allow `tell_from_thread` from now on. Called in the thread of the run."""
         self._token = trio.lowlevel.current_trio_token()
         self._thread = threading.get_ident()
 
     def tell_from_thread(self, message: M, *, coalesce: bool = False) -> None:
-        """Tell a message from any thread: at once in the run's own thread, else soon.
+        """Tell a message from any thread: at once in the thread of the run, else soon.
 
         Args:
             message: the message. A message that comes after the end of the run is dropped.
@@ -142,7 +172,9 @@ class Actor(abc.ABC, Generic[M]):
             self.tell(message)
             return
         if self._token is None:
-            raise RuntimeError(f"{self.name} is told from another thread: call `accept_threads` in its own one first")
+            raise RuntimeError(
+                f"{self.name} was told a message from another thread: call `accept_threads` in its own first"
+            )
         try:
             self._token.run_sync_soon(self._told_from_thread, message, idempotent=coalesce)
         except trio.RunFinishedError:
@@ -157,9 +189,9 @@ class Actor(abc.ABC, Generic[M]):
     # --- the end ----------------------------------------------------------------------
 
     def end(self) -> None:
-        """Handle what waits, and from now on each message in the turn of its sender. For the supervisor. Idempotent.
+        """Handle the messages that wait, and later ones in the turn of their sender. For the supervisor. Idempotent.
 
-        A message that gives something back must not be lost with the task. An actor that ends its supervisor while it
+        A message that gives a place back must not be lost with the task. An actor that ends its supervisor while it
         handles a message goes on with the others itself, and ends when its task does.
         """
         if self._state == "ended" or (self.task is not None and self.task is trio.lowlevel.current_task()):
@@ -171,4 +203,8 @@ class Actor(abc.ABC, Generic[M]):
 
     def snapshot(self) -> ActorSnapshot:
         """Take a snapshot of the actor."""
-        return ActorSnapshot(self.name, self._state, self.mailbox.statistics())
+        return ActorSnapshot(self.name, self._state, self.mailbox.statistics(), self.facts())
+
+    def facts(self) -> Mapping[str, int]:
+        """Return numbers about the state of the actor, for people. Costs nothing while no snapshot is taken."""
+        return {}

@@ -1,4 +1,4 @@
-"""The mailbox: a bounded memory channel with one receiver, and what happens when it is full.
+"""The mailbox: a bounded memory channel with one receiver, and its policy when it is full.
 
 Any task of the run may `tell`, which never waits, or `send`, which waits for room. An item of the channel
 is the list of the messages that were told since the receiver last took one, so only the first of them
@@ -20,11 +20,11 @@ import trio
 M = TypeVar("M")
 
 EMPTY: Final[deque[Any]] = deque()
-"""Stands for a list that was taken and emptied; nothing is put into it."""
+"""Stands for a list that was taken and emptied; no message is put into it."""
 
 
 class Overflow(enum.Enum):
-    """What happens to a message that finds its mailbox full."""
+    """The policy for a message that finds its mailbox full."""
 
     REFUSE = "refuse"
     """`tell` raises `MailboxFull`."""
@@ -42,7 +42,7 @@ class MailboxFull(Exception):
 
 @attrs.frozen
 class MailboxStatistics:
-    """The state of a mailbox at one moment. Sizes are bytes."""
+    """Holds the state of a mailbox at one moment. Sizes are bytes."""
 
     capacity: int
     waiting: int
@@ -59,11 +59,12 @@ class MailboxStatistics:
 
 
 class Mailbox(Generic[M]):
-    """A bounded channel of messages for one receiver."""
+    """Carries messages to one receiver, in order and within bounds."""
 
     __slots__ = (
         "_batch",
         "_current",
+        "_gone",
         "_is_closed",
         "_key",
         "_keyed",
@@ -79,7 +80,6 @@ class Mailbox(Generic[M]):
         "dropped",
         "refused",
         "replaced",
-        "told",
         "waiting",
         "waiting_bytes",
     )
@@ -95,15 +95,17 @@ class Mailbox(Generic[M]):
         """
         Args:
             capacity: messages that may wait, 1 or more.
-            overflow: what happens to one more.
+            overflow: the policy for one message more.
             key: the key of a message, for `Overflow.REPLACE`, and if wanted for `Overflow.DROP_OLDEST`; a message with
                 the key None replaces no other.
             max_bytes: bytes of waiting messages above which `is_over` is true; no bound if None.
         """
         if capacity < 1:
-            raise ValueError(f"a mailbox holds 1 message or more, and {capacity} were asked for")
+            raise ValueError(f"Invalid capacity {capacity} of a mailbox: give 1 or more")
         if (key is None) == (overflow is Overflow.REPLACE) and overflow is not Overflow.DROP_OLDEST:
-            raise ValueError("a mailbox that replaces needs a key function, and one that refuses or waits has none")
+            raise ValueError(
+                f"Invalid key of a mailbox with {overflow}: REPLACE needs a key function, REFUSE and WAIT take none"
+            )
         self.capacity: Final = capacity
         self._overflow = overflow
         self._key = key
@@ -118,41 +120,48 @@ class Mailbox(Generic[M]):
         """The list that is in the channel, or was handed to the receiver, which has not run since."""
         self._current: deque[Any] = EMPTY
         """The list that the receiver took, as far as it has not taken the messages out of it."""
-        self._limit = capacity  # 0 when closed
+        self._limit = 0 if key is not None else capacity
+        """Messages up to which `tell` appends without a further look; 0 when closed."""
         self._peak = 0
-        self.waiting = 0
+        self.waiting: int = 0
         """Messages that were told, and not taken out."""
-        self.waiting_bytes = 0
-        self.told = 0
-        self.refused = 0
-        self.dropped = 0
-        self.replaced = 0
+        self.waiting_bytes: int = 0
+        self._gone = 0
+        """Messages that were taken out or dropped."""
+        self.refused: int = 0
+        self.dropped: int = 0
+        self.replaced: int = 0
 
     # --- putting in -------------------------------------------------------------------
 
     def tell(self, message: M, size: int = 0) -> None:
-        """Put a message in, without waiting. `size`: its bytes, where the mailbox bounds them.
+        """Put a message in, without a wait. `size`: its bytes, where the mailbox bounds them.
 
         Raises:
             MailboxFull: the mailbox is full, and its policy is to refuse or to wait.
             trio.BrokenResourceError, trio.ClosedResourceError: the mailbox is closed.
         """
+        if self._batch is None or self.waiting >= self._limit:
+            self._tell_slowly(message, size)
+            return
+        self._batch.append(message)  # most messages: in line, since it is all they cost
+        self.waiting += 1
+        self.waiting_bytes += size
+
+    def _tell_slowly(self, message: M, size: int) -> None:
+        """Put a message in where it begins a list, has a key, or finds the mailbox full or closed."""
+        if self._is_closed:
+            raise trio.ClosedResourceError
         if self._key is not None:
             self._tell_keyed(message, size)
             return
-        if self._batch is not None and self.waiting < self._limit:  # most messages: in line, since it is all they cost
-            self._batch.append(message)
-        else:
-            self._put(message)
-        self.told += 1
+        self._put(message)
         self.waiting += 1
         self.waiting_bytes += size
 
     def _put(self, item: Any) -> None:
         """Put an item in, and make room where there is none."""
-        if self.waiting >= self._limit:
-            if self._is_closed:
-                raise trio.ClosedResourceError
+        if self.waiting >= self.capacity:
             self._make_room()
         if self._batch is None:
             told = deque((item,))
@@ -170,7 +179,7 @@ class Mailbox(Generic[M]):
             trio.BrokenResourceError, trio.ClosedResourceError: the mailbox is closed.
         """
         if self._overflow in (Overflow.REPLACE, Overflow.DROP_OLDEST):
-            raise TypeError("a mailbox that replaces or drops messages is told, and never sent to")
+            raise TypeError(f"Cannot send to a mailbox with {self._overflow}: use tell")
         await trio.lowlevel.checkpoint_if_cancelled()
         has_waited = False
         while self.waiting >= self.capacity and not self._is_closed:
@@ -184,12 +193,13 @@ class Mailbox(Generic[M]):
     def _make_room(self) -> None:
         if self._overflow is not Overflow.DROP_OLDEST:
             self.refused += 1
-            raise MailboxFull(f"{self.capacity} messages wait already, and no more may")
+            raise MailboxFull(f"{self.capacity} messages wait, the most that the mailbox takes")
         oldest = self._get()
         if self._key is not None:
             self._keyed.pop(oldest[0], None)
             self.waiting_bytes -= oldest[2]
         self.waiting -= 1
+        self._gone += 1
         self.dropped += 1
 
     def _tell_keyed(self, message: M, size: int) -> None:
@@ -205,7 +215,6 @@ class Mailbox(Generic[M]):
         self._put(slot)
         if key is not None:
             self._keyed[key] = slot
-        self.told += 1
         self.waiting += 1
         self.waiting_bytes += size
 
@@ -245,9 +254,13 @@ class Mailbox(Generic[M]):
         return self._all()
 
     def receive_all_nowait(self) -> deque[M]:
-        """Take all messages that wait; none, where none does. For the receiver."""
-        if not self._current and self._batch is not None:
-            self._taken_list(self._opened()[1].receive_nowait())
+        """Take all messages that wait, if any."""
+        if not self._current and self._batch:
+            try:
+                self._taken_list(self._opened()[1].receive_nowait())
+            except trio.WouldBlock:  # the list was handed to the receiver, which has not run since
+                self._current = self._batch.copy()
+                self._batch.clear()
         return self._all()
 
     def _all(self) -> deque[M]:
@@ -265,6 +278,7 @@ class Mailbox(Generic[M]):
         items.extend(self._current)
         self._current = items
         self.waiting += len(messages)
+        self._gone -= len(messages)
 
     def _taken_list(self, messages: deque[Any]) -> None:
         self._current = messages
@@ -295,8 +309,10 @@ class Mailbox(Generic[M]):
 
     def _has_taken(self, count: int) -> None:
         self.waiting -= count
+        self._gone += count
         if not self.waiting:  # the receiver takes all at each wake, so this is when bytes are handed on
             self.waiting_bytes = 0
+            self._current = EMPTY
             if self._room is not None:
                 self._room.set()
                 self._room = None
@@ -306,8 +322,13 @@ class Mailbox(Generic[M]):
     # --- bounds and the end -----------------------------------------------------------
 
     @property
+    def told(self) -> int:
+        """Messages that were put in so far."""
+        return self._gone + self.waiting
+
+    @property
     def is_over(self) -> bool:
-        """Whether the mailbox is more than half full, or holds more bytes than it should: senders that can, wait."""
+        """Whether the mailbox is more than half full, or over its bytes: senders that can wait, do so."""
         return self.waiting * 2 > self.capacity or (
             self._max_bytes is not None and self.waiting_bytes > self._max_bytes
         )

@@ -1,7 +1,7 @@
-"""A call of a function in a worker of a pool, by a task that waits for what it returns.
+"""Calls of functions in a worker of a pool, by a task that waits for the result.
 
-For functions of users that are called outside of any request: whatever the function raises or leaves behind is
-the outcome of this call, and hurts no other task.
+For functions of users that are called outside of any request: what the function raises or leaves behind is the
+outcome of this call, and hurts no other task.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import trio
 
+from trimcp.actors.containment import as_error
 from trimcp.actors.reply import Reply
 from trimcp.actors.worker_pool import WorkerPool
 
@@ -18,24 +19,16 @@ T = TypeVar("T")
 
 
 class PoolEnded(Exception):
-    """The pool has ended, and with it the call."""
-
-
-class FunctionFailed(RuntimeError):
-    """A function has raised an exception that is no `Exception`, such as `SystemExit`."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(f"the function raised {type(error).__name__}: raise an Exception")
-        self.__cause__ = error
+    """The pool ended before the call did."""
 
 
 class PoolCall:
-    """One call, as `Work` of a pool. An exception of its function is the outcome of this call alone."""
+    """Holds one call, as `Work` of a pool. An exception of its function is the outcome of this call alone."""
 
     __slots__ = ("_function", "_has_result", "_is_given_up", "_result", "reply", "scope")
 
     def __init__(self, function: Callable[[], Awaitable[Any]]) -> None:
-        """`function` is called in the worker; the reply is what it returns."""
+        """`function` is called in the worker; the reply is its result."""
         self._function = function
         self._is_given_up = False
         self._has_result = False
@@ -57,7 +50,7 @@ class PoolCall:
 
     def failed(self, error: BaseException) -> None:
         """See `Work`."""
-        self.reply.fail(error if isinstance(error, Exception) else FunctionFailed(error))
+        self.reply.fail(as_error(error, "the function"))
 
     def finished(self) -> bool:
         """See `Work`."""
@@ -76,11 +69,11 @@ class PoolCall:
 
 
 async def call_in(pool: WorkerPool, function: Callable[[], Awaitable[T]]) -> T:
-    """Call a function in a worker of a pool; return what it returns. Leaving it early cancels the function.
+    """Call a function in a worker of a pool, and return its result. Leaving the call early cancels the function.
 
     Raises:
         Exception: the function raised it.
-        FunctionFailed: the function raised something else.
+        RuntimeError: the function raised an exception that is no `Exception`, such as `SystemExit`.
         PoolEnded: the pool ended before the function did.
     """
     call = PoolCall(function)

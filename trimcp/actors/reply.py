@@ -1,4 +1,4 @@
-"""A reply: the one answer to a question that was put to an actor, or to the peer."""
+"""A reply: the one answer to a question to an actor, or to the peer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Reply(Generic[T]):
-    """A cell that is set once, by a value or an exception, and waited for by one task."""
+    """Holds a value or an exception, which is set once, and for which one task waits."""
 
     __slots__ = ("_error", "_is_set", "_value", "_waiter")
 
@@ -67,7 +67,7 @@ class Reply(Generic[T]):
             await trio.lowlevel.checkpoint()
             return
         if self._waiter is not None:
-            raise RuntimeError("a reply is waited for by one task, and another one waits already")
+            raise RuntimeError("Another task waits for this reply already: let one task wait")
         await trio.lowlevel.checkpoint_if_cancelled()
         self._waiter = trio.lowlevel.current_task()
         await trio.lowlevel.wait_task_rescheduled(self._abort)

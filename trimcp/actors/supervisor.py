@@ -23,7 +23,7 @@ A = TypeVar("A", bound=Actor[Any])
 
 @attrs.frozen
 class SupervisorSnapshot:
-    """A supervisor at one moment: its actors, its pools, and all tasks in its nursery."""
+    """Holds the state of a supervisor at one moment: its actors, its pools, and all tasks in its nursery."""
 
     name: str
     actors: tuple[ActorSnapshot, ...]
@@ -49,15 +49,15 @@ class Supervisor:
     """Owns a nursery and the actors in it. Made by `open_supervisor`."""
 
     def __init__(self, name: str, nursery: trio.Nursery) -> None:
-        self.name = name
-        self.nursery = nursery
+        self.name: str = name
+        self.nursery: trio.Nursery = nursery
         self._context = contextvars.copy_context()  # of the supervisor: an actor does not run in its sender's context
         self._actors: dict[Actor[Any], None] = {}
         self._pools: list[WorkerPool] = []
         self._is_ending = False
 
     def add(self, actor: A) -> A:
-        """Take charge of an actor: its task starts here, and its mailbox is emptied here. Returns the actor.
+        """Take charge of an actor, which gets its task here and is ended here. Returns the actor.
 
         An actor whose `run` has returned leaves.
         """
@@ -107,7 +107,7 @@ class Supervisor:
     # --- the end ----------------------------------------------------------------------
 
     def stop(self, *order: Actor[Any]) -> None:
-        """End the actors, these first and in this order, then the pools, then every task that is left.
+        """End the actors, first these in this order, then the pools, then every other task.
 
         Each actor handles the messages that wait for it; messages that come later are handled in the turn of their
         sender. An actor that calls this while it handles a message does so afterwards. Never waits. Idempotent.
@@ -118,6 +118,10 @@ class Supervisor:
         for pool in self._pools:
             pool.close()
         self.nursery.cancel_scope.cancel()
+
+    def worker_in(self, scope: trio.CancelScope) -> trio.lowlevel.Task | None:
+        """Return the worker of a pool here that runs its work in this scope, if there is one."""
+        return next((pool.tasks[scope] for pool in self._pools if scope in pool.tasks), None)
 
     def snapshot(self) -> SupervisorSnapshot:
         """Take a snapshot of the supervisor."""
@@ -140,7 +144,7 @@ async def open_supervisor(name: str) -> AsyncIterator[Supervisor]:
     When the block ends, however it does, the supervisor stops, and every message that was told has been handled.
 
     Raises:
-        BaseExceptionGroup: what actors raised, as a nursery raises it.
+        BaseExceptionGroup: the exceptions of actors, as a nursery raises them.
     """
     try:
         async with trio.open_nursery() as nursery:

@@ -1,7 +1,8 @@
 """The worker pool: the mailbox of an actor that waits, and the tasks that receive from it.
 
-A handler waits, so its actor has several tasks. They receive work from one memory channel, and each runs
-one piece at a time:
+A handler waits, so its actor has several tasks. A worker without work waits at a memory channel. Work that finds no
+such worker waits in a list, from which the workers take it without the cost of a channel. Each runs one piece at a
+time:
 
 * in a cancel scope, used again until it was cancelled, given a deadline, or left in disorder;
 * in the context of the pool: a piece that changed a context variable costs the worker a fresh copy;
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import contextvars
 import math
+from collections import deque
 from typing import Final, Protocol
 
 import attrs
@@ -32,7 +34,7 @@ LOOK_AGAIN: Final = 0.5
 
 
 class Work(Protocol):
-    """A piece of work, as a pool sees it."""
+    """A piece of work, such as a request, as a pool sees it."""
 
     scope: trio.CancelScope | None
     """Set by the pool while the work runs, and while its worker waits for nurseries that the work has left open.
@@ -54,7 +56,7 @@ class Work(Protocol):
         ...
 
     def left(self) -> None:
-        """The worker has nothing to do with it any more: its place is free. Must not wait, nor raise."""
+        """Give the place of the work back: its worker has left it. Must not wait, nor raise."""
         ...
 
     def handed_back(self) -> None:
@@ -67,14 +69,14 @@ class ScopesLeftOpen(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            "the handler left a cancel scope or a nursery open: use an async generator that has one under "
-            "contextlib.aclosing, and leave each scope in the task that entered it"
+            "the handler left a cancel scope or a nursery open: close async generators with contextlib.aclosing, "
+            "and leave each scope in the task that entered it"
         )
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Judged:
-    """A piece of work that raised, or left its cancel scope in disorder: judged outside of that scope."""
+    """Holds a failed piece of work until its worker has left the scope of the work."""
 
     work: Work
     failure: BaseException | None
@@ -84,11 +86,11 @@ class _Judged:
 
 @attrs.frozen
 class PoolSnapshot:
-    """A pool at one moment."""
+    """Holds the state of a pool at one moment."""
 
     name: str
     waiting: int
-    """Pieces of work that wait in the channel."""
+    """Pieces of work that wait for a worker."""
     workers: int
     idle: int
     parked: int
@@ -98,11 +100,12 @@ class PoolSnapshot:
 
 
 class WorkerPool:
-    """Runs posted work, in order of posting, by as many workers as there is work that waits."""
+    """Runs posted work in order, with as many workers as there is work that waits."""
 
     __slots__ = (
         "_abandoned",
         "_base",
+        "_capacity",
         "_coming",
         "_idle",
         "_is_closed",
@@ -114,6 +117,7 @@ class WorkerPool:
         "done",
         "name",
         "parked",
+        "tasks",
     )
 
     def __init__(self, name: str, nursery: trio.Nursery, capacity: int) -> None:
@@ -123,36 +127,43 @@ class WorkerPool:
             nursery: where the workers live: that of the supervisor which owns the pool.
             capacity: pieces of work that may wait. The poster keeps to it, by the places that it hands out.
         """
-        self.name = name
+        self.name: str = name
         self._nursery = nursery
-        self._send, self._receive = trio.open_memory_channel[Work](capacity)
+        self._capacity = capacity
+        self._send, self._receive = trio.open_memory_channel[Work](MOST_IDLE)
+        """To workers that wait. Work is buffered in it only for a worker that was cancelled meanwhile."""
         self._base = contextvars.copy_context()
-        self._waiting = 0  # in the channel's buffer
-        self._idle = 0  # workers that wait, and were handed nothing
-        self._coming = 0  # workers that will look into the channel
+        self._waiting: deque[Work] = deque()
+        """Work that found no worker that waits."""
+        self._idle = 0  # workers that wait, and were handed no work
+        self._coming = 0  # workers that will look for work
         self._workers = 0
         self._is_closed = False
         self._abandoned = abandoned_generators()
-        self.parked = 0
-        self.done = 0
+        self.parked: int = 0
+        self.done: int = 0
+        self.tasks: dict[trio.CancelScope, trio.lowlevel.Task] = {}
+        """The workers, by the scopes in which they run their work."""
 
     def post(self, work: Work) -> None:
-        """Have a worker run this soon. Never waits.
+        """Let a worker run a piece of work soon. Never waits.
 
         Raises:
-            trio.WouldBlock: more waits than the capacity: a mistake of the poster.
+            trio.WouldBlock: more work waits than the capacity: a mistake of the poster.
         """
         if self._is_closed:
             work.handed_back()
             return
-        self._send.send_nowait(work)
         if self._idle:
+            self._send.send_nowait(work)
             self._idle -= 1
             self._coming += 1
-        else:
-            self._waiting += 1
-            if not self._coming:
-                self._start()
+            return
+        if len(self._waiting) >= self._capacity:
+            raise trio.WouldBlock
+        self._waiting.append(work)
+        if not self._coming:
+            self._start()
 
     def _start(self) -> None:
         self._coming += 1
@@ -165,15 +176,10 @@ class WorkerPool:
         self._nursery.start_soon(self._work, name=self.name)
 
     def close(self) -> None:
-        """Hand back all work that has not begun, and all that is posted from now on. Idempotent."""
+        """Hand back all work that has not begun, and all work posted from now on. Idempotent."""
         self._is_closed = True
-        while True:
-            try:
-                work = self._receive.receive_nowait()
-            except (trio.WouldBlock, trio.EndOfChannel):
-                self._waiting = 0
-                return
-            work.handed_back()
+        while self._waiting:
+            self._waiting.popleft().handed_back()
 
     # --- a worker ---------------------------------------------------------------------
 
@@ -201,6 +207,7 @@ class WorkerPool:
         outside = task._cancel_status
         stopped: bool | _Judged = True  # stays so where the scope was cancelled behind the back of the work
         scope = trio.CancelScope()
+        self.tasks[scope] = task
         try:
             with scope:
                 stopped = await self._serve_in(scope, task)
@@ -208,6 +215,8 @@ class WorkerPool:
             if not isinstance(stopped, _Judged):
                 raise
             # The work has closed scopes that are not its own, or left some open: it is judged for that.
+        finally:
+            del self.tasks[scope]
         if not isinstance(stopped, _Judged):
             return stopped
         can_go_on = task._cancel_status is outside  # else the work has closed the scope, and opened one of its own
@@ -219,21 +228,24 @@ class WorkerPool:
     async def _serve_in(self, scope: trio.CancelScope, task: trio.lowlevel.Task) -> bool | _Judged:
         """Do the same within one scope; return a piece of work that must be judged outside of it."""
         inside = task._cancel_status
+        waiting, abandoned = self._waiting, self._abandoned
         done = 0
         while True:
             if done == TURN or self._is_tainted():
                 done = 0
                 task.context = self._base.copy()  # from the next step on
-                if self._waiting:
+                if waiting:
                     await trio.lowlevel.cancel_shielded_checkpoint()
-            work = self._next()
-            if work is None:
+            if waiting:
+                work = waiting.popleft()
+            else:
                 done = 0
-                work = await self._wait()
-                if work is None:
+                found = await self._wait()
+                if found is None:
                     return False
+                work = found
             done += 1
-            if self._waiting and not self._coming:
+            if waiting and not self._coming:
                 self._start()
             work.scope = scope
             try:
@@ -242,20 +254,14 @@ class WorkerPool:
                 return _Judged(work, exc, task._cancel_status is not inside)
             if task._cancel_status is not inside or task.child_nurseries:
                 return _Judged(work, ScopesLeftOpen(), left_open=True)
-            if self._abandoned.kept:
-                self._abandoned.release(task)
+            if abandoned.kept:
+                abandoned.release(task)
             used_up = work.finished()
             work.scope = None
             work.left()
             self.done += 1
             if used_up:
                 return True
-
-    def _next(self) -> Work | None:
-        if not self._waiting:
-            return None
-        self._waiting -= 1
-        return self._receive.receive_nowait()
 
     async def _wait(self) -> Work | None:
         """Wait for work; None if this worker is not needed."""
@@ -269,7 +275,7 @@ class WorkerPool:
                 self._idle -= 1
             else:  # cancelled, and posted to before it could run: that work is in the channel
                 self._coming -= 1
-                self._waiting += 1
+                self._waiting.appendleft(self._receive.receive_nowait())
             raise
         self._coming -= 1
         if self._is_closed:
@@ -346,18 +352,18 @@ class WorkerPool:
 
     def snapshot(self) -> PoolSnapshot:
         """Take a snapshot of the pool."""
-        return PoolSnapshot(self.name, self._waiting, self._workers, self._idle, self.parked, self.done)
+        return PoolSnapshot(self.name, len(self._waiting), self._workers, self._idle, self.parked, self.done)
 
 
 def _without_cancelled(exc: BaseException) -> BaseException | None:
-    """The part of an exception that is not the cancellation of the work."""
+    """Return the part of an exception that is not the cancellation of the work."""
     if isinstance(exc, BaseExceptionGroup):
         return exc.split(trio.Cancelled)[1]
     return None if isinstance(exc, trio.Cancelled) else exc
 
 
 def _interrupt_in(exc: BaseException) -> BaseException | None:
-    """The part of an exception that must not be contained: Ctrl-C."""
+    """Return the part of an exception that must not be contained: Ctrl-C."""
     if isinstance(exc, BaseExceptionGroup):
         return exc.split(KeyboardInterrupt)[0]
     return exc if isinstance(exc, KeyboardInterrupt) else None
@@ -376,7 +382,7 @@ def _is_misnesting(exc: BaseException) -> bool:
 
 
 def without_leaks(group: BaseExceptionGroup[BaseException]) -> BaseExceptionGroup[BaseException] | None:
-    """The part of a nursery's exception that is not about nurseries which handlers have left open for good.
+    """Return an exception group without the complaints about nurseries that handlers have left open for good.
 
     Trio raises for each worker that was cancelled with such a nursery. The handler was told of it when it ended.
     """

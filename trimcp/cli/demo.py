@@ -1,7 +1,7 @@
 """`trimcp demo`: a server in a process of its own, and a client at work with it on this terminal.
 
-Nothing here is special to the demonstration: it is the public API, over real pipes, and what is
-shown was measured as it ran. `demo_server` is the server, `screen` is where it is shown.
+The demonstration uses only the public API, over real pipes, and its figures are measured as it runs. `demo_server` is
+the server. `demo_auth` is the demonstration of authorization.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any, Final
 import trio
 
 import trimcp
-from trimcp.cli.screen import Bar, Screen, open_screen
+from trimcp.cli import Command
+from trimcp.cli.demo_screens import Bar, Screen, open_screen
 from trimcp.session.duplex_session import DuplexSession
 
 SERVER: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo_server.py")
 
 BATCHES: Final = (("rye", 12, 0.15), ("spelt", 24, 0.06), ("wheat", 40, 0.05), ("rye", 8, 0.25))
-"""Bread, loaves, and seconds for each loaf, of the calls that run at once."""
+"""The calls that run at once: bread, loaves, and seconds for each loaf."""
 PATIENCE: Final = 0.6
 """Seconds that the client waits for the dough."""
 BURST: Final = 0.8
@@ -30,38 +31,31 @@ BURST: Final = 0.8
 IN_FLIGHT: Final = 32
 
 
-DESCRIPTION: Final = "See a server and a client at work, on this terminal, for some seconds."
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `demo`."""
-    parser.add_argument("--plain", action="store_true", help="no colours and no moving bars")
-
-
-def command(options: argparse.Namespace) -> int:
-    """Show it; return the exit code."""
-    return demo(plain=options.plain)
-
-
-def demo(*, plain: bool = False) -> int:
-    """Show it; return the exit code.
+def demo(*, plain: bool = False, auth: bool = False) -> int:
+    """Run the demonstration; return the exit code.
 
     Args:
-        plain: lines of text, also on a terminal.
+        plain: whether to show plain lines of text on a terminal too.
+        auth: whether to show authorization, in place of calls.
 
     Raises:
         ConnectionEnded: the server could not be started, or ended early.
+        UsageError: a package that authorization needs is missing.
     """
-    trio.run(_demo, open_screen(plain=plain))
+    if auth:
+        from trimcp.cli.demo_auth import show_authorization as show
+    else:
+        show = _show_calls
+    trio.run(show, open_screen(plain=plain))
     return 0
 
 
-async def _demo(screen: Screen) -> None:
+async def _show_calls(screen: Screen) -> None:
     started = time.perf_counter()
     screen.heading("A server in a process of its own, and a client")
-    # The server is ours, so it may have our environment, which says where trimcp is.
+    # The server is our own, so it may inherit the environment, which tells where trimcp is.
     command = [sys.executable, "-m", "trimcp", "run", SERVER]
-    async with trimcp.connect(command, on_stderr=screen.overheard, inherit_env=True) as client:
+    async with trimcp.connect(command, on_stderr=screen.stderr_line, inherit_env=True) as client:
         info = client.server_info
         assert info is not None
         screen.say(f"connected in {time.perf_counter() - started:.2f} s: {client.session.description}")
@@ -87,7 +81,7 @@ async def _quick_call(client: trimcp.Client, screen: Screen) -> None:
 
 
 async def _several_at_once(client: trimcp.Client, screen: Screen) -> str:
-    """Run calls side by side, each with its progress; return what the server looked like meanwhile."""
+    """Run calls side by side, each with its progress; return a snapshot of the server meanwhile."""
     screen.heading(f"{len(BATCHES) + 1} calls at once, on one connection, with progress")
 
     async def call(bar: Bar, name: str, arguments: Mapping[str, Any]) -> None:
@@ -154,3 +148,18 @@ async def _calls_per_second(client: trimcp.Client, in_flight: int) -> float:
         for _ in range(in_flight):
             nursery.start_soon(caller)
     return calls / (time.perf_counter() - started)
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plain", action="store_true", help="no colours and no moving bars")
+    parser.add_argument("--auth", action="store_true", help="show how a client signs in at a protected server")
+
+
+COMMANDS: Final = {
+    "demo": Command(
+        "Show a server and a client at work, on this terminal, for some seconds.",
+        _configure,
+        lambda options: demo(plain=options.plain, auth=options.auth),
+        "  trimcp demo\n  trimcp demo --plain\n  trimcp demo --auth",
+    )
+}

@@ -1,7 +1,7 @@
-"""The server that `trimcp demo` starts: a bakery, with one tool for each thing worth seeing.
+"""The server that `trimcp demo` starts: a bakery, with one tool for each feature shown.
 
-It is an ordinary server file; `trimcp run` serves it, and any other client may use it as well.
-What it prints goes to stderr, since stdout carries the protocol.
+It is an ordinary server file: `trimcp run` serves it, and any other client may use it as well. Its
+prints go to stderr, since stdout carries the protocol.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import trio
 
 import trimcp
 
-server = trimcp.Server("bakery", version=trimcp.__version__, description="The server of trimcp's demonstration.")
+server: trimcp.Server = trimcp.Server(
+    "bakery", version=trimcp.__version__, description="The server of trimcp's demonstration."
+)
 
 PRICES = {"rye": 4.2, "spelt": 5.1, "wheat": 3.4}
 
 
 @dataclass
 class Offer:
-    """What an order costs."""
+    """The price of an order."""
 
     bread: str
     loaves: int
@@ -30,7 +32,7 @@ class Offer:
 
 @server.tool
 async def price(bread: str, loaves: int = 1) -> Offer:
-    """Say what some loaves cost: an answer that arrives as an object with a schema."""
+    """Return the price of some loaves: a result that is an object with a schema."""
     each = PRICES.get(bread)
     if each is None:
         raise trimcp.ToolError(f"there is no {bread}; there is {', '.join(PRICES)}")
@@ -39,7 +41,7 @@ async def price(bread: str, loaves: int = 1) -> Offer:
 
 @server.tool
 async def bake(bread: str, loaves: int, seconds: float, *, ctx: trimcp.Context) -> str:
-    """Bake one loaf after the other, `seconds` each, and report progress after every one."""
+    """Bake one loaf after the other, `seconds` each, and report progress after each."""
     async for _ in ctx.track(range(1, loaves + 1), message="loaf {}"):
         await trio.sleep(seconds)
     return f"{loaves} loaves of {bread}"
@@ -47,14 +49,14 @@ async def bake(bread: str, loaves: int, seconds: float, *, ctx: trimcp.Context) 
 
 @server.tool
 async def ferment(hours: float, *, ctx: trimcp.Context) -> str:
-    """Let a dough rest: far longer than anybody waits."""
+    """Let a dough rest: far longer than the client waits."""
     await _rest("ferment", hours, ctx)
     return "the dough is ready"
 
 
 @server.tool(timeout=0.5)
 async def cool(hours: float, *, ctx: trimcp.Context) -> str:
-    """Let the oven cool, for half a second at most: the server gives such a call up by itself."""
+    """Let the oven cool, for half a second at most: the server ends the call by itself."""
     await _rest("cool", hours, ctx)
     return "the oven is cold"
 
@@ -72,7 +74,7 @@ async def _rest(what: str, hours: float, ctx: trimcp.Context) -> None:
 
 @server.tool
 async def cut(loaves: int, slices: int) -> int:
-    """Cut loaves into slices; say how many that makes."""
+    """Cut loaves into slices; return their number."""
     if slices < 1:
         raise trimcp.ToolError(f"a loaf cannot be cut into {slices} slices")
     return loaves * slices
@@ -80,7 +82,7 @@ async def cut(loaves: int, slices: int) -> int:
 
 @server.tool
 def grind(kilos: int) -> str:
-    """Grind grain: a sync function that keeps a thread busy, and nobody else."""
+    """Grind grain: a sync function, which keeps only its own thread busy."""
     flour = b"grain"
     for _ in range(kilos):
         flour = hashlib.pbkdf2_hmac("sha256", flour, b"millstone", 20_000)
@@ -89,11 +91,11 @@ def grind(kilos: int) -> str:
 
 @server.tool
 async def add(a: int, b: int) -> int:
-    """Add two numbers: as little work as a call can be."""
+    """Add two numbers: the smallest possible call."""
     return a + b
 
 
 @server.tool
 async def tree() -> str:
-    """What the server does at this moment: actors, how full they are, requests with their age."""
+    """Return the state of the server: actors, how full they are, requests with their age."""
     return "\n".join(str(run) for run in server.tree())

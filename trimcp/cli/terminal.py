@@ -1,7 +1,7 @@
-"""The person at the terminal: what they are told on stderr, and what they are asked.
+"""The terminal: results on stdout; messages, progress and questions on stderr.
 
-Results go to stdout, and nothing else does. What a server wrote is shown without its control
-characters, since these would be obeyed by the terminal.
+Only results go to stdout: as text for people, as JSON for scripts. Text that a server wrote is
+shown without the characters that a terminal would obey.
 """
 
 from __future__ import annotations
@@ -9,48 +9,45 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import select
 import sys
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import trio
+
+from trimcp.codec.jsontext import dumps
+from trimcp.observability.cleaning import escaped_json, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from trimcp.session.calls import OnProgress
+    from trimcp.session.call import OnProgress
+    from trimcp.types.content import ContentBlock, ResourceContents
 
+POLL: Final = 0.05
+"""Seconds between two looks at whether a question was cancelled."""
 WIDTH: Final = 28
 """Columns of a bar."""
-_UNSEEN: Final = {
-    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
-}
-# Characters by which text can be made to read as other text than it is.
-_UNSEEN.update(dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\N{REPLACEMENT CHARACTER}"))
-
-
-def printable(text: str) -> str:
-    """A text without what a terminal would obey rather than show."""
-    return text.replace("\r\n", "\n").translate(_UNSEEN)
 
 
 class Terminal:
-    """stdin and stderr of this process, as far as a person sees them."""
+    """Shows messages and progress on stderr, and asks questions on stdin."""
 
     def __init__(self, *, verbose: bool = False) -> None:
-        """`verbose`: progress is said also where stderr is no terminal."""
-        self.is_interactive = sys.stdin.isatty() and sys.stderr.isatty()
-        """Whether somebody is there to be asked."""
+        """`verbose`: progress is shown also where stderr is not a terminal."""
+        self.is_interactive: bool = sys.stdin.isatty() and sys.stderr.isatty()
+        """Whether a person can answer questions."""
         self._verbose = verbose
-        self.peer = "The server"
-        """Who asks, once that is known."""
+        self.peer: str = "The server"
+        """The name of the server, once that is known."""
         self.bars: Progress | None = None
-        """What moves on it now."""
+        """The progress display that is active now."""
         self._unread = b""
         self._asking = trio.Lock()
 
     def say(self, text: str) -> None:
-        """Show some lines."""
+        """Show a text on stderr."""
         text = printable(text)
         if self.bars is None:
             print(text, file=sys.stderr, flush=True)
@@ -61,7 +58,7 @@ class Terminal:
 
     @contextlib.asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
-        """Have the terminal for oneself: nothing moves meanwhile, and nobody else asks."""
+        """Reserve the terminal for questions: progress stands still, and other questions wait."""
         async with self._asking:
             if self.bars is not None:
                 self.bars.stop()
@@ -72,16 +69,26 @@ class Terminal:
                     self.bars.start()
 
     async def ask(self, prompt: str) -> str | None:
-        """Ask for a line; None where there is none to come (Ctrl-D)."""
+        """Ask for a line; None at the end of input (Ctrl-D)."""
         print(printable(prompt), end="", file=sys.stderr, flush=True)
-        line = await trio.to_thread.run_sync(self._read_line, abandon_on_cancel=True)
+        line = await trio.to_thread.run_sync(self._read_line)
         if line is None:
             print(file=sys.stderr)
         return line
 
+    def forget_typed(self) -> None:
+        """Forget the lines that were typed, and not read yet."""
+        self._unread = b""
+        if os.isatty(0):
+            import termios  # not on every platform
+
+            termios.tcflush(0, termios.TCIFLUSH)
+
     def _read_line(self) -> str | None:
-        # Not by `input`: a thread that is left behind in it holds a lock that Python ends by.
+        # Not `input`, which cannot be left: a cancelled question must not take the answer to the next one.
         while b"\n" not in self._unread:
+            while not select.select([0], [], [], POLL)[0]:
+                trio.from_thread.check_cancelled()
             data = os.read(0, 4096)
             if not data:
                 rest, self._unread = self._unread, b""
@@ -94,7 +101,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def progress(self, name: str) -> Iterator[OnProgress | None]:
-        """Show the progress of a call while the context lasts; None where nobody would see it."""
+        """Show the progress of a call while the context lasts; None where it would not be visible."""
         if sys.stderr.isatty() and importlib.util.find_spec("rich") is not None:
             try:
                 yield _Bar(self, printable(name)).moved
@@ -103,18 +110,18 @@ class Terminal:
                     self.bars.stop()
                     self.bars = None
         elif self._verbose or sys.stderr.isatty():
-            yield self._said
+            yield self._say_progress
         else:
             yield None
 
-    def _said(self, progress: float, total: float | None, message: str | None) -> None:
+    def _say_progress(self, progress: float, total: float | None, message: str | None) -> None:
         self.say(
             f"progress: {progress:g}{'' if total is None else f' of {total:g}'}{f'  {message}' if message else ''}"
         )
 
 
 class _Bar:
-    """One bar. It appears with the first report: most calls make none."""
+    """Shows a progress bar, from the first report on: most calls report nothing."""
 
     def __init__(self, terminal: Terminal, name: str) -> None:
         self._terminal = terminal
@@ -122,7 +129,7 @@ class _Bar:
         self._task: TaskID | None = None
 
     def moved(self, progress: float, total: float | None, message: str | None) -> None:
-        """Show a report: what `on_progress` takes."""
+        """Show a progress report; has the signature of `on_progress`."""
         share = f"{progress / total:4.0%}" if total else f"{progress:g}"
         fields: dict[str, Any] = {"words": printable(message or ""), "share": share}
         bars = self._terminal.bars
@@ -147,3 +154,73 @@ def _moving_bars() -> Progress:
         console=Console(stderr=True),
         transient=True,
     )
+
+
+BOLD, DIM = "1", "2"
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON value on a line of its own. On a terminal, unsafe characters are written as escapes of JSON."""
+    text = dumps(value).decode()
+    sys.stdout.write((escaped_json(text) if sys.stdout.isatty() else text) + "\n")
+    sys.stdout.flush()
+
+
+def pretty(value: Any) -> str:
+    """Format a JSON value for people."""
+    import json
+
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def show(text: str = "", style: str | None = None, *, to: TextIO | None = None) -> None:
+    """Print a text. On a terminal, its control characters are replaced."""
+    stream = sys.stdout if to is None else to
+    if stream.isatty():
+        text = printable(text)
+        if style is not None and "NO_COLOR" not in os.environ:
+            text = f"\x1b[{style}m{text}\x1b[0m"
+    print(text, file=stream, flush=True)
+
+
+def show_content(blocks: Iterable[ContentBlock], *, to: TextIO | None = None) -> None:
+    """Print content blocks; blocks that are not text are described."""
+    for block in blocks:
+        show(described(block), to=to)
+
+
+def described(block: ContentBlock) -> str:
+    """Return a content block as text, or a description of it."""
+    from trimcp.types.content import AudioContent, ImageContent, ResourceLink, TextContent
+
+    if isinstance(block, TextContent):
+        return block.text
+    if isinstance(block, ImageContent | AudioContent):
+        return _bytes(block.mime_type, block.data)
+    if isinstance(block, ResourceLink):
+        return f"[{block.uri}{f', {block.mime_type}' if block.mime_type else ''}] {block.title or block.name}"
+    return contents(block.resource)
+
+
+def contents(resource: ResourceContents) -> str:
+    """Return the contents of a resource as text, or a description of them."""
+    from trimcp.types.content import TextResourceContents
+
+    if isinstance(resource, TextResourceContents):
+        return resource.text
+    return f"{resource.uri}: {_bytes(resource.mime_type, resource.blob)}"
+
+
+def _bytes(mime_type: str | None, data: str) -> str:
+    from trimcp.client.features.resources import decoded_base64
+
+    try:
+        size = f"{len(decoded_base64(data)):,} bytes"
+    except ValueError:
+        size = "not base64"
+    return f"[{mime_type or 'bytes'}, {size}]"
+
+
+def indented(text: str, by: str) -> str:
+    """Indent each line."""
+    return "\n".join(by + line if line else "" for line in text.strip().splitlines())

@@ -1,161 +1,104 @@
-"""`trimcp run FILE --hypercorn --workers N`: several processes that share one listening socket.
+"""`trimcp run FILE --http --workers N`: several processes that serve the same addresses and share a store.
 
-The file is loaded once, before the processes part, so that all of them have the same keys: what one
-of them gave a client to keep is known to the others. A session would live in one of them and be
-unknown to the rest, so only 2026-07-28, which has none, is served.
-
-The supervisor here is plain and synchronous. It forks, forwards signals, and makes a new process
-where one has died; a worker that finds its supervisor gone drains by itself.
+The first process is the supervisor, which does not load the file. It starts the same command N times more, with a
+variable in the environment that makes each of these a worker. See `trimcp.server.workers`.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import signal
 import socket
 import sys
-import threading
-import time
-from typing import TYPE_CHECKING, Final
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-from trimcp.cli import exits
-from trimcp.cli.doors import Address, doors_of
-from trimcp.errors import TrimcpError, UsageError
-from trimcp.transports.listener import BACKLOG
-from trimcp.transports.socket import reason
-from trimcp.types.revisions import Era
+import trio
+
+from trimcp.cli.bindings import HTTP, WEBSOCKET, Address, bindings_of
+from trimcp.cli.viewed import viewed
+from trimcp.errors import UsageError
 
 if TYPE_CHECKING:
     from trimcp.server.app import Server
+    from trimcp.server.workers.process import WorkerPlace
+    from trimcp.server.workers.worker_bus import WorkerBus
+    from trimcp.stores.store import Store
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-TOO_SOON: Final = 2.0
-"""Seconds that a worker must have lived to be replaced: one that dies at once would die again."""
 
-
-def run_workers(server: Server, options: argparse.Namespace) -> int:
-    """Serve until a signal comes; return the worst of the workers' exit codes.
+def run_workers(load: Callable[[], Server], options: argparse.Namespace) -> int:
+    """Serve until a signal arrives; return the exit code, of the supervisor the highest of the workers.
 
     Raises:
-        UsageError: the address cannot be listened on; the server does not speak 2026-07-28; this is Windows.
+        UsageError: the address cannot be listened on, the workers cannot share the store of the server, or the system
+            is Windows.
     """
-    if not hasattr(os, "fork"):
-        raise UsageError("--workers needs a system that can fork")
-    server.revisions = tuple(revision for revision in server.revisions if revision.era is Era.MODERN)
-    if not server.revisions:
-        raise UsageError("workers share no sessions, and this server speaks no revision that can do without")
-    return _Supervisor(server, options, _bind(options.hypercorn)).run()
+    from trimcp.server.workers.process import WorkerPlace
+
+    if sys.platform == "win32":
+        raise UsageError("--workers needs a system where processes share sockets: leave it out here")
+    place = WorkerPlace.taken_from(os.environ)
+    return trio.run(_supervise, options) if place is None else _work(load(), options, place)
 
 
-def _bind(address: Address) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, name = found[0]
-        return socket.create_server(name[:2], family=family, backlog=BACKLOG)
-    except OSError as exc:
-        raise UsageError(f"cannot listen on tcp {address}: {reason(exc)}") from exc
+async def _supervise(options: argparse.Namespace) -> int:
+    from trimcp.server.workers.port import SharedAddress, SharedPath, SharedPort
+    from trimcp.server.workers.supervisor import supervise
+
+    http: Address | None = options.hypercorn or options.http
+    websocket: Address | None = options.websocket
+    addresses: dict[str, SharedAddress] = {}
+    with ExitStack() as stack:
+        if options.uds is not None:
+            addresses[HTTP] = stack.enter_context(await SharedPath.bound(options.uds))
+        elif http is not None:
+            addresses[HTTP] = stack.enter_context(SharedPort(http.host, http.port))
+        if websocket is not None:
+            addresses[WEBSOCKET] = stack.enter_context(SharedPort(websocket.host, websocket.port))
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="trimcp-"))
+        return await supervise([sys.executable, *sys.orig_argv[1:]], options.workers, addresses, directory)
 
 
-class _Supervisor:
-    """The process that the others are made by."""
+def _work(server: Server, options: argparse.Namespace, place: WorkerPlace) -> int:
+    from trimcp.server.process import run_listening
+    from trimcp.server.workers.worker_bus import WorkerBus
 
-    def __init__(self, server: Server, options: argparse.Namespace, listening: socket.socket) -> None:
-        self._server = server
-        self._options = options
-        self._listening = listening
-        self._born: dict[int, float] = {}
-        self._stopping = False
-        self._announced = False
-        # Whoever reads from it sees the end of its writer, which is this process.
-        self._lifeline, self._held = os.pipe()
+    bus = WorkerBus(_adopted(place.link))
+    sockets = {name: [_adopted(descriptor) for descriptor in each] for name, each in place.sockets.items()}
+    server.store = _shared_store(server.store, bus, place.directory, is_alone=options.workers == 1)
+    bindings = bindings_of(server, options, sockets=sockets)
+    urls: list[str] = []
 
-    def run(self) -> int:
-        """Keep them running until the end."""
-        before = {number: signal.signal(number, self._pass_on) for number in SIGNALS}
-        code = exits.OK
-        try:
-            for _ in range(self._options.workers):
-                self._start()
-            while self._born:
-                pid, status = os.wait()
-                code = max(code, self._ended(pid, os.waitstatus_to_exitcode(status)))
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self._listening.close()
-            os.close(self._lifeline)
-            os.close(self._held)
-        return code
+    def on_listening(url: str) -> None:
+        urls.append(url)
+        if len(urls) == len(bindings):
+            bus.tell_ready(f"{server.name} on {' and '.join(urls)}")
 
-    def _start(self) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # A signal in between would be forwarded to all but the new one, or run our handler in it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
-            pid = 0 if self._stopping else os.fork()
-            if pid == 0 and not self._stopping:
-                self._work()
-            elif pid:
-                self._born[pid] = time.monotonic()
-                self._announced = True
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    return run_listening(viewed(server, options), bindings, on_listening=on_listening)
 
-    def _ended(self, pid: int, code: int) -> int:
-        """Note that a process has ended, and what that is worth."""
-        lived = time.monotonic() - self._born.pop(pid, 0.0)
-        if self._stopping:
-            return exits.FAILED if code < 0 else code
-        print(f"trimcp: worker {pid} ended with {code}", file=sys.stderr, flush=True)
-        if lived >= TOO_SOON:
-            self._start()
-            return exits.OK
-        self._stop(signal.SIGTERM)
-        return exits.FAILED if code <= 0 else code
 
-    def _pass_on(self, number: int, frame: object) -> None:
-        self._stop(number)
+def _shared_store(store: Store | None, bus: WorkerBus, directory: str, *, is_alone: bool) -> Store:
+    """Return the store of a worker: that of the server, or a file of the workers and of their successors.
 
-    def _stop(self, number: int) -> None:
-        self._stopping = True
-        for pid in list(self._born):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+    Raises:
+        UsageError: the store lives in one process.
+    """
+    from trimcp.server.workers.worker_store import WorkerStore
+    from trimcp.stores import MemoryStore, SQLite
 
-    # --- in a worker ------------------------------------------------------------------
+    if store is None:
+        return WorkerStore(SQLite(os.path.join(directory, "state.db")), bus, has_bus=False)
+    if isinstance(store, MemoryStore) or not store.is_shared:
+        if is_alone:
+            return store
+        raise UsageError("--workers needs a store that processes share: give --store sqlite:FILE or valkey://HOST")
+    return WorkerStore(store, bus, has_bus=True)
 
-    def _work(self) -> None:
-        """Serve, and end this process."""
-        # Ctrl-C reaches every process of a terminal's group; a worker is told by its supervisor alone.
-        os.setpgid(0, 0)
-        os.close(self._held)
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        threading.Thread(target=self._watch_supervisor, daemon=True).start()
-        code = exits.FAILED
-        try:
-            code = self._serve()
-        except Exception as exc:  # noqa: BLE001 - nothing may go on in the supervisor's code
-            if all(isinstance(each, TrimcpError) for each in exits.failures(exc)):
-                code = exits.told(exc)
-            else:
-                sys.excepthook(type(exc), exc, exc.__traceback__)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
 
-    def _serve(self) -> int:
-        from trimcp.server.process import run_listening
-
-        quiet = (lambda where: None) if self._announced else None
-        doors = doors_of(self._server, self._options, sockets=[self._listening])
-        return run_listening(self._server, doors, on_listening=quiet)
-
-    def _watch_supervisor(self) -> None:
-        os.read(self._lifeline, 1)
-        os.kill(os.getpid(), signal.SIGTERM)
+def _adopted(descriptor: int) -> socket.socket:
+    """Return the socket with an inherited descriptor, which programs that the worker starts do not inherit."""
+    sock = socket.socket(fileno=descriptor)
+    sock.set_inheritable(False)
+    return sock

@@ -1,10 +1,10 @@
 """The client's side: a session with a server, and typed calls on it.
 
-`connect` opens a `Client`; `targets` knows where to; `negotiation` finds out which era the
-server speaks. `service` is the client as its session sees it. `results` is what calls return.
-`tools`, `resources` and `prompts` are the calls of a `Client`, written against `requester`.
-`subscription_calls` reads what a server tells: `notices` are the queues, the `notification_hub` fills them, and
-`subscriptions` asks the server for them, by `listen`, or in the legacy era by `leases`. `notification_handlers` is
-the actor that calls functions of programs. `cache` keeps results for as long as the server allows. `extension` is
-what a program declares of an extension, `extensions` are all of a client.
+`connect` opens a `Client`, which programs use; `targets` knows where to, and `negotiation` finds out which revision the
+server speaks. A `run` holds the parts of a client: `requests` makes its requests, `features` has the calls of each
+feature and the answers to the server, `notifications` has the queues that notices are read from, and `cache` keeps
+results. `service` is the client as its session sees it. `calls` is shared by clients and groups.
+
+`extension` is how a program declares one extension; `extension_negotiation` has those that are offered and agreed upon.
+`configuration` reads files that list servers; a `group` connects many.
 """

@@ -1,8 +1,8 @@
-"""Results that a server lets its client keep, for as long as it says (server/utilities/caching, 2026-07-28).
+"""`ResultCache`: results that a server lets its client keep, for as long as it says (server/utilities/caching).
 
-One cache belongs to one client, and so to one principal: what is `private` is kept beside what is
-`public`. It keeps JSON text, so that nobody who changes a result changes what the next caller gets.
-It has no task: it is asked, and told, in the turn of whoever does so.
+One cache belongs to one client, and so to one principal: `private` results are kept beside `public` ones. It keeps
+JSON text, so a caller that changes its result does not change the result of the next caller. It has no task: it is
+used in the turn of each caller.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import trio
 
 from trimcp.codec.jsontext import dumps
 from trimcp.errors import RequestFailed
+from trimcp.schema.exact_json import decode, encode
 from trimcp.types.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND
 from trimcp.types.methods import METHODS
 
@@ -23,26 +24,27 @@ LISTS: Final[dict[str, tuple[str, ...]]] = {
     "prompts": ("prompts/list",),
     "resources": ("resources/list", "resources/templates/list"),
 }
-"""What is stale when the list of that feature has changed."""
+"""The methods whose results are stale when the list of a feature has changed."""
 
 LONGEST_TTL_MS: Final = 10**12
-"""Some thirty years, so that no number that a server makes up breaks the arithmetic."""
+"""Some thirty years: a larger number of a server would break the arithmetic."""
 LONGEST_PATH: Final = 2048
-"""The longest URI whose parents are looked up; when a longer one changes, everything read is stale."""
+"""The longest URI whose parents are looked up; when a longer one changes, all read results are stale."""
 
 Key = tuple[str, bytes]
+"""The method, and its params as JSON text with sorted keys."""
 
 
 class Fetch:
-    """A request on its way whose result may be kept."""
+    """A request whose result may be kept, until it is answered."""
 
     __slots__ = ("key", "stale", "uri")
 
     def __init__(self, key: Key, uri: str | None) -> None:
-        self.key = key
-        self.uri = uri
-        self.stale = False
-        """Whether news came meanwhile that may be newer than the result."""
+        self.key: Key = key
+        self.uri: str | None = uri
+        self.stale: bool = False
+        """Whether a notice came meanwhile that may be newer than the result."""
 
 
 class _Entry:
@@ -55,19 +57,19 @@ class _Entry:
         self.uri = uri
 
 
-class Cache:
-    """Results by method and params, the least recently used of which go first when there are too many."""
+class ResultCache:
+    """Keeps results by method and params. Of too many, those that were used least recently are dropped."""
 
     def __init__(self, entries: int, size: int) -> None:
-        """At most so many results, of so many bytes of JSON text together."""
+        """Keep at most `entries` results, with `size` bytes of JSON text together."""
         self._most = entries
         self._most_bytes = size
         self._entries: dict[Key, _Entry] = {}
         self._by_uri: dict[str, set[Key]] = {}
         self._fetching: set[Fetch] = set()
-        self.bytes = 0
+        self.bytes: int = 0
         """Bytes of JSON text that are kept."""
-        self.hits = 0
+        self.hits: int = 0
         """Requests that were answered from here."""
 
     def __len__(self) -> int:
@@ -76,7 +78,7 @@ class Cache:
     # --- one request ------------------------------------------------------------------
 
     def fetch(self, method: str, params: Mapping[str, Any] | None) -> Fetch | None:
-        """What a request is known by here; None where its result is not to be kept.
+        """Return the handle of a request; None where its result must not be kept.
 
         The retry of a request that the server had answered with questions depends on more than
         its params, and so may a request that brings metadata of its own.
@@ -89,13 +91,13 @@ class Cache:
             return None
         uri = params.get("uri")
         try:
-            text = orjson.dumps(params, option=orjson.OPT_SORT_KEYS)
+            text = encode(params, option=orjson.OPT_SORT_KEYS)
         except TypeError:
-            return None  # nor can it be sent, as its caller will hear
+            return None  # it cannot be sent either, and its caller gets the error
         return Fetch((method, _copied(text)), uri if type(uri) is str else None)
 
     def kept(self, fetch: Fetch) -> dict[str, Any] | None:
-        """The result of an earlier request like this, while it is fresh."""
+        """Return the result of an earlier equal request, while it is fresh."""
         entry = self._entries.get(fetch.key)
         if entry is None:
             return None
@@ -104,15 +106,15 @@ class Cache:
             return None
         self._entries[fetch.key] = self._entries.pop(fetch.key)
         self.hits += 1
-        result: dict[str, Any] = orjson.loads(entry.text)
+        result: dict[str, Any] = decode(entry.text)
         return result
 
     def start(self, fetch: Fetch) -> None:
-        """The request is made now: what becomes known from here on may be newer than its result."""
+        """Take note that the request is made now: later notices may be newer than its result."""
         self._fetching.add(fetch)
 
     def finish(self, fetch: Fetch, result: dict[str, Any] | None) -> None:
-        """The request has its result, or None, and with it an end: keep it where it may be kept."""
+        """Take note that the request has ended; keep its result, if there is one and the server allows it."""
         self._fetching.discard(fetch)
         if result is None or fetch.stale:
             return
@@ -144,25 +146,25 @@ class Cache:
             if not same:
                 del self._by_uri[entry.uri]
 
-    # --- news -------------------------------------------------------------------------
+    # --- changes ----------------------------------------------------------------------
 
     def noticed(self, method: str, params: Mapping[str, Any] | None) -> None:
-        """A notification has arrived; it may be one that makes something stale."""
-        _, _, news = method.partition("/")
-        kind, _, what = news.partition("/")
-        if what == "list_changed" and kind in LISTS:
+        """Drop the results that a notification makes stale."""
+        _, _, subject = method.partition("/")
+        kind, _, change = subject.partition("/")
+        if change == "list_changed" and kind in LISTS:
             self.changed(kind)
-        elif news == "resources/updated":
+        elif subject == "resources/updated":
             uri = None if params is None else params.get("uri")
             if type(uri) is str:
                 self.updated(uri)
 
     def changed(self, kind: str) -> None:
-        """A list has changed: of `tools`, `prompts` or `resources`."""
+        """Drop a list that has changed: of `tools`, `prompts` or `resources`."""
         self._forget(methods=LISTS[kind])
 
     def updated(self, uri: str) -> None:
-        """A resource has changed, and with it those that it is a part of."""
+        """Drop a resource that has changed, and the resources that it is a part of."""
         if len(uri) > LONGEST_PATH:
             self._forget(methods=("resources/read",))
             return
@@ -175,14 +177,14 @@ class Cache:
                 fetch.stale = True
 
     def doubted(self, method: str, error: RequestFailed) -> None:
-        """A request failed as it does for what is not there: the lists that it was taken from may be stale."""
+        """Drop the lists of a feature after a request for an item that does not exist: they may be stale."""
         if error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
             kind, _, _ = method.partition("/")
             if kind in LISTS:
                 self.changed(kind)
 
     def forget_private(self) -> None:
-        """Somebody else is authorised now: keep only what is the same for all."""
+        """Drop private results: another principal is authorized now."""
         for key, entry in list(self._entries.items()):
             if entry.is_private:
                 self._drop(key)
@@ -190,7 +192,7 @@ class Cache:
             fetch.stale = True
 
     def forget(self) -> None:
-        """Changes may have been missed: keep nothing."""
+        """Drop all results: changes may have been missed."""
         for key in list(self._entries):
             self._drop(key)
         for fetch in self._fetching:
@@ -205,5 +207,5 @@ class Cache:
 
 
 def _copied(text: bytes) -> bytes:
-    """The text without the room that orjson had for more: what is kept for long should be no larger than it is."""
+    """Return a copy of the text that takes no more room than it needs: orjson allocates more."""
     return bytes(memoryview(text))

@@ -1,66 +1,39 @@
-"""`Client`: typed calls on one session with one server. `trimcp.connect` opens it."""
+"""`Client`: typed calls on one server, as programs see it. `trimcp.connect` opens it; `ClientRun` does the work."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import attrs
-import trio
-
-from trimcp.client.cache import Cache
-from trimcp.client.features.elicitation import wait_for_call
-from trimcp.client.handlers import Handlers, RootsSource
-from trimcp.client.negotiation import Agreement
-from trimcp.client.output import OutputSchemas
-from trimcp.client.prompts import PromptCalls
-from trimcp.client.resources import ResourceCalls
-from trimcp.client.rounds import answers_to, in_rounds
-from trimcp.client.subscription_calls import SubscriptionCalls
-from trimcp.client.tools import ToolCalls
-from trimcp.codec.envelope import encode_notification
-from trimcp.codec.revisions import RevisionCodec, codec_for
-from trimcp.errors import RequestFailed, UsageError
-from trimcp.observability.tracing import trace_context
-from trimcp.session.calls import OnProgress
-from trimcp.session.containment import contained
-from trimcp.session.session import Session
-from trimcp.types.capabilities import ServerCapabilities
-from trimcp.types.input_required import InputRequiredResult
-from trimcp.types.metadata import Implementation
-from trimcp.types.methods import METHODS, Method
+from trimcp.client.calls import CallsByName
+from trimcp.client.features.prompts import complete
+from trimcp.client.features.resources import read_resource
+from trimcp.client.run import ClientRun
+from trimcp.client.task_calls import TaskCalls
 from trimcp.types.revisions import Era
 
 if TYPE_CHECKING:
-    from trimcp.actors.supervisor import Supervisor
-    from trimcp.client.extensions import ClientExtensions
-    from trimcp.client.notices import ExtensionNotice
-    from trimcp.client.notification_handlers import NotificationHandlers
+    from trimcp.client.cache import ResultCache
+    from trimcp.client.features.client_features import RootsSource
+    from trimcp.client.features.resources import ResourceResult
+    from trimcp.client.listing import Listing
+    from trimcp.client.notifications.notices import Notices
+    from trimcp.session.call import OnProgress
+    from trimcp.session.session import Session
+    from trimcp.types.capabilities import ServerCapabilities
+    from trimcp.types.completion import Completion
     from trimcp.types.extensions import ExtensionMethod
+    from trimcp.types.metadata import Implementation
+    from trimcp.types.prompts import ListPromptsResult, Prompt
+    from trimcp.types.resources import ListResourcesResult, ListResourceTemplatesResult, Resource, ResourceTemplate
+    from trimcp.types.tools import ListToolsResult, Tool
 
 P = TypeVar("P")
 R = TypeVar("R")
 
-ROOTS_CHANGED: Final = "notifications/roots/list_changed"
 
-
-@attrs.frozen(kw_only=True)
-class Timeouts:
-    """How long a client waits, in seconds; None waits for ever.
-
-    Trio's own scopes (`trio.fail_after`) hold beside them, and end a call at once.
-    """
-
-    request: float | None = 60.0
-    """For an answer, or, where the caller wants progress, for the next report."""
-    most: float | None = 600.0
-    """In all, however much progress there is."""
-    probe: float = 10.0
-    """For the answer that shows which era a server speaks; one that is silent counts as legacy."""
-
-
-class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
+class Client(TaskCalls, CallsByName):
     """A session with a server. All of it may be used from any task, by any number at once.
 
     Every call is a request of its own: leaving it early, by a deadline or a cancel of Trio's,
@@ -73,86 +46,44 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
     * `InvalidResult`: its answer breaks the schema.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        supervisor: Supervisor,
-        agreement: Agreement,
-        timeouts: Timeouts,
-        handlers: Handlers,
-        cache: Cache | None = None,
-        extensions: ClientExtensions | None = None,
-    ) -> None:
-        """Made by `trimcp.connect`. `supervisor`: owns the actors of the client."""
-        self._supervisor = supervisor
-        self._handlers = handlers
-        self._timeouts = timeouts
-        self._own_cache = cache
-        self._own_extensions = extensions
-        self._outputs = OutputSchemas()
-        self._notification_handlers: NotificationHandlers | None = None
-        self._speak(session, agreement)
+    def __init__(self, run: ClientRun) -> None:
+        """Made by `trimcp.connect`."""
+        self._run: ClientRun = run
 
-    def _speak(self, session: Session, agreement: Agreement) -> None:
-        """From now on, speak on that session what was agreed upon for it."""
-        self._session = session
-        self._agreement = agreement
-        # Older servers say nothing of how long a result is good for.
-        self._cache = self._own_cache if agreement.revision.result_type else None
-        self._extensions = None if self._own_extensions is None else self._own_extensions.agreed(agreement.revision)
-        self._codec: RevisionCodec = codec_for(agreement.revision)
-        self._encode_call = self._codec.params_encoder("tools/call")
-        self._decode_call = self._codec.result_decoder("tools/call")
+    async def _route(self, kind: Literal["tools", "prompts"], name: str) -> tuple[ClientRun, str]:
+        return self._run, name
 
-    async def reconnected(
-        self, session: Session | None = None, agreement: Agreement | None = None, *, anew: bool = False
-    ) -> None:
-        """There is a connection again, after `stay`: ask again for all that was to be told, and forget what is kept.
-
-        Readers of notices get an `Interrupted` once the server has agreed.
-
-        Args:
-            session: the one that there is now; the same as before, if not given.
-            agreement: what is spoken on it; the same as before, if not given.
-            anew: whether the server has forgotten what it was asked before, though the session is the same.
-        """
-        self._speak(session or self._session, agreement or self._agreement)
-        self._outputs.forget()
-        if self._own_cache is not None:
-            self._own_cache.forget()
-        await self._resume(anew=anew)
-
-    # --- what the server is -----------------------------------------------------------
+    # --- the server -------------------------------------------------------------------
 
     @property
     def protocol_version(self) -> str:
         """The revision that is spoken, such as `2026-07-28`."""
-        return self._agreement.revision.version
+        return self._run.protocol_version
 
     @property
     def server_info(self) -> Implementation | None:
-        """What the server says it is. Unverified: for display and logs. None where a modern server does not say."""
-        return self._agreement.server_info
+        """The server's name and version, unverified: for display and logs. None where a modern server is silent."""
+        return self._run.requests.agreement.server_info
 
     @property
     def server_capabilities(self) -> ServerCapabilities:
-        """What the server declared that it can do."""
-        return self._agreement.capabilities
+        """The capabilities that the server declared."""
+        return self._run.requests.agreement.capabilities
 
     @property
     def instructions(self) -> str | None:
         """How the server wants to be used, for a model to read."""
-        return self._agreement.instructions
+        return self._run.requests.agreement.instructions
 
     @property
-    def cache(self) -> Cache | None:
+    def cache(self) -> ResultCache | None:
         """The results that the server lets this client keep; None where none are kept."""
-        return self._cache
+        return self._run.requests.cache
 
     @property
     def session(self) -> Session:
         """The session below: `session.snapshot()` shows what it does."""
-        return self._session
+        return self._run.requests.session
 
     # --- requests ---------------------------------------------------------------------
 
@@ -172,58 +103,10 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
             params: its params.
             timeout: seconds to wait, instead of `Timeouts.request`.
             on_progress: called, or awaited, with progress, total and message of each report, in
-                order, before this returns. One that is slow misses reports, not the last one.
+                order, before this returns. A slow callback misses reports, but not the last one.
             fresh: ask the server also where an earlier result may still be used.
         """
-        cache = self._cache
-        fetch = None if cache is None else cache.fetch(method, params)
-        if cache is None or fetch is None:
-            return await self._request(method, params, timeout, on_progress)
-        kept = None if fresh else cache.kept(fetch)
-        if kept is not None:
-            await trio.lowlevel.checkpoint()
-            return kept
-        result: dict[str, Any] | None = None
-        cache.start(fetch)
-        try:
-            answer = await self._request(method, params, timeout, on_progress)
-            result = answer
-        finally:
-            cache.finish(fetch, result)
-        return answer
-
-    async def _request(
-        self, method: str, params: Mapping[str, Any] | None, timeout: float | None, on_progress: OnProgress | None
-    ) -> dict[str, Any]:
-        wait_for_call()
-        raw: dict[str, Any] | None = None if params is None else dict(params)
-        stamp = self._agreement.stamp
-        if stamp is not None:
-            raw = raw or {}
-            meta, trace = raw.get("_meta"), trace_context()
-            raw["_meta"] = stamp if meta is None and not trace else {**trace, **(meta or {}), **stamp}
-        row = METHODS.get(method) if self._extensions is None else self._extensions.row(method) or METHODS.get(method)
-        first, most = self._deadlines(row, timeout)
-        if on_progress is not None:
-            on_progress = _contained(on_progress)
-        cancellable = row is None or row.cancellable
-        try:
-            return await self._session.calls.call(
-                method, raw, timeout=first, most=most, on_progress=on_progress, cancellable=cancellable
-            )
-        except RequestFailed as exc:
-            if self._cache is not None:
-                self._cache.doubted(method, exc)
-            raise
-
-    def _deadlines(self, row: Method | None, timeout: float | None) -> tuple[float | None, float | None]:
-        if row is not None and row.default_deadline is None:
-            return timeout, None  # it lasts as long as it lasts
-        timeouts = self._timeouts
-        if timeout is None:
-            return timeouts.request, timeouts.most
-        most = timeouts.most
-        return timeout, None if most is None else max(most, timeout)
+        return await self._run.requests.request(method, params, timeout=timeout, on_progress=on_progress, fresh=fresh)
 
     def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
         """Send a notification. It is not known whether it arrives.
@@ -231,55 +114,231 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
         Raises:
             ConnectionEnded: the connection is gone.
         """
-        if self._session.end is not None:
-            raise self._session.end.again()
-        self._session.writer.write(encode_notification(method, None if params is None else dict(params)))
+        self._run.notify(method, params)
 
     async def ping(self) -> None:
         """Ask whether the server is there: by `ping`, or, in 2026-07-28, by `server/discover`."""
-        await self.request("ping" if self._agreement.revision.era is Era.LEGACY else "server/discover", fresh=True)
+        is_legacy = self._run.requests.agreement.revision.era is Era.LEGACY
+        await self.request("ping" if is_legacy else "server/discover", fresh=True)
 
-    # --- several rounds ---------------------------------------------------------------
+    def close(self) -> None:
+        """End the session at once. May be called from any task, any number of times.
 
-    async def in_rounds(
+        Calls that wait for an answer raise `ConnectionClosed`.
+        """
+        self._run.session.close()
+
+    # --- tools ------------------------------------------------------------------------
+
+    async def list_tools(self, *, fresh: bool = False) -> list[Tool]:
+        """All tools of the server, page after page (server/tools).
+
+        Args:
+            fresh: ask the server also where an earlier list may still be used.
+
+        Raises:
+            InvalidResult: the list does not end.
+        """
+        return await self._run.tools.list_all(fresh=fresh)
+
+    def iter_tools(self, *, fresh: bool = False) -> Listing[Tool]:
+        """The same one by one: `async for tool in client.iter_tools()`; pages are read as needed."""
+        return self._run.tools.iter(fresh=fresh)
+
+    async def tools_page(self, cursor: str | None = None, *, fresh: bool = False) -> ListToolsResult:
+        """One page of the server's tools; `next_cursor` leads to the one after it, None where there is none."""
+        return await self._run.tools.page(cursor, fresh=fresh)
+
+    # --- resources --------------------------------------------------------------------
+
+    async def list_resources(self, *, fresh: bool = False) -> list[Resource]:
+        """All resources of the server that have URIs of their own, page after page.
+
+        Args:
+            fresh: ask the server also where an earlier list may still be used.
+
+        Raises:
+            InvalidResult: the list does not end.
+        """
+        return await self.iter_resources(fresh=fresh).all()
+
+    def iter_resources(self, *, fresh: bool = False) -> Listing[Resource]:
+        """The same one by one: `async for resource in client.iter_resources()`; pages are read as needed."""
+        return self._run.requests.listing("resources/list", fresh=fresh)
+
+    async def resources_page(self, cursor: str | None = None, *, fresh: bool = False) -> ListResourcesResult:
+        """One page of the server's resources; `next_cursor` leads to the one after it, None where there is none."""
+        page: ListResourcesResult = await self._run.requests.page("resources/list", cursor, fresh=fresh)
+        return page
+
+    async def list_resource_templates(self, *, fresh: bool = False) -> list[ResourceTemplate]:
+        """All templates by which the server makes resources, page after page; see `list_resources`."""
+        return await self.iter_resource_templates(fresh=fresh).all()
+
+    def iter_resource_templates(self, *, fresh: bool = False) -> Listing[ResourceTemplate]:
+        """The same one by one; see `iter_resources`."""
+        return self._run.requests.listing("resources/templates/list", fresh=fresh)
+
+    async def resource_templates_page(
+        self, cursor: str | None = None, *, fresh: bool = False
+    ) -> ListResourceTemplatesResult:
+        """One page of the server's templates; see `resources_page`."""
+        method = "resources/templates/list"
+        page: ListResourceTemplatesResult = await self._run.requests.page(method, cursor, fresh=fresh)
+        return page
+
+    async def read_resource(
         self,
-        method: str,
-        params: dict[str, Any],
-        decode: Callable[[Mapping[str, Any]], Any],
+        uri: str,
         *,
         timeout: float | None = None,
         on_progress: OnProgress | None = None,
+        meta: Mapping[str, Any] | None = None,
         fresh: bool = False,
-    ) -> Any:
-        """Make a request that the server may answer with questions, and answer those; return the result object."""
+    ) -> ResourceResult:
+        """Read a resource (server/resources, "Reading Resources").
 
-        async def send(params: dict[str, Any]) -> dict[str, Any]:
-            return await self.request(method, params, timeout=timeout, on_progress=on_progress, fresh=fresh)
+        Args:
+            uri: of the resource.
+            timeout: seconds to wait, instead of `Timeouts.request`.
+            on_progress: see `request`.
+            meta: further keys for the request's `_meta`.
+            fresh: ask the server also where an earlier result may still be used.
 
-        extensions = self._extensions
-        decode_any = decode if extensions is None else extensions.decoder(method, decode)
+        Raises:
+            ResourceNotFound: there is none of that URI.
+        """
+        return await read_resource(self._run.requests, uri, timeout, on_progress, meta, fresh)
 
-        def decoded(raw: dict[str, Any]) -> Any:
-            return self._decoded(decode_any, raw)
+    # --- prompts and completion -------------------------------------------------------
 
-        result = decoded(await send(params))
-        if isinstance(result, InputRequiredResult):
-            result = await in_rounds(send, params, result, decoded, self._codec, self._handlers)
-        if extensions is None or decode_any is decode:
-            return result
-        from trimcp.client.extension import UnfinishedCall
+    async def list_prompts(self, *, fresh: bool = False) -> list[Prompt]:
+        """All prompts of the server, page after page.
 
-        call = UnfinishedCall(method=method, params=params, timeout=timeout, on_progress=on_progress)
-        return await extensions.finished(self, call, result, lambda raw: self._decoded(decode, raw))
+        Args:
+            fresh: ask the server also where an earlier list may still be used.
+
+        Raises:
+            InvalidResult: the list does not end.
+        """
+        return await self.iter_prompts(fresh=fresh).all()
+
+    def iter_prompts(self, *, fresh: bool = False) -> Listing[Prompt]:
+        """The same one by one: `async for prompt in client.iter_prompts()`; pages are read as needed."""
+        return self._run.requests.listing("prompts/list", fresh=fresh)
+
+    async def prompts_page(self, cursor: str | None = None, *, fresh: bool = False) -> ListPromptsResult:
+        """One page of the server's prompts; `next_cursor` leads to the one after it, None where there is none."""
+        page: ListPromptsResult = await self._run.requests.page("prompts/list", cursor, fresh=fresh)
+        return page
+
+    async def complete(
+        self,
+        argument: str,
+        value: str = "",
+        *,
+        prompt: str | None = None,
+        template: str | None = None,
+        given: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Completion:
+        """Ask how an argument of a prompt, or a variable of a template, may go on (server/utilities/completion).
+
+        Args:
+            argument: its name.
+            value: the beginning of its value.
+            prompt: the prompt's name; or
+            template: the resource template, as it is listed.
+            given: the other arguments that are known (sent from 2025-06-18 on).
+            timeout: seconds to wait, instead of `Timeouts.request`.
+
+        Raises:
+            UsageError: neither a prompt nor a template is named, or both are.
+        """
+        return await complete(self._run.requests, argument, value, prompt, template, given, timeout)
+
+    # --- subscriptions ----------------------------------------------------------------
+
+    def notices(self) -> AbstractAsyncContextManager[Notices]:
+        """Read all notices of the server from here on.
+
+            async with client.notices() as notices:
+                async for notice in notices:
+                    ...  # ToolsChanged(), PromptsChanged(), ResourcesChanged(), ResourceUpdated(uri)
+
+        A legacy server tells of its lists by itself; a server of 2026-07-28 tells only of the changes
+        that `listen` or `subscribe` asked for. Any number may be open at once, each for one task to
+        read; see `Notices` for a slow reader, and for the end.
+
+        Raises:
+            ConnectionEnded: the connection is gone.
+        """
+        return self._run.subscriptions.notices()
+
+    def listen(
+        self,
+        *,
+        tools: bool = False,
+        prompts: bool = False,
+        resources: bool = False,
+        uris: Iterable[str] = (),
+        more: Mapping[str, Iterable[str]] | None = None,
+    ) -> AbstractAsyncContextManager[Notices]:
+        """Be told of certain changes for as long as the context lasts, in every revision alike.
+
+            async with client.listen(tools=True, uris=["file:///etc/motd"]) as notices:
+                async for notice in notices:
+                    ...
+
+        Entering it waits until the server has agreed; `notices.acknowledged` says to what. Leaving it
+        tells the server, and does not wait. When the server ends it in good order, reading ends, and
+        `notices.end` says so; when the connection is lost, reading raises `ConnectionLost`.
+
+        Args:
+            tools: changes of the list of tools.
+            prompts: changes of the list of prompts.
+            resources: changes of the list of resources.
+            uris: changes of these resources.
+            more: topics of extensions (2026-07-28), by the member that names them: `{"taskIds": ["7"]}`.
+
+        Raises:
+            UsageError: nothing to listen to.
+            RequestFailed: the server refuses (it may be busy), or cannot.
+            RequestTimedOut: it did not agree within `Timeouts.request`.
+            ConnectionEnded: the connection is gone.
+
+        See basic/patterns/subscriptions of 2026-07-28, and server/resources before it.
+        """
+        from trimcp.client.notifications.notices import topics  # late, as `ClientRun.subscriptions`
+
+        return self._run.subscriptions.listen(topics(tools, prompts, resources, uris, more))
+
+    async def subscribe(self, uri: str) -> None:
+        """Be told of the changes of a resource until `unsubscribe`; `notices` is where they arrive.
+
+        A second call for the same resource changes nothing. In 2026-07-28 all of them share one listen request,
+        which is replaced without a gap.
+
+        Raises:
+            UsageError: the server did not declare that it can.
+            RequestFailed: it refuses.
+            RequestTimedOut, ConnectionEnded: there was no answer.
+        """
+        await self._run.subscriptions.subscribe(uri)
+
+    async def unsubscribe(self, uri: str) -> None:
+        """Take back a `subscribe`; without one, do nothing.
+
+        Raises: as `subscribe`, in 2026-07-28; the subscription then goes on.
+        """
+        await self._run.subscriptions.unsubscribe(uri)
 
     # --- extensions -------------------------------------------------------------------
 
     @property
     def extensions(self) -> Mapping[str, Mapping[str, Any]]:
         """The extensions that the server declared, known here or not: their settings, by identifier."""
-        from trimcp.types.extensions import declared_in
-
-        return declared_in(self._agreement.capabilities)
+        return self._run.declared_extensions
 
     async def call(
         self,
@@ -304,10 +363,7 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
             UsageError: none of `connect(extensions=…)` sends it in the revision that is spoken, or the server did
                 not declare the extension: do what the core of the protocol does.
         """
-        if self._extensions is None:
-            raise UsageError(f"{method.name} is of an extension: connect(extensions=…) gives it to the client")
-        encode, decode = self._extensions.codecs_of(method, self.extensions)
-        result: R = await self.in_rounds(method.name, encode(params), decode, timeout=timeout, on_progress=on_progress)
+        result: R = await self._run.call(method, params, timeout, on_progress)
         return result
 
     async def answer(self, questions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -320,78 +376,24 @@ class Client(ToolCalls, ResourceCalls, PromptCalls, SubscriptionCalls):
             The input responses by key, as raw JSON objects.
 
         Raises:
-            InvalidResult: one is no input request, or there are too many.
-            RequestFailed: one was refused, by the user or since the client does not offer it.
+            InvalidResult: a question is not an input request, or there are too many.
+            RequestFailed: a question was refused, by the user or since the client does not offer an answer.
         """
-        from trimcp.types.input_required import InputRequest
-
-        def read(raw: Mapping[str, Any]) -> Any:
-            return self._codec.structure(raw, InputRequest)  # type: ignore[arg-type]  # a union is a form as good
-
-        asked = {key: self._decoded(read, dict(question)) for key, question in questions.items()}
-        return await answers_to(asked, self._codec, self._handlers)
+        return await self._run.requests.answer(questions)
 
     # --- roots ------------------------------------------------------------------------
 
     def set_roots(self, roots: RootsSource) -> None:
-        """Let the server work in other folders from now on, or have other folders given by another function.
+        """Let the server work in other folders from now on, or have another function give them. It does not wait.
 
         A server of the legacy era is told that they have changed, once for all changes that it has not
-        read of. One of 2026-07-28 asks anew whenever it needs to know. It does not wait. (client/roots)
+        read of. A server of 2026-07-28 asks anew whenever it needs to know. (client/roots)
 
         Args:
             roots: as `connect(roots=…)` takes them. The same function again says that it gives others now.
 
         Raises:
-            UsageError: `connect` was given no roots, so the server was told that there are none to ask for; or
-                one of these is no folder.
+            UsageError: `connect` was given no roots, so the server was told not to ask for them; or
+                a root is not a folder.
         """
-        if self._handlers.roots is None:
-            raise UsageError("connect(roots=[]) declares that there may be roots; this client did not")
-        self._handlers.set_roots(roots)
-        if self._agreement.revision.server_asks and self._session.end is None:
-            self._session.writer.post_latest(ROOTS_CHANGED, encode_notification(ROOTS_CHANGED, None))
-
-    # --- notices and the end ----------------------------------------------------------
-
-    def noticed(self, method: str, params: Mapping[str, Any] | None, known: ExtensionNotice | None = None) -> None:
-        """Called by the session for each notification that is not its own."""
-        if method == "notifications/tools/list_changed":
-            self._outputs.forget()
-        if self._cache is not None:
-            self._cache.noticed(method, params)
-        notice = None if self._extensions is None else self._extensions.notice_of(method, params)
-        if notice is not None:
-            self._call_handlers(notice)
-        super().noticed(method, params, notice)
-
-    def _call_handlers(self, notice: ExtensionNotice) -> None:
-        """Have the functions called that hear a notification of an extension."""
-        handlers = () if self._extensions is None else self._extensions.hearers(notice.method)
-        if not handlers:
-            return
-        if self._notification_handlers is None:
-            from trimcp.client.notification_handlers import NotificationHandlers
-
-            actor = NotificationHandlers(self._supervisor, self, self._session.limits.notices)
-            self._notification_handlers = self._supervisor.add(actor)
-        self._notification_handlers.call(notice.method, notice.params, handlers)
-
-    def close(self) -> None:
-        """End the session at once. May be called from any task, any number of times.
-
-        What waits for an answer raises `ConnectionClosed`.
-        """
-        self._session.close()
-
-
-def _contained(on_progress: OnProgress) -> OnProgress:
-    """Makes an error of whatever else a progress callback raises: it runs in the caller's task, as the call itself."""
-
-    async def told(progress: float, total: float | None, message: str | None) -> None:
-        with contained("on_progress"):
-            waiting = on_progress(progress, total, message)
-            if inspect.isawaitable(waiting):
-                await waiting
-
-    return told
+        self._run.set_roots(roots)

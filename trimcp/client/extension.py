@@ -1,7 +1,7 @@
 """`ClientExtension`: one extension of the protocol, as a client takes part in it.
 
-A value that a program, or a package, declares things on, and gives to `trimcp.connect`. What a client
-makes of all its extensions is in `trimcp.client.extensions`.
+A program, or a package, declares methods and functions on it, and gives it to `trimcp.connect`.
+`trimcp.client.extension_negotiation` has all extensions of a client.
 
 SEP-2133; basic/versioning, "Extension Negotiation", of 2026-07-28.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
-from trimcp.codec.extensions import check_payload
+from trimcp.codec.extension_payloads import check_payload
 from trimcp.errors import UsageError
 from trimcp.types.extensions import (
     ExtensionMethod,
@@ -26,7 +26,7 @@ from trimcp.types.payload import NotificationParams, RequestParams, Result
 
 if TYPE_CHECKING:
     from trimcp.client.client import Client
-    from trimcp.session.calls import OnProgress
+    from trimcp.session.call import OnProgress
     from trimcp.types.revisions import Revision
 
 P = TypeVar("P")
@@ -38,13 +38,13 @@ FINISHED_HERE: Final = frozenset(("tools/call", "resources/read", "prompts/get")
 
 @attrs.frozen(kw_only=True)
 class UnfinishedCall:
-    """A request of the core that was answered with a result of an extension.
+    """A core request that was answered with a result of an extension.
 
     Attributes:
         method: such as `tools/call`.
-        params: as they were sent, `_meta` of the revision left out.
-        timeout: what its caller passed, to wait for each answer.
-        on_progress: what its caller passed.
+        params: as they were sent, without the `_meta` of the revision.
+        timeout: seconds to wait for each answer, as its caller passed it.
+        on_progress: as its caller passed it.
     """
 
     method: str
@@ -54,7 +54,7 @@ class UnfinishedCall:
 
 
 Finish = Callable[["Client", UnfinishedCall, R], Awaitable[Any]]
-"""Gets from such a result to the result of the method itself: as a raw JSON object, or as the method's own class."""
+"""Turns a result of an extension into the result of the method itself: a raw JSON object, or the method's own class."""
 
 
 class ClientExtension:
@@ -78,30 +78,31 @@ class ClientExtension:
         sends: Sequence[ExtensionMethod[Any, Any]] = (),
         receives: Sequence[ExtensionNotification[Any]] = (),
     ) -> None:
-        """
+        """Declare an extension.
+
         Args:
             identifier: `prefix/name`, such as `com.example/echo`.
-            settings: what the client tells of it in its capabilities; a JSON object.
+            settings: its settings in the client's capabilities; a JSON object.
             revisions: those that have it; all, if not given. In any other it does not exist.
             sends: the requests that `Client.call` makes.
             receives: the notifications of servers that `Client.notices` gives as `ExtensionNotice`.
 
         Raises:
             UsageError: the identifier breaks the rules; there is no such revision; a method or notification is
-                none for a client to send or receive.
+                not for a client to send or receive.
         """
-        self.identifier = check_identifier(identifier)
+        self.identifier: str = check_identifier(identifier)
         self.settings: Mapping[str, Any] = dict(settings or {})
-        self.revisions = revisions_of(revisions)
+        self.revisions: Sequence[Revision] = revisions_of(revisions)
         self.sent: dict[str, ExtensionMethod[Any, Any]] = {}
         self.received: dict[str, ExtensionNotification[Any]] = {}
         self.served: dict[str, tuple[ExtensionMethod[Any, Any], Callable[[Any], Awaitable[Any]]]] = {}
-        self.hearers: dict[str, list[Callable[[Client, Any], None]]] = {}
+        self.handlers: dict[str, list[Callable[[Client, Any], None]]] = {}
         self.finishers: list[tuple[ExtensionResult[Any], Finish[Any]]] = []
         self._is_used = False
         for method in sends:
             if method.sender != "client":
-                raise UsageError(f"{method.name} is for servers to send")
+                raise UsageError(f"a client cannot send {method.name}: its sender is the server")
             _check_method(method)
             self.sent[method.name] = method
         for notification in receives:
@@ -109,25 +110,28 @@ class ClientExtension:
 
     def _receive(self, notification: ExtensionNotification[Any]) -> None:
         if notification.sender != "server":
-            raise UsageError(f"{notification.name} is for clients to send: client.notify does so")
+            raise UsageError(f"a client cannot receive {notification.name}: send it by client.notify")
         check_payload(notification.params, NotificationParams, f"the params of {notification.name}")
         self.received[notification.name] = notification
 
     def finishes(self, result: ExtensionResult[R]) -> Callable[[Finish[R]], Finish[R]]:
-        """Declare what gets from a result of the extension to the one of the request itself.
+        """Declare the function that turns a result of the extension into the result of the request itself.
 
-        The async function gets the client, what was asked, and the result; what it returns is what
-        `call_tool` (`read_resource`, `get_prompt`) goes on with. It runs in the caller's task.
+        The async function gets the client, the request, and the result of the extension. `call_tool`
+        (`read_resource`, `get_prompt`) goes on with the result that it returns. It runs in the caller's task.
 
         Raises:
-            UsageError: the result has no tag of its own, or is of requests that cannot be answered so.
+            UsageError: the result has no tag of its own, or its requests cannot be finished.
         """
         self._check_open()
         check_payload(result.result, Result, f"a result of {self.identifier}")
         _ = result.tag
         wrong = sorted(set(result.methods) - FINISHED_HERE)
         if wrong or not result.methods:
-            raise UsageError(f"a client can have finished {', '.join(sorted(FINISHED_HERE))}; not {', '.join(wrong)}")
+            raise UsageError(
+                f"{self.identifier} cannot finish {', '.join(wrong) or 'no method'}: finish results of "
+                f"{', '.join(sorted(FINISHED_HERE))}"
+            )
 
         def declare(finish: Finish[R]) -> Finish[R]:
             self.finishers.append((result, finish))
@@ -138,21 +142,21 @@ class ClientExtension:
     def hears(
         self, notification: ExtensionNotification[P]
     ) -> Callable[[Callable[[Client, P], None]], Callable[[Client, P], None]]:
-        """Declare what is called with the client and the params of each such notification.
+        """Declare a function that is called with the client and the params of each notification of a kind.
 
         An actor of the client calls it, one notification after the other, so it must not wait; a `send_nowait`
-        to a memory channel is a good use of it. Where more than `Limits.notices` wait, the oldest are dropped. What
-        it raises goes to the log.
+        to a memory channel is a good use of it. Where more than `Limits.notices` wait, the oldest are dropped. Its
+        exceptions go to the log.
 
         Raises:
-            UsageError: servers do not send it.
+            UsageError: servers do not send the notification.
         """
         self._check_open()
         self._receive(notification)
 
-        def declare(hearer: Callable[[Client, P], None]) -> Callable[[Client, P], None]:
-            self.hearers.setdefault(notification.name, []).append(hearer)
-            return hearer
+        def declare(handler: Callable[[Client, P], None]) -> Callable[[Client, P], None]:
+            self.handlers.setdefault(notification.name, []).append(handler)
+            return handler
 
         return declare
 
@@ -162,13 +166,13 @@ class ClientExtension:
         """Declare the async function that answers a request of servers, in sessions of the legacy era.
 
         Raises:
-            UsageError: servers do not send it, or it has an answer.
+            UsageError: servers do not send it, or it has a function already.
         """
         self._check_open()
         if method.sender != "server":
-            raise UsageError(f"{method.name} is for servers to answer: client.call sends it")
+            raise UsageError(f"a client cannot answer {method.name}: its sender is the client; call it by client.call")
         if method.name in self.served:
-            raise UsageError(f"{self.identifier} answers {method.name} already")
+            raise UsageError(f"{self.identifier} answers {method.name} already: declare one function")
         _check_method(method)
 
         def declare(handler: Callable[[P], Awaitable[R]]) -> Callable[[P], Awaitable[R]]:
@@ -179,20 +183,20 @@ class ClientExtension:
 
     def _check_open(self) -> None:
         if self._is_used:
-            raise UsageError(f"{self.identifier} is in use: declare all of it before a client is given it")
+            raise UsageError(f"{self.identifier} is in use: declare all of it before it is given to connect")
 
     # --- for the client ---------------------------------------------------------------
 
     def used(self) -> None:
-        """A client uses it now: nothing more can be declared on it."""
+        """Let nothing more be declared on it: a client uses it now."""
         self._is_used = True
 
     def has(self, name: str) -> bool:
-        """Whether a method or notification is one of its own."""
+        """Return whether it has a method or notification of this name."""
         return name in self.sent or name in self.received or name in self.served
 
     def exists_in(self, revision: Revision) -> bool:
-        """Whether there is such a thing in a revision."""
+        """Return whether the extension exists in a revision."""
         return revision in self.revisions
 
 

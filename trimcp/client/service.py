@@ -1,54 +1,56 @@
-"""The client as its session sees it: what a server may ask of it, and what it is told."""
+"""`ClientService`: the client as its session sees it: the requests that it answers, and the notifications it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from trimcp.client.handlers import Handlers
+from trimcp.client.features.client_features import ClientFeatures
+from trimcp.client.run import ClientRun, GivenExtensions
 from trimcp.codec.revisions import codec_for
+from trimcp.limits import Limits
 from trimcp.observability import events, log
 from trimcp.observability.instruments import Instruments
-from trimcp.session.limits import Limits
-from trimcp.session.request import InboundRequest
-from trimcp.session.service import Route, Service, never, pong
-from trimcp.session.session import Session
+from trimcp.observability.telemetry import Telemetry
+from trimcp.observability.wire_tap import WireTap
+from trimcp.session.peer import Peer
+from trimcp.session.request import InboundRequest, Route, never, pong
+from trimcp.session.session import Service, Session
 from trimcp.types.methods import methods_of
 from trimcp.types.revisions import Revision
 
 if TYPE_CHECKING:
-    from trimcp.client.extensions import ClientExtensions
+    from trimcp.client.tasks.receiver import ReceivedTasks
 
-OnNotice = Callable[[str, Mapping[str, Any] | None], None]
+TASKS: Final = frozenset(("tasks/get", "tasks/result", "tasks/list", "tasks/cancel"))
+"""The requests about tasks that this client runs (2025-11-25)."""
 
 
 class ClientService(Service):
-    """What a client answers, in the revisions where a server asks anything at all: `ping`, and what its user offers."""
+    """Answers `ping` and the requests for which the client has functions, in revisions where servers make requests."""
 
-    role = "client"
+    role: Literal["server", "client"] = "client"
 
     def __init__(
         self,
         limits: Limits,
         revisions: Sequence[Revision],
-        handlers: Handlers,
-        on_notice: OnNotice,
-        on_end: Callable[[], None],
-        extensions: ClientExtensions | None = None,
+        features: ClientFeatures,
+        extensions: GivenExtensions | None = None,
+        telemetry: Telemetry | None = None,
+        tap: WireTap | None = None,
     ) -> None:
-        """`on_notice` is told of every notification that is not the session's own, `on_end` of its end.
-
-        Neither may wait.
-        """
-        self.limits = limits
-        self.instruments = Instruments()
-        self.revisions = revisions
-        self._handlers = handlers
-        self._offered = handlers.methods()
-        self._on_notice = on_notice
-        self._on_end = on_end
+        self.run: ClientRun | None = None
+        """Gets the notifications, and the end of the session; None until a revision is agreed upon."""
+        self.limits: Limits = limits
+        self.instruments: Instruments = Instruments(telemetry, tap)
+        self.revisions: Sequence[Revision] = revisions
+        self._features = features
+        self._offered = features.methods()
         self._extensions = extensions
         self._routes: dict[str, dict[str, Route]] = {}
+        self._received: ReceivedTasks | None = None
 
     def routes(self, revision: Revision) -> Mapping[str, Route]:
         """See `Service`."""
@@ -65,6 +67,8 @@ class ClientService(Service):
                 handle, at_once = never, pong
             elif name in self._offered:
                 handle, at_once = self._answer, None
+            elif name in TASKS and self._features.runs_tasks:
+                handle, at_once = self._about_task, None
             else:
                 continue
             routes[name] = Route(method, codec.params_decoder(name), handle, codec.result_encoder(name), at_once)
@@ -73,19 +77,44 @@ class ClientService(Service):
         return routes
 
     async def _answer(self, request: InboundRequest, params: Any) -> Any:
-        """Answer a question of a legacy server's, in the request's own task."""
-        return await self._handlers.answer(request.method, params)
+        """Answer a request of a legacy server, in the request's own task; or make it a task of 2025-11-25."""
+        if self._features.runs_tasks and getattr(params, "task", None) is not None:
+            return self._received_tasks().create(request.method, params, params.task)
+        return await self._features.answer(request.method, params)
 
-    def notified(self, session: Session, method: str, params: Mapping[str, Any] | None) -> None:
+    async def _about_task(self, request: InboundRequest, params: Any) -> Any:
+        """Answer a request about a task that this client runs."""
+        answer = getattr(self._received_tasks(), request.method.partition("/")[2])(params)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    def _received_tasks(self) -> ReceivedTasks:
+        if self._received is None:
+            from trimcp.client.tasks.receiver import ReceivedTasks  # late: few servers have clients run tasks
+
+            self._received = ReceivedTasks(self._features.supervisor, self._features.answer, self._notify)
+        return self._received
+
+    def _notify(self, method: str, params: dict[str, Any]) -> None:
+        if self.run is not None and self.run.session.end is None:
+            self.run.notify(method, params)
+
+    def notified(self, session: Peer, method: str, params: Mapping[str, Any] | None) -> None:
         """See `Service`."""
+        if self.run is None:
+            return
         try:
-            self._on_notice(method, params)
-        except Exception as exc:  # noqa: BLE001 - the reader must not end over what a notice sets off
+            self.run.noticed(method, params)
+        except Exception as exc:  # noqa: BLE001 - the Reader must not end with an error that a notice causes
             log.error(events.HANDLER_FAILED, exc_info=exc, method=method)
 
     def opened(self, session: Session) -> None:
         """See `Service`."""
+        if self.instruments.telemetry is not None:
+            self.instruments.telemetry.session_opened(session)
 
     def ended(self, session: Session) -> None:
         """See `Service`."""
-        self._on_end()
+        if self.instruments.telemetry is not None:
+            self.instruments.telemetry.session_ended(session)
+        if self.run is not None:
+            self.run.ended()

@@ -1,1 +1,1 @@
-
+"""JSON text ↔ JSON-RPC messages ↔ objects of `trimcp.types`, one codec for each revision."""

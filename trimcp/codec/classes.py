@@ -1,39 +1,93 @@
-"""Attrs class ↔ JSON object in one revision: functions that cattrs generates, and what they leave out.
+"""attrs class ↔ JSON object in one revision: functions that cattrs generates, and checks around them.
 
-cattrs' functions deal with the fields that the revision has. Around them: unknown fields are
-kept, what the revision requires is there, `resultType` is what the class says.
-Used by `converters`, which registers the two factories.
+`wire_fields` derives the names on the wire (camelCase) and the types without `None`; no other file
+does. The generated functions handle the fields that the revision has. Around them, the hooks keep
+unknown fields, check required ones, and read and write `resultType`. `converters` registers them.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
+import types
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, Union, get_args, get_origin
 
 import attrs
 from cattrs import BaseConverter, override
 from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
-from trimcp.codec.renames import WireField, wire_fields
-from trimcp.codec.shapes import shape_structure_hook, shape_unstructure_hook
-from trimcp.codec.strict import Refused, StructureHook
-from trimcp.types.fields import ABSENT
+from trimcp.codec.strict import Refused, StructureHook, raw_structure_hook, raw_unstructure_hook
+from trimcp.types.fields import ABSENT, Absent, SpecField, spec_of
 from trimcp.types.revisions import Revision
+
+EXTRA = "extra"
+"""The attribute that holds the fields that a revision does not have."""
+
+
+@attrs.frozen(eq=False, repr=False)
+class WireField:
+    """Holds one field of a wire type."""
+
+    name: str
+    """The attribute."""
+    wire: str
+    """The name of the property in the JSON object."""
+    type: Any
+    """The type of its value, where the field is present."""
+    optional: bool
+    """Whether its default, `None` or `ABSENT`, keeps it off the wire."""
+    spec: SpecField
+
+
+def wire_name(attribute: str) -> str:
+    """Return the name on the wire: `structuredContent` of `structured_content`, `_meta` of `meta`."""
+    if attribute == "meta":
+        return "_meta"
+    first, *others = attribute.rstrip("_").split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+@functools.cache
+def wire_fields(cls: type) -> tuple[WireField, ...]:
+    """Return the fields of a wire type without `extra`, in the order of the class."""
+    attrs.resolve_types(cls)
+    return tuple(_wire_field(attribute) for attribute in attrs.fields(cls) if attribute.name != EXTRA)
+
+
+def _wire_field(attribute: attrs.Attribute[Any]) -> WireField:
+    spec = spec_of(attribute)
+    optional = attribute.default is None or isinstance(attribute.default, Absent)
+    return WireField(
+        attribute.name,
+        spec.wire_name or wire_name(attribute.name),
+        _without(type(attribute.default), attribute.type) if optional else attribute.type,
+        optional,
+        spec,
+    )
+
+
+def _without(unwanted: type, declared: Any) -> Any:
+    """Return a union without the type of the default of a missing value."""
+    if get_origin(declared) not in (types.UnionType, Union):
+        return declared
+    return functools.reduce(operator.or_, (member for member in get_args(declared) if member is not unwanted))
+
 
 RESULT_TYPE = "resultType"
 
 UnstructureHook = Callable[[Any], dict[str, Any]]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ClassHooks:
     """Makes the hooks of all classes for one revision."""
 
     revision: Revision
 
     def structure_hook(self, cls: Any, converter: BaseConverter) -> StructureHook:
-        """JSON object → instance of the class."""
+        """Return the function from a JSON object to an instance of the class."""
         order = self.revision.order
         fields = [field for field in wire_fields(cls) if field.spec.exists_in(order)]
         overrides = {field.name: self._incoming(field, converter) for field in fields}
@@ -56,7 +110,7 @@ class ClassHooks:
             if type(value) is not dict:
                 raise Refused("expected object")
             built = generated(value, cls)
-            # Only the fields that are in none of the revision's are looked at one by one.
+            # Only fields that the revision does not have are looked at one by one.
             if not known.issuperset(value):
                 built.extra = {name: entry for name, entry in value.items() if name not in known}
             return built
@@ -72,7 +126,7 @@ class ClassHooks:
             for wire, name, fill in filled:
                 if wire not in value:
                     setattr(built, name, fill)
-            # A missing one means `complete`, says basic/index of 2026-07-28.
+            # A missing resultType means `complete` (basic/index of 2026-07-28).
             if result_type and value.get(RESULT_TYPE, "complete") != result_type:
                 raise Refused(f'expected "{result_type}"', (RESULT_TYPE,))
             return built
@@ -80,13 +134,13 @@ class ClassHooks:
         return structure_and_check
 
     def unstructure_hook(self, cls: Any, converter: BaseConverter) -> UnstructureHook:
-        """Instance of the class → JSON object."""
+        """Return the function from an instance of the class to a JSON object."""
         order = self.revision.order
         fields = [field for field in wire_fields(cls) if field.spec.exists_in(order)]
         overrides = {field.name: self._outgoing(field, converter) for field in fields}
         overrides.update(_omitted(cls, overrides))
         generated = make_dict_unstructure_fn(cls, converter, _cattrs_use_linecache=False, **overrides)
-        droppable = tuple(f.wire for f in fields if f.spec.shape in ("structured", "output_schema"))
+        droppable = tuple(f.wire for f in fields if f.spec.check in ("structured", "output_schema"))
         required = tuple((f.wire, f.spec.fill) for f in fields if f.optional and f.spec.required_in(order))
         result_type = self._result_type(cls)
 
@@ -124,19 +178,36 @@ class ClassHooks:
         return result_type if self.revision.result_type else None
 
     def _incoming(self, field: WireField, converter: BaseConverter) -> Any:
-        if field.spec.shape is not None:
-            hook = shape_structure_hook(field.spec.shape, self.revision, converter)
+        if field.spec.check is not None:
+            hook = raw_structure_hook(field.spec.check, self.revision, converter)
         else:
             hook = converter.get_structure_hook(field.type)
+        if converter.detailed_validation and self._may_be_null(field):
+            hook = _or_null(hook)
         return override(rename=field.wire, struct_hook=hook)
+
+    def _may_be_null(self, field: WireField) -> bool:
+        """Tell whether null is taken for a missing field, where the schema has no null.
+
+        Only the detailed converter takes it, so values without such a null cost nothing.
+        """
+        takes_none = field.optional and field.spec.check not in ("ttl", "structured")
+        return takes_none and not field.spec.required_in(self.revision.order)
 
     def _outgoing(self, field: WireField, converter: BaseConverter) -> Any:
         hook: Any = None
-        if field.spec.shape is not None:
-            hook = shape_unstructure_hook(field.spec.shape, self.revision, converter)
+        if field.spec.check is not None:
+            hook = raw_unstructure_hook(field.spec.check, self.revision, converter)
         elif _holds_objects(field.type):
             hook = converter.get_unstructure_hook(field.type)
         return override(rename=field.wire, unstruct_hook=hook or identity, omit_if_default=field.optional)
+
+
+def _or_null(hook: StructureHook) -> StructureHook:
+    def structure(value: Any, cls: Any = None) -> Any:
+        return None if value is None else hook(value, cls)
+
+    return structure
 
 
 def _omitted(cls: Any, kept: dict[str, Any]) -> dict[str, Any]:
@@ -144,14 +215,14 @@ def _omitted(cls: Any, kept: dict[str, Any]) -> dict[str, Any]:
 
 
 def _holds_objects(declared: Any) -> bool:
-    """Whether values of the type hold instances of our classes; all others are JSON values already."""
+    """Tell whether values of the type hold instances of attrs classes; all others are JSON already."""
     return attrs.has(declared) or any(_holds_objects(argument) for argument in get_args(declared))
 
 
 def _climb(refused: Refused, instance: Any, fields: list[WireField]) -> None:
-    """Extend the path of a refusal by the field that holds the object in which it happened.
+    """Put the name of the field that holds the refused object before the path of the refusal.
 
-    The generated code does not say which field it was at. An object is found by its identity.
+    The generated code does not tell the field, so the object is found by its identity.
     """
     for field in fields:
         if refused.subject is not None and getattr(instance, field.name) is refused.subject:

@@ -1,7 +1,6 @@
-"""The cattrs converters: one for each revision, and its slower twin that says what is wrong.
+"""Builds the cattrs converters of a revision: a fast one, and a slower one that explains errors.
 
-Made on first use and never changed after; hooks of a class are generated when they are first
-asked for. `trimcp.codec.revisions` owns them.
+cattrs generates the hooks of a class when they are first needed. `payloads` owns the converters.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from trimcp.types.revisions import Revision
 
 
 def build_converter(revision: Revision, *, detailed: bool) -> Converter:
-    """A converter for the types of one revision.
+    """Build a converter for the types of one revision.
 
     Args:
-        revision: what fields, methods and content blocks there are.
-        detailed: whether its errors say where and what; it costs about three times as much.
+        revision: decides on fields, methods and content blocks.
+        detailed: whether its errors have paths and messages; it takes about three times as long.
     """
     converter = Converter(detailed_validation=detailed)
     register_strict_hooks(converter)
     classes = ClassHooks(revision)
     unions = UnionHooks(revision)
-    # cattrs asks the factory that was registered last first.
+    # cattrs asks the factory registered last first.
     for predicate, incoming, outgoing in (
         (attrs.has, classes.structure_hook, classes.unstructure_hook),
         (is_union_of_classes, unions.structure_hook, unions.unstructure_hook),
@@ -69,7 +68,7 @@ def _dict_out(cls: Any, converter: BaseConverter) -> Callable[[Any], Any]:
 
 
 def _climb(refused: Refused, entries: Any, subject: Any) -> None:
-    """Extend the path of a refusal by the index, or name, of the object in which it happened."""
+    """Put the index, or name, of the refused object before the path of the refusal."""
     for step, entry in entries:
         if entry is refused.subject:
             refused.climb(step, subject)

@@ -1,8 +1,7 @@
-"""JSON value to JSON-RPC message, and message to JSON text.
+"""JSON value → JSON-RPC message, and message → JSON text.
 
-On the path of every message, so it is attribute tests and one call of orjson, nothing
-generated. Params and results stay raw; `codec.payloads` structures them. Arrays of messages
-(2025-03-26) are the session's business. Called by the session's reader and by whoever answers.
+Every message passes here, so the code is attribute tests and one call of orjson. Params and results
+stay raw; `codec.payloads` decodes them. Arrays of messages (2025-03-26) are left to the session.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import orjson
 
 from trimcp.codec.jsontext import not_encodable
 from trimcp.errors import TrimcpError
+from trimcp.schema.exact_json import encode_slowly, find_null, refuse_not_finite
 from trimcp.types.fields import ABSENT
 from trimcp.types.jsonrpc import (
     INVALID_REQUEST,
@@ -29,28 +29,33 @@ from trimcp.types.jsonrpc import (
 MessageKind = Literal["request", "notification", "response", "unknown"]
 
 _MISSING: Final = object()
+ID_BYTES: Final = 1024
+"""Bytes that the id of a request may have: it is kept, indexed and repeated in each message about its request."""
+_SHORT: Final = ID_BYTES // 4
+_SHORT_INTS: Final = range(-(2**62), 2**62)
+_TOO_LONG: Final = f"The id must have at most {ID_BYTES} bytes."
 
 
 class InvalidMessage(TrimcpError):
     """A JSON value is not a JSON-RPC message.
 
     Attributes:
-        code: the JSON-RPC error code that says so.
-        message: one sentence for people, without any of the value itself.
-        path: where it is wrong, `$` being the message.
-        id: the id of the message, where one could be read.
-        kind: what the message set out to be. A request may be answered with the error; a
-            response never is, but fails the request it answers.
+        code: the JSON-RPC error code.
+        message: one sentence for people, without any part of the value.
+        path: the place of the problem; `$` is the message.
+        id: the id of the message, if it could be read.
+        kind: the kind of message that was meant. A request may be answered with the error; a
+            response may not, but fails the request that it answers.
     """
 
     def __init__(
         self, code: int, message: str, path: str, id: RequestId | None = None, kind: MessageKind = "unknown"
     ) -> None:
         super().__init__(code, message, path, id, kind)
-        self.code = code
-        self.message = message
-        self.path = path
-        self.id = id
+        self.code: int = code
+        self.message: str = message
+        self.path: str = path
+        self.id: RequestId | None = id
         self.kind: MessageKind = kind
 
     def __str__(self) -> str:
@@ -58,14 +63,25 @@ class InvalidMessage(TrimcpError):
 
 
 def read_message(value: Any) -> Message:
-    """Read one message out of a JSON value as `jsontext.loads` gives it.
+    """Read one message from a JSON value that `jsontext.loads` returned.
 
-    Members that JSON-RPC does not know are ignored; a message that is two kinds at once is
-    refused, since the two sides might disagree on which it is.
+    Members that JSON-RPC does not define are ignored. A message of two kinds at once is refused,
+    since the two sides might disagree on its kind.
 
     Raises:
-        InvalidMessage: it is not a message.
+        InvalidMessage: the value is not a message.
     """
+    if type(value) is dict and len(value) == 4:  # most messages: the checks of `_read_any` at once
+        try:
+            version, id, method, params = value["jsonrpc"], value["id"], value["method"], value["params"]
+        except KeyError:
+            return _read_any(value)
+        if type(id) is int and id in _SHORT_INTS and type(method) is str and type(params) is dict and version == "2.0":
+            return Request(id, method, params)
+    return _read_any(value)
+
+
+def _read_any(value: Any) -> Message:
     if type(value) is not dict:
         raise InvalidMessage(INVALID_REQUEST, "A message must be a JSON object.", "$")
     if value.get("jsonrpc") != JSONRPC_VERSION:
@@ -76,7 +92,7 @@ def read_message(value: Any) -> Message:
     if type(method) is not str:
         raise _refused(value, "The method must be a string.", "$.method")
     params = value.get("params", _MISSING)
-    if params is _MISSING:
+    if params is _MISSING or params is None:  # some peers write null for params that they do not have
         params = None
     elif type(params) is not dict:
         raise _refused(value, "The params must be an object.", "$.params")
@@ -88,14 +104,16 @@ def read_message(value: Any) -> Message:
     # `type` rather than isinstance: True is an int to isinstance.
     if type(id) is not int and type(id) is not str:
         raise _refused(value, "The id must be an integer or a string.", "$.id")
+    if (len(id) > _SHORT if type(id) is str else id not in _SHORT_INTS) and _is_too_long(id):
+        raise _refused(value, _TOO_LONG, "$.id")
     return Request(id, method, params)
 
 
 def encode_request(id: RequestId, method: str, params: dict[str, Any] | None) -> bytes:
-    """The JSON text of a request.
+    """Write a request as JSON text.
 
     Raises:
-        InvalidPayload: the params hold something that JSON has no form for.
+        InvalidPayload: the params hold a value that has no JSON form.
     """
     if params is None:
         return _dump({"jsonrpc": "2.0", "id": id, "method": method}, params)
@@ -103,10 +121,10 @@ def encode_request(id: RequestId, method: str, params: dict[str, Any] | None) ->
 
 
 def encode_notification(method: str, params: dict[str, Any] | None) -> bytes:
-    """The JSON text of a notification.
+    """Write a notification as JSON text.
 
     Raises:
-        InvalidPayload: the params hold something that JSON has no form for.
+        InvalidPayload: the params hold a value that has no JSON form.
     """
     if params is None:
         return _dump({"jsonrpc": "2.0", "method": method}, params)
@@ -114,26 +132,33 @@ def encode_notification(method: str, params: dict[str, Any] | None) -> bytes:
 
 
 def encode_result(id: RequestId, result: dict[str, Any]) -> bytes:
-    """The JSON text of the answer to a request that succeeded.
+    """Write the response of a successful request as JSON text.
 
     Raises:
-        InvalidPayload: the result holds something that JSON has no form for.
+        InvalidPayload: the result holds a value that has no JSON form.
     """
-    return _dump({"jsonrpc": "2.0", "id": id, "result": result}, result)
+    message = {"jsonrpc": "2.0", "id": id, "result": result}
+    try:
+        text = orjson.dumps(message)
+        if find_null(text):
+            refuse_not_finite(message)
+    except TypeError:
+        return _dump_slowly(message, result)
+    return text
 
 
 def encode_error(id: RequestId | None, code: int, message: str, data: Any = ABSENT, *, null_id: bool) -> bytes:
-    """The JSON text of the answer to a request that failed.
+    """Write the error response of a request as JSON text.
 
     Args:
-        id: the request's id, None where it could not be read.
-        code: the error's code.
+        id: the id of the request; None if it could not be read.
+        code: the error code.
         message: one sentence for people.
-        data: a JSON value beside them, null included; ABSENT for none.
-        null_id: whether an id that could not be read is written as null (up to 2025-06-18) or left out.
+        data: any JSON value, null included; ABSENT for none.
+        null_id: whether an unreadable id is written as null (up to 2025-06-18) or left out.
 
     Raises:
-        InvalidPayload: the data hold something that JSON has no form for.
+        InvalidPayload: the data hold a value that has no JSON form.
     """
     error = {"code": code, "message": message}
     if data is not ABSENT:
@@ -144,10 +169,21 @@ def encode_error(id: RequestId | None, code: int, message: str, data: Any = ABSE
 
 
 def _dump(message: dict[str, Any], payload: Any) -> bytes:
+    # `encode_result` does the same, in line.
     try:
-        return orjson.dumps(message)
+        text = orjson.dumps(message)
+        if find_null(text):
+            refuse_not_finite(message)
     except TypeError:
-        # The path is that within the payload, which is what the caller passed.
+        return _dump_slowly(message, payload)
+    return text
+
+
+def _dump_slowly(message: dict[str, Any], payload: Any) -> bytes:
+    try:
+        return encode_slowly(message)
+    except TypeError:
+        # The path is within the payload, which is all that the caller passed.
         raise not_encodable(payload) from None
 
 
@@ -182,10 +218,18 @@ def _read_error(value: dict[str, Any], error: Any) -> ErrorData:
     return ErrorData(code, message, error.get("data", ABSENT))
 
 
+def _is_too_long(id: RequestId) -> bool:
+    if isinstance(id, int):
+        return id.bit_length() > 3.3 * ID_BYTES  # the bits of a decimal digit
+    return len(id) > _SHORT and len(id.encode(errors="surrogatepass")) > ID_BYTES
+
+
 def _refused(value: dict[str, Any], message: str, path: str) -> InvalidMessage:
-    id = value.get("id")
-    readable = id if type(id) is int or type(id) is str else None
-    return InvalidMessage(INVALID_REQUEST, message, path, readable, _kind(value))
+    id, kind = value.get("id"), _kind(value)
+    if type(id) is float and id.is_integer() and kind == "response":
+        id = int(id)  # some peers write 1.0 for 1: the call that it answers fails, and need not wait
+    readable = id if (type(id) is int or type(id) is str) and not _is_too_long(id) else None
+    return InvalidMessage(INVALID_REQUEST, message, path, readable, kind)
 
 
 def _kind(value: dict[str, Any]) -> MessageKind:

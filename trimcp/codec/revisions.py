@@ -1,8 +1,7 @@
-"""One codec for each revision: JSON values ↔ objects of `trimcp.types`, as that revision has them.
+"""`RevisionCodec`: JSON values ↔ objects of `trimcp.types`, as one revision has them.
 
-Everything is made when it is first needed and kept: the converters, the hooks of each class,
-the decoders and encoders of each method. Callers hoist those out of their loops.
-JSON text and envelopes are `jsontext` and `envelope`.
+Converters, hooks of classes, decoders and encoders are made on first use and kept; callers take them
+out of their loops. JSON text and envelopes are in `jsontext` and `envelope`.
 """
 
 from __future__ import annotations
@@ -15,123 +14,109 @@ from trimcp.errors import InvalidPayload
 from trimcp.types.revisions import Revision
 
 if TYPE_CHECKING:
-    from cattrs import Converter
+    from trimcp.codec.payloads import PayloadHooks
 
 T = TypeVar("T")
 
 
 class RevisionCodec:
-    """The payloads of one revision.
+    """Decodes and encodes the payloads of one revision.
 
-    Decoding coerces nothing. A field that the revision does not have is an unknown one, even if
-    another revision knows it: it is kept in `extra` and not interpreted. Encoding leaves out
-    what the object has and the revision has not, and refuses content blocks it has no form for.
+    Decoding converts no value to another type. A field that the revision does not have is unknown,
+    even if another revision has it: the codec keeps it in `extra` and does not read it. Encoding
+    leaves out the fields that the revision does not have, and refuses content blocks that it lacks.
     """
 
-    # cattrs and the code that uses it are imported inside, when the first payload is met: a
-    # program that only imports trimcp does not pay for them.
-
     def __init__(self, revision: Revision) -> None:
-        self.revision = revision
-        self._made: dict[tuple[str, Any], Callable[[Any], Any]] = {}
+        self.revision: Revision = revision
+        self._made: dict[tuple[str, Any], Any] = {}
 
     @functools.cached_property
-    def fast(self) -> Converter:
-        """The converter that only knows that something is wrong."""
-        from trimcp.codec.converters import build_converter
+    def hooks(self) -> PayloadHooks:
+        """The maker of decoders and encoders."""
+        # Imported here, since a program that only imports trimcp shall not load cattrs.
+        from trimcp.codec.payloads import PayloadHooks
 
-        return build_converter(self.revision, detailed=False)
-
-    @functools.cached_property
-    def detailed(self) -> Converter:
-        """The converter that is asked what, once something is."""
-        from trimcp.codec.converters import build_converter
-
-        return build_converter(self.revision, detailed=True)
+        return PayloadHooks(self.revision)
 
     def params_decoder(self, method: str) -> Callable[[Mapping[str, Any] | None], Any]:
-        """What makes an object of the JSON params of a method; it raises `InvalidPayload`.
+        """Return the decoder of a method's params; it raises `InvalidPayload`.
 
-        Whether `_meta` is there and what is in it is not checked, but for the progress token: in the
-        modern era that is done before, with errors of its own.
+        It does not check `_meta`, apart from the progress token: in the modern era that is done
+        before, with errors of its own.
 
         Raises:
             UsageError: the revision has no such method.
         """
-        from trimcp.codec import payloads
-
-        decode: Callable[[Mapping[str, Any] | None], Any] = self._once("params in", method, payloads.params_decoder)
+        decode: Callable[[Mapping[str, Any] | None], Any] = self._once(
+            "params in", method, lambda: self.hooks.params_decoder(method)
+        )
         return decode
 
     def params_encoder(self, method: str) -> Callable[[Any], dict[str, Any]]:
-        """What makes JSON params of an object; it raises `InvalidPayload`.
+        """Return the encoder of a method's params; it raises `InvalidPayload`.
 
         Raises:
             UsageError: the revision has no such method.
         """
-        from trimcp.codec import payloads
-
-        encode: Callable[[Any], dict[str, Any]] = self._once("params out", method, payloads.params_encoder)
+        encode: Callable[[Any], dict[str, Any]] = self._once(
+            "params out", method, lambda: self.hooks.params_encoder(method)
+        )
         return encode
 
     def result_decoder(self, method: str) -> Callable[[Mapping[str, Any]], Any]:
-        """What makes an object of the JSON result of a method; it raises `InvalidResult`.
+        """Return the decoder of a method's result; it raises `InvalidResult`.
 
-        From 2026-07-28 on `resultType` decides: `complete`, or none at all, is the method's own result,
-        `input_required` an `InputRequiredResult` where the method may ask, anything else is refused.
-        In 2025-11-25 a method that may be made a task may give a `CreateTaskResult`.
+        From 2026-07-28 on `resultType` decides: `complete`, or none, is the method's own result;
+        `input_required` is an `InputRequiredResult` where the method may ask; others are refused.
+        In 2025-11-25 a method that may be made a task may return a `CreateTaskResult`.
 
         Raises:
             UsageError: the revision has no such method, or it is a notification.
         """
-        from trimcp.codec import payloads
-
-        decode: Callable[[Mapping[str, Any]], Any] = self._once("result in", method, payloads.result_decoder)
+        decode: Callable[[Mapping[str, Any]], Any] = self._once(
+            "result in", method, lambda: self.hooks.result_decoder(method)
+        )
         return decode
 
     def result_encoder(self, method: str) -> Callable[[Any], dict[str, Any]]:
-        """What makes the JSON result of a method of an object; it raises `InvalidPayload`.
+        """Return the encoder of a method's result; it raises `InvalidPayload`.
 
-        It takes the same classes as the decoder gives, and adds what the revision requires.
+        It takes the classes that the decoder returns, and adds the fields that the revision requires.
 
         Raises:
             UsageError: the revision has no such method, or it is a notification.
         """
-        from trimcp.codec import payloads
-
-        encode: Callable[[Any], dict[str, Any]] = self._once("result out", method, payloads.result_encoder)
+        encode: Callable[[Any], dict[str, Any]] = self._once(
+            "result out", method, lambda: self.hooks.result_encoder(method)
+        )
         return encode
 
     def structure(self, value: Any, cls: type[T]) -> T:
-        """A JSON value as an instance of a class, or of a union, of `trimcp.types`.
+        """Decode a JSON value into an instance of a class, or of a union, of `trimcp.types`.
 
         Raises:
-            InvalidPayload: it is none.
+            InvalidPayload: the value does not fit.
         """
-        from trimcp.codec import payloads
-
-        decode = self._once("structure", cls, lambda codec, cls: payloads.decoder(codec, cls, InvalidPayload))
-        instance: T = decode(value)
+        instance: T = self._once("structure", cls, lambda: self.hooks.decoder(cls, InvalidPayload))(value)
         return instance
 
     def unstructure(self, value: Any) -> Any:
-        """An instance of a class of `trimcp.types` as a JSON value.
+        """Encode an instance of a class of `trimcp.types` into a JSON value.
 
         Raises:
             InvalidPayload: the revision has no form for it, or it was built wrongly.
         """
-        from trimcp.codec import payloads
+        return self._once("unstructure", type(value), lambda: self.hooks.encoder(type(value)))(value)
 
-        return self._once("unstructure", type(value), payloads.encoder)(value)
-
-    def _once(self, what: str, key: Any, make: Callable[[RevisionCodec, Any], Callable[[Any], Any]]) -> Any:
-        made = self._made.get((what, key))
+    def _once(self, kind: str, key: Any, make: Callable[[], Any]) -> Any:
+        made = self._made.get((kind, key))
         if made is None:
-            made = self._made[what, key] = make(self, key)
+            made = self._made[kind, key] = make()
         return made
 
 
 @functools.cache
 def codec_for(revision: Revision) -> RevisionCodec:
-    """The codec of a revision; there is one of each in a process."""
+    """Return the codec of a revision; a process has one for each."""
     return RevisionCodec(revision)

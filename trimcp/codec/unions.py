@@ -1,9 +1,8 @@
-"""Which class a JSON object is where several may stand: content blocks, resource contents, references, questions.
+"""Unions of classes: which class a JSON object is, by looking at it.
 
-A row for each union names its members, the revision that brought each, and the function that
-chooses one by looking at the object. Rows hold names of classes, not classes, so that a union
-nobody uses is never imported; the classes come out of the union itself when a hook is made.
-`converters` registers them.
+A row for each union names its members, the first revision that has each, and the function that
+chooses one. Rows hold names of classes, so that unused unions are never imported; the classes come
+from the union itself when a hook is made. `converters` registers the hooks.
 """
 
 from __future__ import annotations
@@ -16,30 +15,27 @@ import attrs
 from cattrs import BaseConverter
 
 from trimcp.codec.strict import Refused, StructureHook
-from trimcp.types.revisions import Revision
+from trimcp.types.revisions import R2025_03_26, R2025_06_18, R2025_11_25, R2026_07_28, Revision
 
 Choose = Callable[[dict[str, Any], int], str]
-"""The name of the class for an object, in the revision of that order; raises `Refused` where there is none."""
-
-_R2025_03_26: Final = 1
-_R2025_06_18: Final = 2
-_R2025_11_25: Final = 3
-_R2026_07_28: Final = 4
+"""Returns the name of the class of an object, in the revision of that order; or raises `Refused`."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Row:
-    """One union."""
+    """Holds one union."""
 
     noun: str
-    """What its members are, for problems."""
+    """The name of its members, for problems."""
     choose: Choose
     members: dict[str, int]
-    """Class → order of the first revision that has it there."""
+    """Class → order of the first revision in which the union has it."""
+    has_text: bool = False
+    """Whether a member that the revision lacks is written as text that says so. Else it is refused."""
 
 
 def _by_tag(name: str, classes: dict[str, str]) -> Choose:
-    """Choose by a property that is a string."""
+    """Choose by the value of a string property."""
 
     def choose(value: dict[str, Any], _: int) -> str:
         tag = value.get(name)
@@ -62,7 +58,7 @@ def _resource_contents(value: dict[str, Any], _: int) -> str:
 
 def _elicitation_mode(value: dict[str, Any], order: int) -> str:
     mode = value.get("mode", "form")
-    if mode == "form" or order < _R2025_11_25:
+    if mode == "form" or order < R2025_11_25:
         return "ElicitRequestFormParams"
     if mode == "url":
         return "ElicitRequestURLParams"
@@ -70,7 +66,7 @@ def _elicitation_mode(value: dict[str, Any], order: int) -> str:
 
 
 def _input_response(value: dict[str, Any], _: int) -> str:
-    # Answers carry no tag: whoever asked knows what it asked for. Without that knowledge, by shape.
+    # Answers have no tag, since the side that asked knows the question. Here the properties decide.
     if "action" in value:
         return "ElicitResult"
     if "roots" in value:
@@ -82,10 +78,10 @@ def _form_property(value: dict[str, Any], order: int) -> str:
     kind = value.get("type")
     if kind == "string":
         if "enum" in value:
-            titled = "enumNames" in value or order < _R2025_11_25
+            titled = "enumNames" in value or order < R2025_11_25
             return "LegacyTitledEnumSchema" if titled else "UntitledSingleSelectEnumSchema"
-        return "TitledSingleSelectEnumSchema" if "oneOf" in value and order >= _R2025_11_25 else "StringSchema"
-    if kind == "array" and order >= _R2025_11_25:
+        return "TitledSingleSelectEnumSchema" if "oneOf" in value and order >= R2025_11_25 else "StringSchema"
+    if kind == "array" and order >= R2025_11_25:
         items = value.get("items")
         titled = type(items) is dict and "anyOf" in items
         return "TitledMultiSelectEnumSchema" if titled else "UntitledMultiSelectEnumSchema"
@@ -93,113 +89,66 @@ def _form_property(value: dict[str, Any], order: int) -> str:
         return "NumberSchema"
     if kind == "boolean":
         return "BooleanSchema"
-    raise Refused("expected the type of a property that a form can ask for", ("type",))
+    raise Refused("expected a property type that forms allow: string, number, integer, boolean or array", ("type",))
 
 
 _SINGLE_SELECT: Final = {
-    "UntitledSingleSelectEnumSchema": _R2025_06_18,
-    "TitledSingleSelectEnumSchema": _R2025_11_25,
+    "UntitledSingleSelectEnumSchema": R2025_06_18,
+    "TitledSingleSelectEnumSchema": R2025_11_25,
 }
 _MULTI_SELECT: Final = {
-    "UntitledMultiSelectEnumSchema": _R2025_11_25,
-    "TitledMultiSelectEnumSchema": _R2025_11_25,
+    "UntitledMultiSelectEnumSchema": R2025_11_25,
+    "TitledMultiSelectEnumSchema": R2025_11_25,
 }
-_ENUM: Final = {**_SINGLE_SELECT, **_MULTI_SELECT, "LegacyTitledEnumSchema": _R2025_06_18}
+_ENUM: Final = {**_SINGLE_SELECT, **_MULTI_SELECT, "LegacyTitledEnumSchema": R2025_06_18}
 
+# fmt: off
 ROWS: Final = (
-    Row(
-        "content block",
-        _by_tag(
-            "type",
-            {
-                "text": "TextContent",
-                "image": "ImageContent",
-                "audio": "AudioContent",
-                "resource_link": "ResourceLink",
-                "resource": "EmbeddedResource",
-            },
-        ),
-        {
-            "TextContent": 0,
-            "ImageContent": 0,
-            "AudioContent": _R2025_03_26,
-            "ResourceLink": _R2025_06_18,
-            "EmbeddedResource": 0,
-        },
-    ),
-    Row(
-        "content block of a conversation",
-        _by_tag(
-            "type",
-            {
-                "text": "TextContent",
-                "image": "ImageContent",
-                "audio": "AudioContent",
-                "tool_use": "ToolUseContent",
-                "tool_result": "ToolResultContent",
-            },
-        ),
-        {
-            "TextContent": 0,
-            "ImageContent": 0,
-            "AudioContent": _R2025_03_26,
-            "ToolUseContent": _R2025_11_25,
-            "ToolResultContent": _R2025_11_25,
-        },
-    ),
+    Row("content block", _by_tag("type", {
+        "text": "TextContent", "image": "ImageContent", "audio": "AudioContent",
+        "resource_link": "ResourceLink", "resource": "EmbeddedResource",
+    }), {
+        "TextContent": 0, "ImageContent": 0, "AudioContent": R2025_03_26,
+        "ResourceLink": R2025_06_18, "EmbeddedResource": 0,
+    }, has_text=True),
+    Row("content block of a conversation", _by_tag("type", {
+        "text": "TextContent", "image": "ImageContent", "audio": "AudioContent",
+        "tool_use": "ToolUseContent", "tool_result": "ToolResultContent",
+    }), {
+        "TextContent": 0, "ImageContent": 0, "AudioContent": R2025_03_26,
+        "ToolUseContent": R2025_11_25, "ToolResultContent": R2025_11_25,
+    }),
     Row("content of a resource", _resource_contents, {"TextResourceContents": 0, "BlobResourceContents": 0}),
-    Row(
-        "reference",
-        _by_tag("type", {"ref/prompt": "PromptReference", "ref/resource": "ResourceTemplateReference"}),
-        {"PromptReference": 0, "ResourceTemplateReference": 0},
-    ),
-    Row(
-        "mode of elicitation",
-        _elicitation_mode,
-        {"ElicitRequestFormParams": _R2025_06_18, "ElicitRequestURLParams": _R2025_11_25},
-    ),
-    Row(
-        "input request",
-        _by_tag(
-            "method",
-            {
-                "sampling/createMessage": "CreateMessageRequest",
-                "roots/list": "ListRootsRequest",
-                "elicitation/create": "ElicitRequest",
-            },
-        ),
-        {
-            "CreateMessageRequest": _R2026_07_28,
-            "ListRootsRequest": _R2026_07_28,
-            "ElicitRequest": _R2026_07_28,
-        },
-    ),
+    Row("reference", _by_tag("type", {
+        "ref/prompt": "PromptReference", "ref/resource": "ResourceTemplateReference",
+    }), {"PromptReference": 0, "ResourceTemplateReference": 0}),
+    Row("mode of elicitation", _elicitation_mode, {
+        "ElicitRequestFormParams": R2025_06_18, "ElicitRequestURLParams": R2025_11_25,
+    }),
+    Row("input request", _by_tag("method", {
+        "sampling/createMessage": "CreateMessageRequest", "roots/list": "ListRootsRequest",
+        "elicitation/create": "ElicitRequest",
+    }), {"CreateMessageRequest": R2026_07_28, "ListRootsRequest": R2026_07_28, "ElicitRequest": R2026_07_28}),
     Row("input response", _input_response, {"CreateMessageResult": 0, "ListRootsResult": 0, "ElicitResult": 0}),
     Row("single choice", _form_property, _SINGLE_SELECT),
     Row("multiple choice", _form_property, _MULTI_SELECT),
     Row("choice", _form_property, _ENUM),
-    Row(
-        "property of a form",
-        _form_property,
-        {
-            "StringSchema": _R2025_06_18,
-            "NumberSchema": _R2025_06_18,
-            "BooleanSchema": _R2025_06_18,
-            **_ENUM,
-        },
-    ),
+    Row("property of a form", _form_property, {
+        "StringSchema": R2025_06_18, "NumberSchema": R2025_06_18, "BooleanSchema": R2025_06_18, **_ENUM,
+    }),
 )
+# fmt: on
 
 _BY_MEMBERS: Final = {frozenset(row.members): row for row in ROWS}
 
 
 def is_union_of_classes(declared: Any) -> bool:
-    """Whether hooks for the type are made here."""
+    """Tell whether a type is a union of attrs classes."""
     return _is_union(declared) and all(attrs.has(member) for member in get_args(declared))
 
 
 def is_one_or_several(declared: Any) -> bool:
-    """Whether the type is that of content in a conversation: a block, or a list of blocks."""
+    """Tell whether a type is that of sampling content: a block, or a list of blocks."""
     return _is_union(declared) and any(get_origin(member) is list for member in get_args(declared))
 
 
@@ -208,7 +157,7 @@ def _is_union(declared: Any) -> bool:
 
 
 class _Hooks(dict[Any, Any]):
-    """Hooks by class, made when they are first needed: most programs use one or two members."""
+    """Holds hooks by class, made on first use: most programs use one or two members."""
 
     def __init__(self, make: Callable[[Any], Any]) -> None:
         super().__init__()
@@ -219,14 +168,14 @@ class _Hooks(dict[Any, Any]):
         return hook
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class UnionHooks:
     """Makes the hooks of all unions for one revision."""
 
     revision: Revision
 
     def structure_hook(self, declared: Any, converter: BaseConverter) -> StructureHook:
-        """JSON object → instance of the member that it is."""
+        """Return the function from a JSON object to an instance of its member."""
         row, classes = _row_and_classes(declared)
         order = self.revision.order
 
@@ -250,7 +199,7 @@ class UnionHooks:
         return structure
 
     def unstructure_hook(self, declared: Any, converter: BaseConverter) -> Callable[[Any], Any]:
-        """Instance of a member → JSON object."""
+        """Return the function from an instance of a member to a JSON object."""
         row, classes = _row_and_classes(declared)
 
         def make(cls: Any) -> Callable[[Any], Any]:
@@ -260,29 +209,36 @@ class UnionHooks:
                     return hook
 
             def refuse(instance: Any) -> Any:
-                words = f"{cls.__name__} is no {row.noun} of {self.revision.version}"
+                words = f"{cls.__name__} is not a {row.noun} of {self.revision.version}"
                 raise Refused(words, subject=instance)
 
-            return refuse
+            def describe(instance: Any) -> Any:
+                kind = getattr(instance, "mime_type", None) or cls.__name__
+                where = getattr(instance, "uri", None)
+                words = f"{kind} at {where}" if where else kind
+                return {"type": "text", "text": f"[{words}: {self.revision.version} has no content of this kind]"}
+
+            is_later = any(issubclass(cls, classes[name]) for name in row.members)
+            return describe if row.has_text and is_later else refuse
 
         hooks = _Hooks(make)
         return lambda instance: hooks[type(instance)](instance)
 
     def one_or_several_structure_hook(self, declared: Any, converter: BaseConverter) -> StructureHook:
-        """A block or (from 2025-11-25 on) a list of blocks."""
+        """Return the function for a block or (from 2025-11-25 on) a list of blocks."""
         several = next(member for member in get_args(declared) if get_origin(member) is list)
         block_hook = converter.get_structure_hook(get_args(several)[0])
         list_hook = converter.get_structure_hook(several)
 
         def structure(value: Any, _: Any = None) -> Any:
-            if type(value) is list and self.revision.order >= _R2025_11_25:
+            if type(value) is list and self.revision.order >= R2025_11_25:
                 return list_hook(value, several)
             return block_hook(value, None)
 
         return structure
 
     def one_or_several_unstructure_hook(self, declared: Any, converter: BaseConverter) -> Callable[[Any], Any]:
-        """A list of one block is that block to a revision without lists; several have no form there."""
+        """Return the reverse; a revision without lists gets a list of one block as that block, and refuses several."""
         several = next(member for member in get_args(declared) if get_origin(member) is list)
         block_hook = converter.get_unstructure_hook(get_args(several)[0])
         list_hook = converter.get_unstructure_hook(several)
@@ -290,11 +246,11 @@ class UnionHooks:
         def unstructure(content: Any) -> Any:
             if type(content) is not list:
                 return block_hook(content)
-            if self.revision.order >= _R2025_11_25:
+            if self.revision.order >= R2025_11_25:
                 return list_hook(content)
             if len(content) == 1:
                 return list_hook(content)[0]
-            raise Refused(f"expected one content block, which is all that {self.revision.version} has", subject=content)
+            raise Refused(f"expected one content block: {self.revision.version} has no lists of them", subject=content)
 
         return unstructure
 

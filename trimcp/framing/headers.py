@@ -1,11 +1,9 @@
-"""The header fields of MCP over HTTP: their names, how values are written, and whether they fit the body.
+"""Header fields of MCP over HTTP: names, values, and their agreement with the body.
 
-Owns what 2026-07-28 says in basic/transports/streamable-http, "Request Metadata": a request's method,
-name and version stand in header fields too, so that what lies between can route by them, and must be
-those of the body. Parameters of tools that are mirrored so are in `header_params`. It reads mappings
-of fields and does no I/O. Both ends of HTTP call it.
-
-No problem that is told from here holds a value: those of the body may be secret.
+2026-07-28 (basic/transports/streamable-http, "Request Metadata") repeats the method, name and version
+of a request in header fields, so that proxies can route by them; they must equal those of the body.
+Mirrored parameters of tools are in `schema.header_params`. This file reads mappings of fields and does
+no I/O; both ends of HTTP call it. Its messages hold no values, since those of the body may be secret.
 """
 
 from __future__ import annotations
@@ -13,17 +11,49 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 from trimcp.errors import TrimcpError, UsageError
 
+
+class HeaderFields(Mapping[str, str]):
+    """A read-only mapping of header fields, str to str; names are found in any case.
+
+    Iteration yields the names in lower case. The repr shows only names, since values may be secret.
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Mapping[bytes, bytes]) -> None:
+        """`fields`: values by names in lower case, in Latin-1."""
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> str:
+        value = self._fields.get(name.lower().encode("latin-1", "replace"))
+        if value is None:
+            raise KeyError(name)
+        return value.decode("latin-1")
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower().encode("latin-1", "replace") in self._fields
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.decode("latin-1") for name in self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"HeaderFields({', '.join(self)})"
+
+
 PROTOCOL_VERSION: Final = b"mcp-protocol-version"
 METHOD: Final = b"mcp-method"
 NAME: Final = b"mcp-name"
 PARAM_PREFIX: Final = b"mcp-param-"
-"""What the name of a tool's header comes behind."""
+"""The prefix of the header of a tool parameter."""
 SESSION_ID: Final = b"mcp-session-id"
 LAST_EVENT_ID: Final = b"last-event-id"
 
@@ -37,15 +67,22 @@ SHOWN: Final[Mapping[bytes, str]] = MappingProxyType(
         LAST_EVENT_ID: "Last-Event-ID",
     }
 )
-"""The same as they are written for people; on the wire case means nothing."""
+"""The spelling of each for people; on the wire, case does not matter."""
 
 NAMED_PARAMS: Final[Mapping[str, str]] = MappingProxyType(
     {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 )
-"""The member of params that `Mcp-Name` mirrors, by method. Extensions have more: give a table of both."""
+"""The member of params that `Mcp-Name` mirrors, by method; the methods of extensions are added to it."""
+TASKS_NAMED: Final[Mapping[str, str]] = MappingProxyType(
+    dict.fromkeys(("tasks/get", "tasks/update", "tasks/cancel"), "taskId")
+)
+"""The same for the tasks extension, which clients send also where they did not declare it for all requests."""
+
+TITLE_LENGTH: Final = 128
+"""The most characters of a name or URI in a message."""
 
 SAFE_INTEGER: Final = 2**53 - 1
-"""The largest integer, and its negative the smallest, that every reader of a header takes for the same."""
+"""The largest integer (its negative is the smallest) that all readers of a header read alike."""
 
 _OPENING: Final = "=?base64?"
 _CLOSING: Final = "?="
@@ -54,14 +91,14 @@ _INTEGER: Final = re.compile(r"(-?[0-9]{1,20})(?:\.0{1,20})?")
 
 
 class InvalidHeader(TrimcpError):
-    """The value of a header field cannot be read; the text says why, and not what it was."""
+    """The value of a header field cannot be read; the text has the reason, without the value."""
 
 
 def encode_value(value: str | int | bool) -> str:
-    """The value of a header field that says this: itself where that is safe, else in base64 between marks.
+    """Encode a value for a header field: as it is where that is safe, else in base64 between marks.
 
     Raises:
-        UsageError: an integer that not every reader takes for the same, or text that UTF-8 has no form for.
+        UsageError: an integer beyond `SAFE_INTEGER`, or text that UTF-8 cannot encode.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -79,21 +116,21 @@ def encode_value(value: str | int | bool) -> str:
 
 
 def is_plain(value: str) -> bool:
-    """Whether a field can carry the text as it is. Inner tabs could be, but not everything lets them pass."""
+    """Tell whether a field can carry the text as it is. Inner tabs are allowed, but some proxies refuse them."""
     return value.isascii() and (not value or (value.isprintable() and value[0] != " " and value[-1] != " "))
 
 
 def decode_value(raw: bytes | str) -> str:
-    """What the value of a header field says; the reverse of `encode_value`.
+    """Decode the value of a header field; the reverse of `encode_value`.
 
-    What has only one of the marks, or either in capitals, is meant as it stands.
+    A value with only one of the marks, or with a mark in capitals, is taken as it is.
 
     Args:
         raw: the value without the blanks around it.
 
     Raises:
-        InvalidHeader: it has characters that a field cannot have, or what stands between the marks
-            is not the base64 of UTF-8, padding included.
+        InvalidHeader: it has characters that a field cannot have, or the part between the marks is
+            not UTF-8 in base64 with padding.
     """
     value = raw.decode("latin-1") if isinstance(raw, bytes) else raw
     if _NOT_IN_FIELDS.search(value):
@@ -103,19 +140,19 @@ def decode_value(raw: bytes | str) -> str:
     inner = value[len(_OPENING) : -len(_CLOSING)].encode()
     try:
         decoded = base64.b64decode(inner, validate=True)
-        # One text has one form: the decoder passes over bits that no encoder sets.
+        # Only the canonical form is accepted: the decoder ignores bits that no encoder sets.
         if base64.b64encode(decoded) == inner:
             return decoded.decode()
     except (binascii.Error, UnicodeDecodeError):
         pass
-    raise InvalidHeader("is not the base64 of UTF-8 between its marks")
+    raise InvalidHeader("is not UTF-8 in base64 between its marks")
 
 
 def read_integer(text: str) -> int | None:
-    """The integer that a decoded value says; None where it says none.
+    """Return the integer of a decoded value; None without one.
 
-    `42.0` says 42, since JSON does not tell them apart. `1e2` says nothing: an integer is written in
-    decimal, and what lies between may compare no other form as a number.
+    `42.0` is 42, since they are the same number in JSON. `1e2` is not accepted: an integer is written
+    in decimal, since proxies may compare only that form as a number.
     """
     match = _INTEGER.fullmatch(text)
     if match is None:
@@ -125,11 +162,12 @@ def read_integer(text: str) -> int | None:
 
 
 def named_param(method: str, params: Mapping[str, Any] | None, named: Mapping[str, str] = NAMED_PARAMS) -> str | None:
-    """What `Mcp-Name` has to say for a request; None where it has to say nothing.
+    """Return the value that `Mcp-Name` must have for a request; None where it needs none.
 
     Args:
-        method: the request's.
-        params: as they came. What is missing or no string there is not the header's fault: None.
+        method: the method of the request.
+        params: its raw params. A missing member, or one that is not a string, is not an error of the
+            header: None.
         named: the member of params by method.
     """
     member = named.get(method)
@@ -139,6 +177,12 @@ def named_param(method: str, params: Mapping[str, Any] | None, named: Mapping[st
     return value if isinstance(value, str) else None
 
 
+def request_title(method: str, params: Mapping[str, Any] | None) -> str:
+    """Return a method and the name or URI that its params have, for messages: `tools/call of add`."""
+    name = named_param(method, params)
+    return method if name is None else f"{method} of {name[:TITLE_LENGTH]}"
+
+
 def check_request_headers(
     fields: Mapping[bytes, bytes],
     method: str,
@@ -146,14 +190,14 @@ def check_request_headers(
     version: str | None,
     named: Mapping[str, str] = NAMED_PARAMS,
 ) -> str | None:
-    """What is wrong with the standard header fields of a request of 2026-07-28; None if nothing is.
+    """Check the standard header fields of a request of 2026-07-28 against its body; None if they agree.
 
     Args:
-        fields: names in lower case, values without the blanks around them; of a field that was sent
-            several times, all of them.
-        method: in the body.
-        params: in the body.
-        version: in the body's `_meta`; None where it has none, which is then the body's fault alone.
+        fields: values, without the blanks around them, by names in lower case; the values of a
+            repeated field are joined.
+        method: the method in the body.
+        params: the params in the body.
+        version: the version in the body's `_meta`; None without one, which is an error of the body.
         named: the member of params that `Mcp-Name` mirrors, by method.
 
     Returns:
@@ -182,4 +226,4 @@ def check_request_headers(
 def _differs(field: bytes, sent: bytes | None) -> str:
     if sent is None:
         return f"Header mismatch: {SHOWN[field]} is missing"
-    return f"Header mismatch: {SHOWN[field]} is not what the body says"
+    return f"Header mismatch: {SHOWN[field]} differs from the body"

@@ -1,10 +1,8 @@
-"""Newline-delimited framing: bytes in any portions → the lines they hold.
+"""Newline-delimited framing: bytes in any portions → lines.
 
-Owns the rule of what a line is: it ends at a newline, one carriage return before that
-belongs to the ending, an empty line is no message. It does no I/O and knows nothing of JSON.
-The byte transports and the reader of a server's stderr call it.
-
-The rule and its limit do not depend on how the bytes were cut up on their way.
+A line ends at a newline; one carriage return before the newline belongs to the ending; an empty line
+is not a message. The result does not depend on how the bytes were split on their way. This file does
+no I/O and knows no JSON. The byte transports and the reader of a server's stderr call it.
 """
 
 from __future__ import annotations
@@ -14,48 +12,51 @@ from typing import Final
 import attrs
 
 DEFAULT_LINE_LIMIT: Final = 16 * 1024 * 1024
-"""Bytes that one line may have. A message with an image of 8 MiB, in base64, passes."""
+"""The maximum length of a line in bytes. A message with an image of 8 MiB in base64 fits."""
+HEAD: Final = 4096
+"""Bytes that are kept of a frame over the limit, since they may tell which request it answers."""
 
 
 @attrs.frozen
 class Oversized:
-    """Stands where a frame was that is longer than the limit; its bytes were not kept."""
+    """Takes the place of a frame over the limit, of which only the head was kept."""
 
     limit: int
-    """The limit it passed, in bytes."""
+    """The limit in bytes."""
+    head: bytes = attrs.field(default=b"", eq=False, repr=False)
+    """Its first bytes, at most `HEAD`."""
 
 
 Frame = bytes | Oversized
-"""The bytes of one line without its ending, or the note that it was too long."""
+"""The bytes of a line without its ending, or the note that it was too long."""
 
 
 class LineSplitter:
-    """Cuts a stream of bytes into lines, and holds at most one unfinished line.
+    """Splits a stream of bytes into lines, and holds at most one unfinished line.
 
-    What is held never exceeds the limit (and the two bytes that may turn out to be the
-    line's ending) by more than the portion being fed. The time is linear in the bytes fed.
+    The held bytes never exceed the limit (and two bytes of a possible line ending) by more than the
+    portion being fed. The time is linear in the bytes fed.
     """
 
     __slots__ = ("_discarding", "_held", "limit")
 
     def __init__(self, limit: int = DEFAULT_LINE_LIMIT) -> None:
         if limit < 1:
-            raise ValueError("a line must be allowed one byte at least")
+            raise ValueError(f"the line limit is {limit}: it must be at least 1")
         self.limit: Final = limit
-        """Bytes that a line may have, its ending not counted."""
+        """The maximum bytes of a line without its ending."""
         self._held = bytearray()
         self._discarding = False
 
     @property
     def held(self) -> int:
-        """Bytes of the unfinished line that wait for the rest of it."""
+        """The number of bytes held of the unfinished line."""
         return len(self._held)
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take the next portion and return the lines that it completes, in order.
+        """Take the next portion; return the lines that it completes, in order.
 
-        A line that passes the limit is reported as soon as that is certain, and the rest
-        of it is skipped as it comes.
+        A line over the limit is reported at once, and its rest is skipped.
         """
         lines: list[bytes] = data.split(b"\n")
         tail = lines.pop()
@@ -73,28 +74,27 @@ class LineSplitter:
         return frames
 
     def end(self) -> list[Frame]:
-        """Take the end of the input: a last line without a newline is a line as well."""
+        """Take the end of input; return the last line, which needs no newline."""
         if self._held or self._discarding:
             return self._finish(b"")
         return []
 
     def _plain(self, data: bytes, lines: list[bytes]) -> list[Frame]:
-        # Nearly always no line needs a look: three tests of the whole portion, each in C,
-        # stand for one of each line.
+        # Three tests of the whole portion, each in C, usually replace the tests of each line.
         if len(data) <= self.limit and b"\r" not in data and all(lines):
-            return lines  # type: ignore[return-value]  # a fresh list, which nobody else holds
+            return lines  # type: ignore[return-value]  # a new list, which has no other owner
         frames: list[Frame] = []
         for line in lines:
             self._append(line, frames)
         return frames
 
     def _finish(self, rest: bytes) -> list[Frame]:
-        # The line that earlier portions began ends with `rest`.
+        # `rest` is the end of the unfinished line.
         frames: list[Frame] = []
         if self._discarding:
             self._discarding = False
         elif len(self._held) + len(rest) > self.limit + 1:
-            frames.append(Oversized(self.limit))
+            frames.append(self._oversized(rest))
         else:
             self._append(bytes(self._held) + rest if rest else bytes(self._held), frames)
         self._held = bytearray()
@@ -104,17 +104,41 @@ class LineSplitter:
         if line.endswith(b"\r"):
             line = line[:-1]
         if len(line) > self.limit:
-            frames.append(Oversized(self.limit))
+            frames.append(Oversized(self.limit, line[:HEAD]))
         elif line:
             frames.append(line)
 
     def _hold(self, tail: bytes, frames: list[Frame]) -> None:
         if self._discarding:
             return
-        # One byte above the limit is not yet too long: it may be the carriage return of the ending.
+        # One byte over the limit is allowed: it may be the carriage return of the ending.
         if len(self._held) + len(tail) > self.limit + 1:
+            frames.append(self._oversized(tail))
             self._held = bytearray()
             self._discarding = True
-            frames.append(Oversized(self.limit))
         else:
             self._held += tail
+
+    def _oversized(self, rest: bytes) -> Oversized:
+        return Oversized(self.limit, bytes(self._held[:HEAD] + rest[:HEAD])[:HEAD])
+
+
+class LineJoiner:
+    """Joins slices of outgoing bytes to lines, for media where each line is one message."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []  # of one line, whose size is limited by its sender
+
+    def feed(self, data: bytes) -> list[str]:
+        """Take the next slice; return the messages that it completes."""
+        lines = data.split(b"\n")
+        rest = lines.pop()
+        if self._held and lines:
+            self._held.append(lines[0])
+            lines[0] = b"".join(self._held)
+            self._held.clear()
+        if rest:
+            self._held.append(rest)
+        return [line.decode() for line in lines if line]

@@ -1,10 +1,9 @@
 """Server-sent events, both ways: messages → the bytes of an event stream → events.
 
-Owns the format (WHATWG HTML, "Server-sent events", sections 9.2.5 and 9.2.6) with a bound on what
-one event may be. It does no I/O, waits for nothing and does not know when to connect again; it only
-remembers what a stream said about that. The HTTP endpoint writes with it, the HTTP client reads.
-
-What an event is and its limit do not depend on how the bytes were cut up on their way.
+Owns the format (WHATWG HTML, "Server-sent events", sections 9.2.5 and 9.2.6), with a limit on the size
+of an event. The result does not depend on how the bytes were split on their way. This file does no
+I/O and does not reconnect; it only remembers the stream's wishes for that. The HTTP server writes
+with it, the HTTP client reads.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from typing import Final
 
 import attrs
 
-from trimcp.framing.lines import DEFAULT_LINE_LIMIT, Oversized
+from trimcp.framing.lines import DEFAULT_LINE_LIMIT, HEAD, Oversized
 
 COMMENT: Final = b":\n\n"
-"""Keeps a quiet stream open: to whoever reads it, nothing."""
+"""Keeps an idle stream open; readers ignore it."""
 
 LONGEST_RETRY: Final = 10**12
-"""Milliseconds. A stream that asks for more is understood to ask for this, which is thirty years."""
+"""The maximum of `retry` in milliseconds, thirty years; longer ones count as this."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _FIELD_ROOM: Final = len(b"data: ")
@@ -31,30 +30,30 @@ _DEFAULT_EVENT: Final = b"message"
 
 @attrs.define
 class Event:
-    """One event of a stream, in the bytes that it was sent in; UTF-8, unless the peer broke the rules."""
+    """Holds one event as bytes; UTF-8, unless the peer broke the rules."""
 
     data: bytes
-    """Its lines joined with a newline."""
+    """The data lines, joined by newlines."""
     event: bytes = _DEFAULT_EVENT
-    """Its type; `message` where the stream did not say."""
+    """The event type; the default is `message`."""
     id: bytes = b""
-    """The last id that the stream gave, here or before; to resume behind this event, say it."""
+    """The last id in the stream up to this event; a client resumes behind the event with it."""
 
 
 def encode_event(
     data: bytes, *, id: bytes | None = None, event: bytes | None = None, retry: int | None = None
 ) -> bytes:
-    """One event.
+    """Write one event.
 
     Args:
-        data: what it carries. A line ending of any kind in it reaches the reader as a newline.
-        id: what a reader says to go on behind this event.
-        event: its type, where it is not `message`.
-        retry: milliseconds that a reader should wait before it connects again.
+        data: its data. A reader gets each line ending in it as a newline.
+        id: the id with which a reader resumes behind this event.
+        event: its type; None for `message`.
+        retry: the milliseconds that a reader should wait before it reconnects.
 
     Raises:
-        ValueError: the id or the type has a line ending or a NUL, or `retry` is negative: a reader
-            would see something else.
+        ValueError: the id or the type has a line ending or a NUL, which would change the event; or
+            `retry` is negative.
     """
     if b"\n" in data or b"\r" in data:
         data = _LINE_END.sub(b"\ndata: ", data)
@@ -72,28 +71,29 @@ def encode_event(
         head += b"id: %b\n" % id
     if retry is not None:
         if retry < 0:
-            raise ValueError("a reader cannot wait less than no time")
+            raise ValueError(f"retry is {retry}: it must be at least 0")
         head += b"retry: %d\n" % retry
     return b"%bdata: %b\n\n" % (head, data)
 
 
 def _refuse_breaks(value: bytes) -> None:
     if b"\n" in value or b"\r" in value or b"\0" in value:
-        raise ValueError("an event's id or type is one line without NUL")
+        raise ValueError(f"the event id or type {value!r} has a line ending or a NUL: remove it")
 
 
 class EventParser:
-    """Reads an event stream in any portions.
+    """Parses an event stream that arrives in any portions.
 
-    What it holds (data, type, id, one unfinished line) never exceeds four times the limit by more
-    than the portion being fed, and in an honest stream not the limit. The time is linear in the bytes fed.
+    The held bytes (data, type, id, one unfinished line) never exceed four times the limit by more than
+    the portion being fed; in a regular stream they stay below the limit. The time is linear in the
+    bytes fed.
 
     Attributes:
-        limit: bytes that the data of one event may have. An event with a longer line, of whatever
-            field, is dropped as well; a comment may have any length.
-        last_event_id: the id to resume behind; empty where the stream gave none. It counts once the
-            event it came with is complete, even where that event is dropped or has no data.
-        retry: milliseconds that the stream wants between connections; None where it did not say.
+        limit: the maximum bytes of the data of an event. An event with a longer line in any field is
+            dropped too; a comment may have any length.
+        last_event_id: the id to resume with; empty if the stream has none. It is set when the event of
+            the id is complete, even if that event is dropped or has no data.
+        retry: the milliseconds that the stream asks to wait between connections; None if it does not.
     """
 
     __slots__ = (
@@ -112,32 +112,31 @@ class EventParser:
 
     def __init__(self, limit: int = DEFAULT_LINE_LIMIT) -> None:
         if limit < 1:
-            raise ValueError("an event must be allowed one byte at least")
+            raise ValueError(f"the event limit is {limit}: it must be at least 1")
         self.limit: Final = limit
-        self.last_event_id = b""
+        self.last_event_id: bytes = b""
         self.retry: int | None = None
         self._id = b""
         self._begin()
 
     def _begin(self) -> None:
-        self._mark: bytes | None = b""  # what may be the start of a byte order mark; None once that is settled
-        self._after_return = False  # the last portion ended with CR: a LF at once belongs to it
+        self._mark: bytes | None = b""  # a possible start of a byte order mark; None once it is read
+        self._after_return = False  # the last portion ended with CR: an LF right behind belongs to it
         self._held = bytearray()  # the unfinished line
         self._discarding = False  # the rest of the unfinished line is skipped
-        self._dropping = False  # the unfinished event was too long, and that was told
+        self._dropping = False  # the unfinished event was too long, and is reported
         self._data: bytes | bytearray | None = None
         self._event = b""
 
     @property
     def held(self) -> int:
-        """Bytes of the unfinished event and line that wait for the rest of it."""
+        """The number of bytes held of the unfinished event and line."""
         return len(self._held) + len(self._data or b"") + len(self._event) + len(self._id)
 
     def feed(self, data: bytes) -> list[Event | Oversized]:
-        """Take the next portion and return the events that it completes, in order.
+        """Take the next portion; return the events that it completes, in order.
 
-        An event that passes the limit is reported as soon as that is certain, and what is left of it
-        is skipped as it comes.
+        An event over the limit is reported at once, and its rest is skipped.
         """
         if self._mark is not None:
             data = self._skip_mark(self._mark + data)
@@ -164,12 +163,12 @@ class EventParser:
         return found
 
     def end(self) -> bool:
-        """Take the end of the stream, and be ready for the next connection to it.
+        """Take the end of the stream, and prepare for the next connection.
 
-        An event that is not complete is no event. Ids and the time to wait are kept.
+        An incomplete event is discarded. The last id and `retry` are kept.
 
         Returns:
-            Whether one was under way.
+            Whether there was an incomplete event.
         """
         under_way = bytes(self._held) not in (b"", b":") or self._discarding or self._dropping or self._data is not None
         self._id = self.last_event_id
@@ -187,16 +186,17 @@ class EventParser:
         if self._discarding:
             return
         if self._held[:1] == b":" or (not self._held and tail[:1] == b":"):
-            self._held[:] = b":"  # of a comment, no more than that it is one
+            self._held[:] = b":"  # of a comment, only its mark is kept
         elif len(self._held) + len(tail) > self.limit + _FIELD_ROOM:
+            head = _data_of(bytes(self._held[:HEAD] + tail[:HEAD]))
             self._held = bytearray()
             self._discarding = True
-            self._drop(found)
+            self._drop(found, head)
         else:
             self._held += tail
 
     def _finish(self, rest: bytes, found: list[Event | Oversized]) -> None:
-        # The line that earlier portions began ends with `rest`.
+        # `rest` is the end of the unfinished line.
         if self._discarding:
             self._discarding = False
         elif self._held[:1] != b":":
@@ -204,11 +204,11 @@ class EventParser:
         self._held = bytearray()
 
     def _take(self, line: bytes, found: list[Event | Oversized]) -> None:
-        """One line that is not empty."""
+        """Take a line that is not empty."""
         if line.startswith(b":"):
             return
         if len(line) > self.limit + _FIELD_ROOM:
-            self._drop(found)
+            self._drop(found, _data_of(line))
             return
         name, _, value = line.partition(b":")
         if value.startswith(b" "):
@@ -221,7 +221,7 @@ class EventParser:
             if b"\0" not in value:
                 self._id = value
         elif name == b"retry" and value and _DIGITS.issuperset(value):
-            # Python takes its time for thousands of digits, or refuses them.
+            # Python is slow for thousands of digits, or refuses them.
             value = value.lstrip(b"0") or b"0"
             self.retry = LONGEST_RETRY if len(value) > len(str(LONGEST_RETRY)) else min(int(value), LONGEST_RETRY)
 
@@ -231,24 +231,28 @@ class EventParser:
         held = self._data
         if held is None:
             if len(value) > self.limit:
-                self._drop(found)
+                self._drop(found, value)
             else:
                 self._data = value
             return
         if len(held) + 1 + len(value) > self.limit:
-            self._drop(found)
+            self._drop(found, value)
             return
         if not isinstance(held, bytearray):
-            # Only here, so that data of one line is not copied; a list would hold many times as much as short lines.
+            # Only from the second line on, so that data of one line is not copied. A list of short lines
+            # would take many times the memory.
             held = self._data = bytearray(held)
         held += b"\n"
         held += value
 
-    def _drop(self, found: list[Event | Oversized]) -> None:
+    def _drop(self, found: list[Event | Oversized], data: bytes) -> None:
+        before = self._data
+        if before is not None:  # the line that is too long is not the first of the event
+            data = bytes(before[:HEAD]) + b"\n" + data[:HEAD]
         self._data = None
         if not self._dropping:
             self._dropping = True
-            found.append(Oversized(self.limit))
+            found.append(Oversized(self.limit, data[:HEAD]))
 
     def _dispatch(self, found: list[Event | Oversized]) -> None:
         self.last_event_id = self._id
@@ -257,3 +261,9 @@ class EventParser:
             self._data = None
         self._event = b""
         self._dropping = False
+
+
+def _data_of(line: bytes) -> bytes:
+    """Return the data of an unfinished line; none if it is of another field."""
+    name, _, value = line[: _FIELD_ROOM + HEAD].partition(b":")
+    return value.removeprefix(b" ") if name == b"data" else b""

@@ -1,1 +1,1 @@
-"""What trimcp says about itself: events for logs, snapshots for `server.tree()`. No policy."""
+"""Observability: events for logs, counters and timings, and trace context."""

@@ -1,30 +1,97 @@
-"""Instruments: the one place where counters and timings of requests are taken. Free while no meter is open.
+"""Instruments: the counters and timings of requests, and their traces. They cost nothing while none is open.
 
-A Router tells of each request that ends or is refused. Depths of mailboxes, requests in flight and requests that
-wait are not counted: a snapshot (`Server.tree`) has them at the moment of reading.
+A Router reports each request that ends or is refused. A snapshot (`Server.tree`) has the depths of mailboxes, and the
+requests that run and wait.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Final, Protocol
 
 import attrs
+
+from trimcp.observability.telemetry import OTHER, Telemetry
+from trimcp.observability.wire_tap import WireTap
+
+BUCKETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""The bounds of durations in histograms, in seconds: those of OpenTelemetry's conventions for MCP."""
+REFUSED: Final = 1000
+"""Methods with reasons that a meter tells apart: peers choose the names of unknown methods. More count as `_OTHER`."""
+
+
+class EndedRequest(Protocol):
+    """A request that has ended, as its observers see it."""
+
+    serial: int
+    id: Any
+    size: int
+    params: dict[str, Any] | None
+    answer: bytes | None
+    """The frame of the result or of the error; None where there is none, or where it was sent before the end."""
+    code: int | None
+    received_at: float
+
+    @property
+    def method(self) -> str:
+        """The name of the method."""
+        ...
+
+    @property
+    def session_number(self) -> int:
+        """The number of its session."""
+        ...
+
+
+class RequestObserver(Protocol):
+    """Observes requests. Its methods must not wait, nor raise."""
+
+    def ended(self, request: EndedRequest, outcome: str, seconds: float, *, is_cancelled: bool) -> None:
+        """Take note of a request that has ended: `ok`, `error`, or the reason of a cancel."""
+        ...
+
+    def refused(self, method: str, reason: str) -> None:
+        """Take note of a request that was refused."""
+        ...
+
+
+class MessageObserver(Protocol):
+    """Observes the messages that are no requests of the peer. Its methods must not wait, nor raise."""
+
+    def answered_at_once(self, request: EndedRequest) -> None:
+        """Take note of a request that the Router has answered itself, such as `ping`."""
+        ...
+
+    def asked(self, session: int, id: Any, method: str, params: dict[str, Any] | None) -> None:
+        """Take note of a request that this side sends."""
+        ...
+
+    def received(self, session: int, message: Any) -> None:
+        """Take note of an answer or a notification of the peer."""
+        ...
+
+    def posted(self, session: int, request: int, frame: bytes) -> None:
+        """Take note of a message that a handler sends before its answer."""
+        ...
 
 
 @attrs.frozen
 class Timing:
-    """The durations of some requests, in seconds from reading to the end."""
+    """Holds the durations of requests, in seconds from reading to the end."""
 
     number: int
     total: float
     longest: float
+    buckets: tuple[int, ...] = ()
+    """How many took at most each of `BUCKETS`, and more than the one before; the last: longer than all."""
 
 
 @attrs.frozen(kw_only=True)
 class Measurements:
-    """The figures of a meter at one moment. Sizes are bytes.
+    """Holds the figures of a meter at one moment. Sizes are bytes.
 
     Attributes:
         requests: how many requests ended, by method and outcome: `ok`, `error`, or the reason of a cancel.
@@ -42,28 +109,36 @@ class Measurements:
 
 
 class Meter:
-    """Counts from when it is opened. Made by `Server.measure`."""
+    """Counts requests from its opening on. Made by `Server.measure`."""
 
     def __init__(self) -> None:
         self._requests: Counter[tuple[str, str]] = Counter()
         self._refused: Counter[tuple[str, str]] = Counter()
         self._cancelled: Counter[str] = Counter()
         self._timings: dict[str, list[float]] = {}
+        self._buckets: dict[str, list[int]] = {}
         self._bytes_read = 0
 
-    def ended(self, method: str, outcome: str, seconds: float, size: int, *, is_cancelled: bool) -> None:
+    def ended(self, request: EndedRequest, outcome: str, seconds: float, *, is_cancelled: bool) -> None:
         """Count a request that has ended."""
+        method = request.method
         self._requests[method, outcome] += 1
         if is_cancelled:
             self._cancelled[outcome] += 1
-        timing = self._timings.setdefault(method, [0, 0.0, 0.0])
+        timing = self._timings.get(method)
+        if timing is None:
+            timing = self._timings[method] = [0, 0.0, 0.0]
+            self._buckets[method] = [0] * (len(BUCKETS) + 1)
+        self._buckets[method][bisect_left(BUCKETS, seconds)] += 1
         timing[0] += 1
         timing[1] += seconds
         timing[2] = max(timing[2], seconds)
-        self._bytes_read += size
+        self._bytes_read += request.size
 
     def refused(self, method: str, reason: str) -> None:
         """Count a request that was refused."""
+        if (method, reason) not in self._refused and len(self._refused) >= REFUSED:
+            method = OTHER
         self._refused[method, reason] += 1
 
     def read(self) -> Measurements:
@@ -72,25 +147,57 @@ class Meter:
             requests=dict(self._requests),
             refused=dict(self._refused),
             cancelled=dict(self._cancelled),
-            timings={method: Timing(int(n), total, most) for method, (n, total, most) in self._timings.items()},
+            timings={
+                method: Timing(int(n), total, most, tuple(self._buckets[method]))
+                for method, (n, total, most) in self._timings.items()
+            },
             bytes_read=self._bytes_read,
         )
 
 
 class Instruments:
-    """The meters of one server or client. A Router looks whether there is one before it counts anything."""
+    """Holds the open meters and traces of one server or client."""
 
-    __slots__ = ("meters",)
+    __slots__ = ("_lasting", "meters", "tap", "telemetry", "traces")
 
-    def __init__(self) -> None:
-        self.meters: tuple[Meter, ...] = ()
+    def __init__(self, telemetry: Telemetry | None = None, tap: WireTap | None = None) -> None:
+        self.meters: tuple[RequestObserver, ...] = ()
+        self.traces: tuple[MessageObserver, ...] = ()
+        self._lasting: Meter | None = None
+        self.telemetry: Telemetry | None = telemetry
+        """Follows requests and sessions. Set before the first session."""
+        self.tap: WireTap | None = tap
+        """Is told of all bytes that pass. Set before the first session."""
+
+    def lasting_meter(self) -> Meter:
+        """Return the meter that counts from the first call of this on, for as long as the program lasts."""
+        if self._lasting is None:
+            self._lasting = Meter()
+            self.meters = (*self.meters, self._lasting)
+        return self._lasting
 
     @contextmanager
     def open_meter(self) -> Iterator[Meter]:
         """Count for as long as the context lasts."""
         meter = Meter()
-        self.meters = (*self.meters, meter)
+        self.add_meter(meter)
         try:
             yield meter
         finally:
-            self.meters = tuple(each for each in self.meters if each is not meter)
+            self.remove_meter(meter)
+
+    def add_meter(self, meter: RequestObserver) -> None:
+        """Tell an observer of requests from now on."""
+        self.meters = (*self.meters, meter)
+
+    def remove_meter(self, meter: RequestObserver) -> None:
+        """Tell it no more. Idempotent."""
+        self.meters = tuple(each for each in self.meters if each is not meter)
+
+    def add_trace(self, trace: MessageObserver) -> None:
+        """Tell an observer of messages from now on."""
+        self.traces = (*self.traces, trace)
+
+    def remove_trace(self, trace: MessageObserver) -> None:
+        """Tell it no more. Idempotent."""
+        self.traces = tuple(each for each in self.traces if each is not trace)

@@ -1,24 +1,36 @@
-"""The logger of trimcp: structlog, on stderr, imported when there is first something to say.
+"""The logger of trimcp: lines on stderr, or events for structlog where the program has configured it.
 
-structlog takes half as long to import as Trio does, and most processes never log anything
-of ours, so the level is compared here before structlog is touched. Where the program has
-configured structlog, its configuration rules; otherwise lines go to stderr, since stdout may
-be the protocol's own stream.
+It never waits and never raises. Peers cause most of its lines, so every value is cut and cleaned, and warnings and
+errors are throttled by their event; the next line of an event says how many were suppressed. Nothing is imported for
+a line: the first one may be that the process has no descriptors left.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from typing import Any, Final
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, Protocol
+
+import attrs
+
+from trimcp.observability.cleaning import loggable
+from trimcp.observability.stderr import is_terminal, write_line
+from trimcp.observability.tracebacks import format_failure
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "off": 100}
 
+BURST: Final = 10
+"""Lines of one event that are written in a row; then as many as `RATE`."""
+RATE: Final = 1.0
+"""Lines of one event in a second."""
+
 _threshold = LEVELS.get(os.environ.get("TRIMCP_LOG", "").lower(), LEVELS["warning"])
-_logger: Any = None
-_stream: Any = None
-"""The stderr that `_logger` writes to."""
+informs: bool = _threshold <= 20
+"""Whether `info` is logged. An attribute, since it is looked at for each request."""
 
 
 def set_level(level: str) -> None:
@@ -29,41 +41,144 @@ def set_level(level: str) -> None:
     Raises:
         ValueError: the level is none of these.
     """
-    global _threshold
+    global _threshold, informs
     if level not in LEVELS:
-        raise ValueError(f"no log level {level!r}; there are {', '.join(LEVELS)}")
+        raise ValueError(f"Invalid log level {level!r}: use one of {', '.join(LEVELS)}")
     _threshold = LEVELS[level]
+    informs = _threshold <= 20
+
+
+class _Throttle:
+    """Counts the lines of one event that may be written, and those that were not."""
+
+    __slots__ = ("at", "left", "suppressed")
+
+    def __init__(self) -> None:
+        self.at = time.monotonic()
+        self.left = float(BURST)
+        self.suppressed = 0
+
+    def allows(self) -> bool:
+        now = time.monotonic()
+        self.left = min(BURST, self.left + (now - self.at) * RATE)
+        self.at = now
+        if self.left < 1:
+            self.suppressed += 1
+            return False
+        self.left -= 1
+        return True
+
+
+_throttles: Final[dict[str, _Throttle]] = {}
+"""By event. Events are names in the code, so they are few."""
+
+
+@attrs.frozen
+class LogLine:
+    """One line of the log, with its keys as they were given."""
+
+    level: str
+    event: str
+    keys: Mapping[str, Any]
+
+
+class LineSink(Protocol):
+    """Takes every line of the log. It is called in any thread, and must not wait, raise or log."""
+
+    def append(self, line: LogLine, /) -> None:
+        """Take a line."""
+        ...
+
+
+_captures: Final[list[LineSink]] = []
+_written = 0
+"""The least level that is written while lines are captured: all are made then."""
+
+
+@contextmanager
+def captured(keep: int = 10_000) -> Iterator[deque[LogLine]]:
+    """Collect every line of the process, from `debug` on, for as long as the context lasts.
+
+    What is written stays as it is.
+
+    Args:
+        keep: how many lines are kept, the newest.
+    """
+    lines: deque[LogLine] = deque(maxlen=keep)
+    capture_into(lines)
+    try:
+        yield lines
+    finally:
+        stop_capture(lines)
+
+
+def capture_into(sink: LineSink) -> None:
+    """Give a sink every line of the process from now on, from `debug` on. What is written stays as it is."""
+    global _threshold, _written
+    if not _captures:
+        _threshold, _written = LEVELS["debug"], _threshold
+    _captures.append(sink)
+
+
+def stop_capture(sink: LineSink) -> None:
+    """Give it no more. Idempotent."""
+    global _threshold
+    was_capturing = bool(_captures)
+    _captures[:] = [each for each in _captures if each is not sink]
+    if was_capturing and not _captures:
+        _threshold = _written
 
 
 def _emit(level: str, event: str, keys: dict[str, Any]) -> None:
-    import structlog
+    for sink in _captures:
+        sink.append(LogLine(level, event, dict(keys)))
+    if _captures and LEVELS[level] < _written:
+        return
+    if LEVELS[level] >= LEVELS["warning"]:
+        throttle = _throttles.get(event)
+        if throttle is None:
+            throttle = _throttles[event] = _Throttle()
+        if not throttle.allows():
+            return
+        if throttle.suppressed:
+            keys["suppressed"], throttle.suppressed = throttle.suppressed, 0
+    try:
+        failure: BaseException | None = keys.pop("exc_info", None)
+        clean = {key: loggable(value) for key, value in keys.items()}
+        structlog: Any = sys.modules.get("structlog")  # a program that has configured it has imported it
+        if structlog is None or not structlog.is_configured():
+            write_line(_line(level, event, clean, failure))
+            return
+        if failure is not None:
+            clean["exception"] = format_failure(failure)
+        getattr(structlog.get_logger("trimcp"), level)(event, **clean)
+    except Exception:  # noqa: BLE001 - of a processor of the program, or of a value's repr: a line is lost, and no more
+        return
 
-    logger = structlog.get_logger("trimcp") if structlog.is_configured() else _own_logger()
-    # Nobody may read the log any more: a pipe that broke, a stream that was closed. That ends nothing.
-    with contextlib.suppress(OSError, ValueError):
-        getattr(logger, level)(event, **keys)
+
+def _line(level: str, event: str, keys: Mapping[str, Any], failure: BaseException | None) -> str:
+    now = time.time()
+    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1e6):06d}Z"
+    words = [f"timestamp={stamp} level={level} event={event}"]
+    words += [f"{key}={_quoted(value)}" for key, value in keys.items()]
+    if failure is None:
+        return " ".join(words)
+    text = format_failure(failure)
+    if is_terminal():
+        return " ".join(words) + "\n    " + text.replace("\n", "\n    ")
+    return " ".join([*words, f"exception={_quoted(text)}"])
 
 
-def _own_logger() -> Any:
-    """A logger on what stderr is now, which programs and tests replace."""
-    global _logger, _stream
-    import structlog
-
-    if _logger is None or _stream is not sys.stderr:
-        _stream = sys.stderr
-        _logger = structlog.wrap_logger(
-            # Without a stderr, structlog would write to stdout.
-            structlog.ReturnLogger() if _stream is None else structlog.WriteLogger(_stream),
-            processors=[
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso"),
-                structlog.processors.format_exc_info,
-                structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-            ],
-            wrapper_class=structlog.BoundLogger,
-            cache_logger_on_first_use=False,
-        )
-    return _logger
+def _quoted(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    if not text or any(character in text for character in ' ="\n\t'):
+        text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+        return f'"{text}"'
+    return text
 
 
 def debugging() -> bool:
@@ -72,14 +187,20 @@ def debugging() -> bool:
 
 
 def debug(event: str, **keys: Any) -> None:
-    """Log what only somebody who debugs the protocol wants to see."""
+    """Log details of the protocol, for debugging."""
     if _threshold <= 10:
         _emit("debug", event, keys)
 
 
 def info(event: str, **keys: Any) -> None:
-    """Log what an operator may want to see."""
+    """Log normal events for an operator."""
     if _threshold <= 20:
+        _emit("info", event, keys)
+
+
+def access(event: str, **keys: Any) -> None:
+    """Log a line of an access log, which has an option of its own: at every level but `off`."""
+    if _threshold <= 40:
         _emit("info", event, keys)
 
 
@@ -95,9 +216,3 @@ def error(event: str, *, exc_info: BaseException | None = None, **keys: Any) -> 
         if exc_info is not None:
             keys["exc_info"] = exc_info
         _emit("error", event, keys)
-
-
-def is_worth_saying(count: int) -> bool:
-    """Whether the `count`th event of a kind that a peer may set off without end is logged: the first ten, then
-    every thousandth."""
-    return count <= 10 or count % 1000 == 0

@@ -1,7 +1,7 @@
-"""Trace context: what a request carries so that traces go on at the other end (W3C Trace Context; basic/index of
-2026-07-28, "OpenTelemetry trace context").
+"""Trace context: the fields of a request by which a trace continues at the other end.
 
-Only where the program uses OpenTelemetry; it is never imported from here for its own sake.
+W3C Trace Context; basic/index of 2026-07-28, "OpenTelemetry trace context". Used only where the program itself imports
+OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import sys
 from typing import Final
 
 KEYS: Final = ("traceparent", "tracestate", "baggage")
-"""As they stand in `_meta`, and as header fields."""
+"""The names of the fields, in `_meta` and as header fields."""
 
 
 def trace_context() -> dict[str, str]:
-    """The context of the span that is active, by key; empty where there is none."""
+    """Return the context of the active span, by key; empty where there is none."""
     if "opentelemetry" not in sys.modules:
         return {}
     from opentelemetry.propagate import inject

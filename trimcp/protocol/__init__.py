@@ -1,1 +1,1 @@
-"""MCP as tables and plain state: no I/O, no clock, no Trio. The session's actors own what is here."""
+"""MCP as tables and plain state: no I/O, no clock, no Trio. The actors of sessions own the state."""

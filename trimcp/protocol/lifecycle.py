@@ -1,8 +1,7 @@
-"""The legacy handshake as a table of transitions, the same for both roles.
+"""The legacy handshake as a table of transitions, for both roles.
 
-basic/lifecycle of 2024-11-05 to 2025-11-25. It governs `initialize` and nothing else: whether a
-message is of the modern era is decided from the message alone, and such a message passes
-whatever the state of the handshake.
+basic/lifecycle of 2024-11-05 to 2025-11-25. It governs `initialize` and nothing else: a message of the modern era is
+recognised from the message alone, and passes in any phase of the handshake.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from typing import Final
 
 
 class Phase(enum.Enum):
-    """Where the handshake stands."""
+    """A phase of the handshake."""
 
     OPENING = "opening"
-    """Nothing yet: only `initialize` and `ping` may be asked."""
+    """Before `initialize`: only `initialize` and `ping` may be sent."""
     INITIALIZED = "initialized"
     """`initialize` was answered; the client's notification that it has read it is still to come."""
     READY = "ready"
@@ -23,29 +22,29 @@ class Phase(enum.Enum):
 
 
 class Step(enum.Enum):
-    """What moves the handshake."""
+    """A step that takes the handshake to its next phase."""
 
     INITIALIZE = "initialize"
     """`initialize` was answered with a result."""
     INITIALIZED = "notifications/initialized"
-    """The client said that it is ready."""
+    """The client sent that it is ready."""
 
 
 TRANSITIONS: Final[dict[Phase, dict[Step, Phase]]] = {
     Phase.OPENING: {Step.INITIALIZE: Phase.INITIALIZED},
     Phase.INITIALIZED: {Step.INITIALIZED: Phase.READY},
-    Phase.READY: {Step.INITIALIZED: Phase.READY},  # said twice by some hosts; it changes nothing
+    Phase.READY: {Step.INITIALIZED: Phase.READY},  # some hosts send it twice; it changes nothing
 }
 """Phase and step to the next phase. A step that is not here is the peer's mistake."""
 
 
 class Handshake:
-    """The phase of one session."""
+    """Holds the phase of one session."""
 
     __slots__ = ("phase",)
 
     def __init__(self) -> None:
-        self.phase = Phase.OPENING
+        self.phase: Phase = Phase.OPENING
 
     def allows(self, step: Step) -> bool:
         """Whether the step may be taken now."""

@@ -45,29 +45,35 @@ class Principal:
     """
 
     subject: str = attrs.field(validator=_check_text)
-    """Who sends the request: the `sub` of a token, a user's name."""
+    """The user that sends the request: the `sub` of a token, or a user's name."""
+    issuer: str | None = attrs.field(default=None, kw_only=True, validator=_check_text)
+    """The authorization server that knows the subject: the `iss` of a token; None if there is none."""
     client: str | None = attrs.field(default=None, kw_only=True, validator=_check_text)
     """The program that acts for the subject, such as an OAuth client's id; None where it is not known."""
     scopes: frozenset[str] = attrs.field(default=frozenset(), kw_only=True, converter=_frozen_scopes)
     """What the request is allowed to do, in the words of the program."""
     claims: Mapping[str, Any] = attrs.field(default=NO_CLAIMS, kw_only=True, converter=_read_only, repr=False, eq=False)
-    """Whatever else is known, such as the claims of a token."""
+    """Other facts about the sender, such as the claims of a token."""
     expires_at: float | None = attrs.field(default=None, kw_only=True)
-    """Until when that holds, in seconds since the epoch; None for no end. trimcp does not check it."""
+    """When the principal stops being valid, in seconds since the epoch; None for never. Connections and streams end
+    then; the `authenticate` function checks single requests."""
 
     @property
     def key(self) -> str:
-        """A stable key made of subject and client: equal for all requests of one sender, in every process."""
+        """A stable key of issuer, subject and client: equal for all requests of one sender, in every process."""
         # The length keeps pairs apart that would read alike, such as ("a:b", None) and ("a", "b").
         key = f"{len(self.subject)}:{self.subject}"
-        return key if self.client is None else f"{key}:{self.client}"
+        if self.client is not None:
+            key = f"{key}:{self.client}"
+        # A key without an issuer begins with a digit.
+        return key if self.issuer is None else f"@{len(self.issuer)}:{self.issuer}:{key}"
 
     def __str__(self) -> str:
         return self.subject
 
 
 def principal_of(found: object) -> Principal | None:
-    """Make a principal of what an `authenticate` function returned: a `Principal`, a subject alone, or None.
+    """Make a principal of the result of an `authenticate` function: a `Principal`, a subject alone, or None.
 
     Raises:
         UsageError: it returned something else.
@@ -82,6 +88,26 @@ def principal_of(found: object) -> Principal | None:
     )
 
 
+def principal_of_key(key: str, scopes: Iterable[str] = ()) -> Principal:
+    """Return the principal with this key: subject, issuer and client; with some scopes, without claims.
+
+    Raises:
+        ValueError: it is not the key of a principal.
+    """
+    issuer, rest = None, key
+    if key.startswith("@"):
+        issuer, rest = _split(key[1:])
+    subject, rest = _split(rest)
+    return Principal(subject, issuer=issuer, client=rest or None, scopes=frozenset(scopes))
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Split a text after its first part, whose length it begins with."""
+    length, _, rest = text.partition(":")
+    part, rest = rest[: int(length)], rest[int(length) :]
+    return part, rest.removeprefix(":")
+
+
 def key_of(principal: Principal | None) -> str | None:
-    """The key of a principal; None for an anonymous request."""
+    """Return the key of a principal; None for an anonymous request."""
     return None if principal is None else principal.key

@@ -1,15 +1,19 @@
-"""The server's side: what users declare, and the actors that answer for it.
+"""The server side: `Server`, its parts, and the handlers of its features.
 
-`app` is `Server`, what users import. `running` is one run of it; `serving` opens its transports.
-`service` connects a run to the sessions. `tools` is the actor for tools, and `tool` one of them:
-`signature`, `schema`, `arguments` and `results` prepare a function when it is declared.
+| module | contents |
+| --- | --- |
+| `app` | `Server`, the object that users import |
+| `feature_decorators`, `hook_decorators` | the methods of `Server` that declare; they call `declarations` |
+| `declarations` | `Declarations`: the settings, and everything that the program declared |
+| `run_registry`, `run` | `RunRegistry`: the runs of a server; `ServerRun`: one run |
+| `service` | `ServerService`: the routes and the capabilities that the sessions of a run use |
+| `serving`, `http`, `process` | open transports; serve by HTTP; run a process of trimcp's own |
+| `server_extension`, `extension_registry` | one extension of the protocol; all extensions of a server |
+| `middleware`, `deferred_work` | functions around the handlers of requests; work that goes on after the answer |
+| `features` | tools, resources, prompts, completion, logging, subscriptions, providers |
+| `invocation` | calls functions of the program: signatures, arguments, results, dependencies |
+| `options` | checks the types of options that a program gives |
+| `context` | the contexts of functions, and the questions that they ask the client |
 
-`declarations` is the part of `Server` that declares. `resources`, `prompts` and `completions` are
-actors as `tools` is one; `texts` and `uri_template` read their arguments, `contents` and `messages`
-shape what their functions return, `pagination` and `caching` are about the lists of all of them.
-
-`extension` is what a program declares of an extension of the protocol, `extensions` are all of a
-server, `detached` is work of theirs that outlives its request. `context` and `session_context` are
-what functions get, `client_view` what both know of the client. `hearing` runs what is told of
-notifications.
+Imports point from the top of this list to its end: see the contracts in `pyproject.toml`.
 """

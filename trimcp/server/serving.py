@@ -1,61 +1,66 @@
-"""How a server is reached: its transports opened, one run of it behind each.
+"""Opens the transports of a server, each on a run of it, in a nursery of the user.
 
-`serve_*` are for a nursery of the user's own: they take no signals and touch nothing global.
-`run_process` is what `Server.run` and the command line do with a process that is trimcp's.
+Signals and other global state stay as they are. See `trimcp.server.process` for a process of trimcp's own.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
+import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from trimcp.errors import ConnectionClosed, UsageError
-from trimcp.observability import events, log
-from trimcp.server.running import Running
+from trimcp.server.late_modules import load_late_modules
 from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.session import Session
 from trimcp.transports.duplex import Duplex
 
 if TYPE_CHECKING:
-    from trimcp.server.app import Server
+    from trimcp.server.run import ServerRun
+    from trimcp.server.run_registry import RunRegistry
 
-EXIT_OK: Final = 0
-EXIT_LOST: Final = 1
-"""Something that was accepted was not answered."""
-EXIT_ABANDONED: Final = 3
-"""A handler would not end, and was left behind."""
-
-LAST_MOMENTS: Final = 2.0
-"""Seconds beyond all that the limits allow, until a process that trimcp owns ends whatever it still does."""
-
+VIEW: Final = "trimcp.view.serving"
+"""The module that serves views. It is above this one, so it is loaded by name."""
 Listen = Callable[..., Awaitable[Any]]
+loading: ContextVar[str | None] = ContextVar("trimcp loads", default=None)
+"""The file that the command line loads at this moment. Its server must not serve yet."""
 
 
-async def serve_stdio(server: Server, task_status: trio.TaskStatus[Session]) -> Session:
+def check_not_loading() -> None:
+    """Check that the command line does not load the file of the server at this moment.
+
+    Raises:
+        UsageError: it does, so the options of the command line would be ignored.
+    """
+    path = loading.get()
+    if path is not None:
+        raise UsageError(f'{path} serves while it is loaded: guard that line with `if __name__ == "__main__":`')
+
+
+async def serve_stdio(runs: RunRegistry, task_status: trio.TaskStatus[Session]) -> Session:
     """Serve one client on descriptors 0 and 1 as they are."""
     from trimcp.transports.stdio import stdio_duplex
 
-    async with server.run_or_join() as running:
-        return await _serve_one(running, stdio_duplex(limit=server.limits.message_bytes), task_status)
+    check_not_loading()
+    async with runs.run_or_join() as run:
+        return await _serve_one(run, stdio_duplex(limit=run.limits.message_bytes), task_status)
 
 
-async def serve_duplex(server: Server, duplex: Duplex, task_status: trio.TaskStatus[Session]) -> Session:
-    """Serve one client on a connection that is there already."""
-    async with server.run_or_join() as running:
-        return await _serve_one(running, duplex, task_status)
+async def serve_duplex(runs: RunRegistry, duplex: Duplex, task_status: trio.TaskStatus[Session]) -> Session:
+    """Serve one client on an open connection."""
+    async with runs.run_or_join() as run:
+        return await _serve_one(run, duplex, task_status)
 
 
-async def _serve_one(running: Running, duplex: Duplex, task_status: trio.TaskStatus[Session]) -> Session:
-    session = DuplexSession(duplex, running.service, running.admission)
-    if not running.admits(session):
+async def _serve_one(run: ServerRun, duplex: Duplex, task_status: trio.TaskStatus[Session]) -> Session:
+    session = DuplexSession(duplex, run.service, run.admission)
+    if not run.admits(session):
         await duplex.aclose()
-        raise ConnectionClosed("the server is stopping, or has as many sessions as its limits allow")
+        raise ConnectionClosed("The server takes no more sessions: it is stopping, or Limits.sessions are open")
     async with trio.open_nursery() as nursery:
         await nursery.start(session.run)
         task_status.started(session)
@@ -63,15 +68,17 @@ async def _serve_one(running: Running, duplex: Duplex, task_status: trio.TaskSta
 
 
 @asynccontextmanager
-async def opened(server: Server) -> AsyncIterator[tuple[Running, trio.Nursery]]:
-    """A run of the server, and a nursery in it for whatever opens a door to it.
+async def open_listener(runs: RunRegistry) -> AsyncIterator[tuple[ServerRun, trio.Nursery]]:
+    """Enter a run of the server, and a nursery in it for a listener.
 
-    A `UsageError` (the address cannot be listened on, an option cannot be) leaves as itself, not in a group.
+    A `UsageError` (the address cannot be listened on, an option is invalid) leaves as itself, not in a group.
     """
+    check_not_loading()
     refusal: UsageError | None = None
-    async with server.run_or_join() as running, trio.open_nursery() as nursery:
+    load_late_modules()
+    async with runs.run_or_join() as run, trio.open_nursery() as nursery:
         try:
-            yield running, nursery
+            yield run, nursery
         except UsageError as exc:
             refusal = exc
             nursery.cancel_scope.cancel()
@@ -79,89 +86,33 @@ async def opened(server: Server) -> AsyncIterator[tuple[Running, trio.Nursery]]:
         raise refusal
 
 
-async def listen(server: Server, listener: Listen, task_status: trio.TaskStatus[Any], **options: Any) -> None:
-    """Accept connections until the server drains; then wait until those that are open have ended."""
-    async with opened(server) as (running, connections):
+async def serve_view(runs: RunRegistry, task_status: trio.TaskStatus[str], **options: Any) -> None:
+    """Serve the view. See `Server.serve_view`."""
+    check_not_loading()
+    view = importlib.import_module(VIEW)
+    await view.serve(runs, view.ViewOptions(**options), task_status=task_status)
+
+
+async def listen(runs: RunRegistry, listener: Listen, task_status: trio.TaskStatus[Any], **options: Any) -> None:
+    """Accept connections until the server drains, then wait until the open ones have ended."""
+    async with open_listener(runs) as (run, connections):
 
         async def handle(duplex: Duplex) -> None:
-            await running.serve(duplex)
+            await run.serve(duplex)
 
         with trio.CancelScope() as accepting:
-            connections.start_soon(stop_accepting, running, accepting)
+            connections.start_soon(stop_accepting, run, accepting)
             await listener(
                 handle,
                 connections=connections,
-                limit=server.limits.message_bytes,
-                max_connections=server.limits.sessions,
+                limit=run.limits.message_bytes,
+                max_connections=run.limits.sessions,
                 task_status=task_status,
                 **options,
             )
 
 
-async def stop_accepting(running: Running, accepting: trio.CancelScope) -> None:
-    """End accepting when the server drains; what was accepted goes on."""
-    await running.draining.wait()
+async def stop_accepting(run: ServerRun, accepting: trio.CancelScope) -> None:
+    """Cancel accepting when the server drains. Accepted connections go on."""
+    await run.draining.wait()
     accepting.cancel()
-
-
-# --- a process of our own -------------------------------------------------------------
-
-
-def run_process(load: Callable[[], Server]) -> int:
-    """Serve stdio in a process that is trimcp's; return its exit code.
-
-    `load` makes the server, once descriptors 0 and 1 are set aside: what it prints goes to stderr.
-    """
-    from trimcp.transports.stdio import stdio_set_aside
-
-    with stdio_set_aside() as descriptors:
-        return trio.run(_own_process, load(), descriptors.read_fd, descriptors.write_fd)
-
-
-async def _own_process(server: Server, read_fd: int, write_fd: int) -> int:
-    from trimcp.transports.stdio import stdio_duplex
-
-    async with server.running() as running:
-        duplex = stdio_duplex(read_fd, write_fd, limit=server.limits.message_bytes)
-        session = DuplexSession(duplex, running.service, running.admission)
-        async with _signals(session, running):
-            await session.run()
-    return EXIT_LOST if session.lost else EXIT_OK
-
-
-@asynccontextmanager
-async def _signals(session: Session, running: Running) -> AsyncIterator[None]:
-    """SIGTERM and SIGINT drain; a second one, or one during a drain, cancels at once."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_take_signals, session, running)
-        nursery.start_soon(_leave_behind, session)
-        yield
-        nursery.cancel_scope.cancel()
-
-
-async def _take_signals(session: Session, running: Running) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
-        async with trio.open_nursery() as nursery:
-            async for number in received:
-                log.info(events.DRAIN_STARTED, signal=signal.Signals(number).name)
-                # The client closed our input already and now insists, or the user does.
-                at_once = session.is_ending
-                running.draining.set()
-                nursery.start_soon(_drain_and_close, session, 0.0 if at_once else session.limits.grace)
-
-
-async def _drain_and_close(session: Session, grace: float) -> None:
-    await session.drain(grace)
-    session.close()
-
-
-async def _leave_behind(session: Session) -> None:
-    """The last resort for a handler that shields itself for ever: Trio would wait for it as long."""
-    await session.wait_ending()
-    limits = session.limits
-    await trio.sleep(limits.grace + limits.cleanup + LAST_MOMENTS)
-    while not session.snapshot().requests:  # noqa: ASYNC110 - there is no event that says "only writing is left"
-        await trio.sleep(LAST_MOMENTS)  # answers still leave, and the Writer sees that the peer takes them
-    still = [request.method for request in session.snapshot().requests]
-    print(f"trimcp: ending with handlers still running: {', '.join(still) or 'none'}", file=sys.stderr, flush=True)
-    os._exit(EXIT_ABANDONED)

@@ -1,9 +1,14 @@
 """One live peer: a supervisor nursery and its actors.
 
-    Duplex ─ bytes → Reader → Router → request task → Writer → bytes ─ Duplex
+    Duplex ─ bytes → Reader → Dispatcher → Router → worker of a handler actor → Writer → bytes ─ Duplex
 
-`session` is the supervisor. `reader` turns frames into messages and takes each to its owner;
-`router` decides which request runs when; `request` is one request in flight; `writer` owns the
-way out. `calls` are our own requests to the peer. `cancellation_manager` and `progress_tracker`
-work in both directions. `admission` is shared by all sessions of a server.
+* `session` is the supervisor; `peer` is the part of it that requests and features see.
+* `reader` makes messages of frames, and `dispatcher` hands each to its owner.
+* `router` decides which request runs when, with `acceptance` (era and route), `register` (the requests and places of
+  one peer), `admission` (the places of the server) and `refusals`.
+* `request` is a request in flight, and `reply_stream` where its messages leave; `handler_actors` run it.
+* `writer` owns the stream of a duplex connection; `outbox` is its mailbox.
+* `call` and `pending_calls` are the requests of this side.
+* `cancellation_manager` and `progress_tracker` work in both directions.
+* `job` is work that may outlive its request.
 """

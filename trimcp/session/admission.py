@@ -1,7 +1,7 @@
-"""Admission: how many requests a server runs at once, and whose turn is next.
+"""Admission: how many requests a server runs at once, and which session starts the next one.
 
-Shared by all sessions of a server. A free place goes to the next session that waits, in a ring,
-so that a session which floods the server gets one turn like every other.
+All sessions of a server share it. A free place goes to the next session that waits, round robin, so a session
+that floods the server gets one turn like every other.
 """
 
 from __future__ import annotations
@@ -10,69 +10,70 @@ from collections import deque
 from typing import Protocol
 
 
-class Waiting(Protocol):
+class WaitingRegister(Protocol):
     """The register of a session whose requests wait for places."""
 
     def start_next(self) -> None:
-        """Take note that a place was taken for one of the requests that wait. Never waits."""
+        """Take note that a place was taken for a request that waits. Never waits."""
         ...
 
     @property
     def wants_place(self) -> bool:
-        """Whether a request waits that the session's own cap would let run."""
+        """Whether a request waits which the session's own cap would let run."""
         ...
 
 
 class Admission:
-    """The places of one server. A synchronous door: nothing here ever waits."""
+    """Hands out the places of one server. Its methods never wait."""
 
-    __slots__ = ("_ring", "_standing", "free", "most")
+    __slots__ = ("_queue", "_queued", "free", "most")
 
     def __init__(self, most: int) -> None:
-        self.most = most
-        self.free = most
-        """Places that nobody has."""
-        self._ring: deque[Waiting] = deque()
-        self._standing: set[Waiting] = set()  # who is in the ring, to tell without walking it
+        """`most`: requests that may run at once."""
+        self.most: int = most
+        self.free: int = most
+        """Places that are not taken."""
+        self._queue: deque[WaitingRegister] = deque()
+        self._queued: set[WaitingRegister] = set()  # the same registers, for a look-up without a walk
 
     def take(self) -> bool:
-        """Take a place, if one is free and nobody waits for it."""
-        if self.free <= 0 or self._ring:
+        """Take a place, if one is free and no session waits for it."""
+        if self.free <= 0 or self._queue:
             return False
         self.free -= 1
         return True
 
-    def enlist(self, waiting: Waiting) -> None:
-        """Stand in the ring for the next free place. One that stands there already stays where it is."""
-        if waiting not in self._standing:
-            self._standing.add(waiting)
-            self._ring.append(waiting)
+    def enlist(self, register: WaitingRegister) -> None:
+        """Queue a register for the next free place. A register that is queued keeps its position."""
+        if register not in self._queued:
+            self._queued.add(register)
+            self._queue.append(register)
 
-    def leave(self, waiting: Waiting) -> None:
-        """Step out of the ring: the session is over."""
-        if waiting in self._standing:
-            self._standing.remove(waiting)
-            self._ring.remove(waiting)
+    def leave(self, register: WaitingRegister) -> None:
+        """Take a register out of the queue: its session is over."""
+        if register in self._queued:
+            self._queued.remove(register)
+            self._queue.remove(register)
 
     def release(self) -> None:
-        """Give a place back, and hand what is free round the ring."""
+        """Give a place back, and hand free places to registers that wait."""
         self.free += 1
-        if self._ring:
-            self.grant()
+        if self._queue:
+            self._grant()
 
-    def grant(self) -> None:
-        """Hand free places round the ring, one to each in turn."""
-        while self.free > 0 and self._ring:
-            waiting = self._ring.popleft()
-            if waiting.wants_place:
+    def _grant(self) -> None:
+        """Hand out free places, one to each register in turn."""
+        while self.free > 0 and self._queue:
+            register = self._queue.popleft()
+            if register.wants_place:
                 self.free -= 1
-                waiting.start_next()
-            if waiting.wants_place:
-                self._ring.append(waiting)
+                register.start_next()
+            if register.wants_place:
+                self._queue.append(register)
             else:
-                self._standing.remove(waiting)
+                self._queued.remove(register)
 
     @property
     def sessions_waiting(self) -> int:
-        """How many sessions stand in the ring."""
-        return len(self._ring)
+        """How many registers are queued."""
+        return len(self._queue)

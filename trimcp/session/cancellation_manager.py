@@ -10,32 +10,26 @@ basic/utilities/cancellation of the legacy revisions, basic/patterns/cancellatio
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 import trio
 
 from trimcp.actors.actor import Actor, Owner
 from trimcp.actors.mailbox import Mailbox
 from trimcp.codec.envelope import encode_notification
+from trimcp.limits import Limits
 from trimcp.observability import events, log
-from trimcp.protocol.cancelling import CancelReason
-from trimcp.session.limits import Limits
+from trimcp.protocol.cancel_reason import CancelReason
+from trimcp.session.call import CallRoute
+from trimcp.session.progress_tracker import ProgressTracker
+from trimcp.session.register import Register
+from trimcp.session.reply_stream import SessionStream
+from trimcp.session.request import InboundRequest
 from trimcp.types.jsonrpc import RequestId
-
-if TYPE_CHECKING:
-    from trimcp.session.progress_tracker import ProgressTracker
-    from trimcp.session.request import InboundRequest
 
 CAPACITY: Final = 1024
 """Messages that may wait, beside two for each place of the server."""
-
-
-class Posting(Protocol):
-    """A stream that a notice leaves by."""
-
-    def write(self, frame: bytes) -> None:
-        """Post a frame that is never dropped, and write it at once where nothing waits before it."""
-        ...
 
 
 class _Unwinding(NamedTuple):
@@ -54,7 +48,7 @@ _Message = _Unwinding | _Unwound
 
 
 class CancellationManager(Actor[_Message]):
-    """The cancels of one session, or of all stateless peers of an endpoint."""
+    """Carries the cancels of one session, or of all stateless peers of an endpoint."""
 
     name = "cancellation manager"
 
@@ -64,21 +58,19 @@ class CancellationManager(Actor[_Message]):
         self._cleanup = limits.cleanup
         self._unwinding: dict[InboundRequest, float] = {}
         """Cancelled requests whose handlers run, by the time at which their time to clean up is over."""
-        self.overstayed = 0
-        """Handlers that were still cleaning up when their time for it was over."""
 
     # --- functions in front of the messages: none waits -------------------------------
 
     def unwinding(self, request: InboundRequest) -> None:
-        """See that a cancelled request takes no longer than it may to clean up."""
+        """Watch the time that a cancelled request takes to clean up."""
         self.tell(_Unwinding(request))
 
     def unwound(self, request: InboundRequest) -> None:
         """Forget a cancelled request, which has ended."""
-        if self.mailbox.told:  # else this manager knows of none
+        if self.mailbox.told:  # otherwise this manager knows of none
             self.tell(_Unwound(request))
 
-    def give_up(self, id: RequestId, why: str, stream: Posting) -> None:
+    def give_up(self, id: RequestId, why: str, stream: CallRoute | SessionStream) -> None:
         """Tell the peer, by a stream, that no caller waits for the answer to our request any more.
 
         In the turn of the caller, since the order on the stream counts: a handler that gives a question up, and then
@@ -117,7 +109,24 @@ class CancellationManager(Actor[_Message]):
         for request, deadline in list(self._unwinding.items()):
             if now >= deadline:
                 del self._unwinding[request]
-                self.overstayed += 1
                 log.warning(
                     events.REQUEST_OVERSTAYED, method=request.method, request=request.serial, seconds=self._cleanup
                 )
+
+
+def request_named(params: Mapping[str, Any] | None, register: Register[InboundRequest]) -> InboundRequest | None:
+    """Return the request that a `notifications/cancelled` names, if it names one that can be cancelled."""
+    request_id = None if params is None else params.get("requestId")
+    if type(request_id) is not int and type(request_id) is not str:
+        log.debug(events.CANCEL_IGNORED, why="it names no request")
+        return None
+    named = register.in_flight.with_id(request_id)
+    if len(named) != 1:
+        # None: the answer has crossed the cancel. Several: it is not clear which one is meant.
+        why = "no such request is in flight" if not named else "several requests in flight have that id"
+        log.debug(events.CANCEL_IGNORED, id=request_id, why=why)
+        return None
+    if not named[0].route.method.cancellable:
+        log.debug(events.CANCEL_IGNORED, id=request_id, why=f"{named[0].method} cannot be cancelled")
+        return None
+    return named[0]

@@ -1,70 +1,125 @@
-"""The dispatcher: each message of the peer's to the actor that owns it, whichever way it came.
+"""The Dispatcher: hands each message that was read to the actor that owns it.
 
-Requests, cancels and `initialized` go to the Router, in the order in which they were read; answers to our
-calls and progress go to their owner. The Reader of a duplex connection and the POST handler of an HTTP
-endpoint call it.
+Requests, cancels, `initialized`, batches and invalid messages go to the Router, in the order in which they were
+read. Answers to calls of this side, and progress, go to their owners. The Reader of a duplex connection and the POST
+handler of an HTTP endpoint call it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any, Protocol
 
+from trimcp.codec.envelope import InvalidMessage
 from trimcp.errors import ConnectionLost
-from trimcp.session.outlet import Outlet
+from trimcp.session.peer import Peer
+from trimcp.session.register import Register
+from trimcp.session.reply_stream import ReplyStream
+from trimcp.session.request import InboundRequest
+from trimcp.session.router import Router
 from trimcp.types.jsonrpc import Message, Notification, Request
 
-if TYPE_CHECKING:
-    from trimcp.session.session import Session
+
+class NotificationTaker(Protocol):
+    """The service of a session, as the Dispatcher sees it."""
+
+    def notified(self, session: Peer, method: str, params: Mapping[str, Any] | None) -> None:
+        """Take a notification of the peer. Must not wait, nor raise."""
+        ...
 
 
 class Dispatcher:
-    """Hands on the messages of one session. It never waits."""
+    """Hands on the messages of one session."""
 
-    __slots__ = ("_is_server", "_owed", "_session")
+    __slots__ = ("_peer", "_register", "_router", "_service", "_unread", "is_server")
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._is_server = session.service.role == "server"
-        self._owed = 0
+    def __init__(
+        self, peer: Peer, router: Router, register: Register[InboundRequest], service: NotificationTaker
+    ) -> None:
+        """
+        Args:
+            peer: the sender of the messages.
+            router: of the session.
+            register: of the peer, with that Router.
+            service: takes the notifications that the session has no use for.
+        """
+        self._peer = peer
+        self.is_server: bool = peer.is_server
+        self._router = router
+        self._register = register
+        self._service = service
+        self._unread = 0
+        """Requests that came since the server last read what this client sends."""
 
-    def take(self, message: Message, outlet: Outlet, size: int, now: float) -> None:
-        """Hand a message to its owner.
+    def take(self, message: Message, reply_stream: ReplyStream, size: int, now: float) -> None:
+        """Hand a message to its owner. Never waits.
 
         Args:
             message: as it was read.
-            outlet: where the messages that belong to it, if it is a request, leave.
+            reply_stream: where the answer leaves, if the message is a request.
             size: its bytes.
             now: the time at which it was read.
 
         Raises:
-            ConnectionLost: a server asks and asks, and does not read the answers.
+            ConnectionLost: a server sends requests on and on, and does not read the answers.
         """
-        session = self._session
         kind = type(message)
         if kind is Request:
-            if not self._is_server:
-                self._check_owed()
-            session.router.request(session.requests, message, outlet, size, now)  # type: ignore[arg-type]
+            if not self.is_server:
+                self._check_unread()
+            self._router.request(self._register, message, reply_stream, size, now)  # type: ignore[arg-type]
         elif kind is Notification:
             self._take_notification(message)  # type: ignore[arg-type]  # `type` narrows no union
         else:
-            session.calls.response(message)  # type: ignore[arg-type]  # as above
+            if self.is_server:
+                self._observe(message)
+            self._peer.calls.response(message)  # type: ignore[arg-type]  # as above
 
-    def _check_owed(self) -> None:
-        """A client reads always, so what it owes a server that asks and does not read needs a bound of its own."""
-        session = self._session
-        self._owed = self._owed + 1 if session.writer.is_over else 0
-        if self._owed > session.limits.session_waiting:
-            raise ConnectionLost("the server asks, and does not read the answers")
+    def take_batch(self, values: list[Any], size: int, now: float) -> None:
+        """Hand an array to the Router. Never waits."""
+        self._router.batch(self._register, values, size, now)
+
+    def take_invalid(self, exc: InvalidMessage, reply_stream: ReplyStream) -> None:
+        """Fail the call that an invalid answer is for, or let the Router answer the message. Never waits."""
+        is_ours = exc.kind == "unknown" and exc.id is not None and not self.is_server
+        if exc.kind == "response" or is_ours:
+            self._peer.calls.invalid_response(exc.id, str(exc))
+        else:
+            self._router.invalid(self._register, exc, reply_stream)
+
+    async def wait_room(self) -> None:
+        """Wait while the Router is behind, and, on a server, while the peer does not read."""
+        if self._router.mailbox.is_over:
+            await self._router.mailbox.wait_room()
+        peer = self._peer
+        if peer.is_server and peer.writer.is_over:
+            # The peer may be waiting for this side to read; a client reads always, so two of ours cannot lock up.
+            await peer.writer.wait_room()
+
+    async def wait_routed(self) -> None:
+        """Wait until the Router has taken every message so far."""
+        await self._router.mailbox.wait_taken()
+
+    def _check_unread(self) -> None:
+        """Bound the answers to a server that asks and does not read: a client reads always."""
+        peer = self._peer
+        self._unread = self._unread + 1 if peer.writer.is_over else 0
+        if self._unread > peer.limits.session_waiting:
+            raise ConnectionLost("the server sends requests, and does not read the answers")
+
+    def _observe(self, message: Message) -> None:
+        for trace in self._peer.instruments.traces:
+            trace.received(self._peer.number, message)
 
     def _take_notification(self, message: Notification) -> None:
-        session, method = self._session, message.method
+        peer, method, params = self._peer, message.method, message.params
+        self._observe(message)
         if method == "notifications/cancelled":
-            if self._is_server or not session.calls.torn_down(message.params):
-                session.router.cancelled(session.requests, message.params)
+            if peer.is_server or not peer.calls.cancelled_by_peer(params):
+                self._router.cancelled(self._register, params)
         elif method == "notifications/progress":
-            session.progress.arrived(session.calls, message.params)
+            peer.progress.arrived(peer.calls, params)
         elif method == "notifications/initialized":
-            session.router.initialized(session.requests)
+            self._router.initialized(self._register)
         else:
-            session.service.notified(session, method, message.params)
+            self._service.notified(peer, method, params)

@@ -10,16 +10,16 @@ from typing import Any
 from trimcp.actors.supervisor import Supervisor
 from trimcp.session.admission import Admission
 from trimcp.session.delivery import LOCAL, Delivery
-from trimcp.session.outlet import SessionOutlet
 from trimcp.session.reader import Reader
-from trimcp.session.service import Service
-from trimcp.session.session import Session
+from trimcp.session.reply_stream import SessionReplyStream
+from trimcp.session.session import Service, Session
 from trimcp.session.writer import Writer
 from trimcp.transports.duplex import Duplex
+from trimcp.transports.tapped import TappedDuplex
 
 
 class DuplexSession(Session):
-    """One live peer on one duplex connection."""
+    """Supervises one live peer on one duplex connection."""
 
     def __init__(
         self,
@@ -37,24 +37,29 @@ class DuplexSession(Session):
             delivery: who opened the connection, and by which HTTP request, if by any.
         """
         super().__init__(service, admission, delivery=delivery)
-        self.duplex = duplex
-        self.reader = Reader(self)
+        tap = service.instruments.tap
+        if tap is not None:
+            duplex = TappedDuplex(duplex, tap.connection(), ours=service.role)
+        self.duplex: Duplex = duplex
+        self._reader: Reader | None = None
+        """Reads the connection, from `run` on."""
         self._writer: Writer | None = None
 
     @property
     def description(self) -> str:
-        """Where it leads, for logs and errors: `stdio`, `tcp 127.0.0.1:8000`, …"""
+        """Where the connection leads, for logs and errors: `stdio`, `tcp 127.0.0.1:8000`, …"""
         return self.duplex.description
 
-    def _way_out(self, supervisor: Supervisor) -> tuple[Writer, SessionOutlet]:
+    def _open_streams(self, supervisor: Supervisor) -> tuple[Writer, SessionReplyStream]:
         writer = self._writer = supervisor.add(Writer(supervisor, self.duplex, self.limits, self))
-        return writer, SessionOutlet(writer, self.limits.result_bytes, self.requests)
+        return writer, SessionReplyStream(writer, self.limits.result_bytes, self.requests)
 
     def _stop_order(self) -> tuple[Any, ...]:
         return (*super()._stop_order(), self._writer)
 
     async def _listen(self) -> None:
-        await self.reader.run()
+        self._reader = Reader(self.duplex, self.dispatcher, self.reply_stream, self.limits)
+        await self._reader.run()
 
     async def _close_medium(self) -> None:
         await self.duplex.aclose()
@@ -69,5 +74,5 @@ class DuplexSession(Session):
 
     @property
     def messages_read(self) -> int:
-        """Frames so far."""
-        return self.reader.read
+        """Frames read so far."""
+        return 0 if self._reader is None else self._reader.read

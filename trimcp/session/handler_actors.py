@@ -2,7 +2,7 @@
 
 Each is a mailbox with a pool of workers: requests of a feature wait in its channel, and its workers run the
 handlers. An actor is made with the first request of its feature. A duplex session has actors of its own; an
-HTTP endpoint has one set for all its sessions and exchanges.
+HTTP endpoint has one set for all its sessions and stateless requests.
 """
 
 from __future__ import annotations
@@ -11,21 +11,18 @@ from trimcp.actors.supervisor import Supervisor
 from trimcp.actors.worker_pool import WorkerPool
 
 
-class HandlerActors:
-    """The handler actors that one supervisor owns, by the name of the feature."""
+class HandlerActors(dict[str, WorkerPool]):
+    """Makes and holds the handler actors of one supervisor, by the name of the feature, such as `tools`."""
 
-    __slots__ = ("_by_name", "_capacity", "_supervisor")
+    __slots__ = ("_capacity", "_supervisor")
 
     def __init__(self, supervisor: Supervisor, capacity: int) -> None:
         """`capacity`: requests of one feature that may wait for a worker: as many as places are handed out."""
+        super().__init__()
         self._supervisor = supervisor
         self._capacity = capacity
-        self._by_name: dict[str, WorkerPool] = {}
 
-    def of(self, name: str) -> WorkerPool:
-        """Return the handler actor of a feature, such as `tools`."""
-        actor = self._by_name.get(name)
-        if actor is None:
-            actor = self._supervisor.open_pool(name, self._capacity)
-            self._by_name[name] = actor
+    def __missing__(self, name: str) -> WorkerPool:
+        """Make the handler actor of a feature with its first request."""
+        actor = self[name] = self._supervisor.open_pool(name, self._capacity)
         return actor

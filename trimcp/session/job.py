@@ -1,38 +1,23 @@
-"""A job: work with a scope, a reason when it is cancelled, and an outcome; apart from any exchange.
+"""A job: work with a scope, a reason when it is cancelled, and an outcome; apart from any request.
 
-A request owns its job, which runs in a handler actor and ends with the session. Work that must
-outlive its request (a task of 2025-11-25, or of the extension) is handed to `Jobs`, a pool of the
-server's own: the same job, another owner.
+A request is a job that runs in a handler actor and ends with the session. Work that must outlive its request (a task
+of 2025-11-25, or of the extension) is handed to `Jobs`, a pool of the server: the same job, another owner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 import trio
 
 from trimcp.actors.supervisor import Supervisor
 from trimcp.errors import UsageError
-from trimcp.protocol.cancelling import CancelReason
-
-PASSING: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
-"""What is raised in a piece of work without being its failure."""
-
-
-def parted(exc: BaseException) -> tuple[BaseException | None, BaseException | None]:
-    """What of an exception is the failure of the work that raised it, and what must go on its way.
-
-    SystemExit is a failure: a library that calls `sys.exit()` in a handler must not end the server. A
-    group may be both, as when something fails in a nursery that is being cancelled.
-    """
-    if isinstance(exc, BaseExceptionGroup):
-        return exc.split(lambda inner: not isinstance(inner, (BaseExceptionGroup, *PASSING)))
-    return (None, exc) if isinstance(exc, PASSING) else (exc, None)
+from trimcp.protocol.cancel_reason import CancelReason
 
 
 class Job:
-    """A piece of work that can be cancelled with a reason. It is `Work` of a worker pool in all but what it does."""
+    """Holds a piece of work that can be cancelled with a reason. Subclasses are `Work` of a worker pool."""
 
     __slots__ = ("cancel_reason", "scope")
 
@@ -41,7 +26,7 @@ class Job:
         self.cancel_reason: CancelReason | None = None
 
     def cancel(self, reason: CancelReason) -> bool:
-        """Cancel it; the first reason stays. Returns False where it was cancelled before.
+        """Cancel the job; the first reason stays. Returns False where it was cancelled before.
 
         A job that has not begun never begins.
         """
@@ -52,15 +37,22 @@ class Job:
             self.scope.cancel()
         return True
 
+    async def become_task(self) -> bool:
+        """Let the work go on as a task, if it may be one. Returns whether it is a task."""
+        await trio.lowlevel.checkpoint()
+        return False
 
-class HandedJob(Job):
-    """A job of the server's own, with an outcome that any task may await. It is `Work` of the pool of jobs."""
+
+class ServerJob(Job):
+    """Holds a job of the server, as `Work` of the pool of jobs. Any task may await its outcome."""
 
     __slots__ = ("_finished", "_jobs", "_outcome", "_work", "error", "name", "result")
 
+    cancel_reason: CancelReason | None
+
     def __init__(self, name: str, work: Callable[[], Awaitable[Any]], jobs: Jobs) -> None:
         super().__init__()
-        self.name = name
+        self.name: str = name
         self.result: Any = None
         self.error: BaseException | None = None
         self._work = work
@@ -70,15 +62,15 @@ class HandedJob(Job):
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether the job has ended, with or without a result."""
         return self._outcome.is_set()
 
     async def wait(self) -> Any:
-        """Wait for its end and return the result.
+        """Wait for the end of the job, and return its result.
 
         Raises:
             Exception: the exception that the work raised.
-            UsageError: it was cancelled, so there is no result.
+            UsageError: the job was cancelled, so there is no result.
         """
         await self._outcome.wait()
         if self.error is not None:
@@ -90,7 +82,7 @@ class HandedJob(Job):
     # --- Work -------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Do the work."""
+        """Do the work. See `Work`."""
         if self.cancel_reason is None:
             self.result = await self._work()
             self._finished = True
@@ -118,28 +110,28 @@ class HandedJob(Job):
 
 
 class Jobs:
-    """The jobs that outlive their requests: one pool of workers for each server that runs."""
+    """Runs the jobs that outlive their requests, in one pool of workers for each server that runs."""
 
     def __init__(self, supervisor: Supervisor, most: int) -> None:
         """At most `most` jobs at once; one more is refused."""
         self._pool = supervisor.open_pool("jobs", most)
         self._most = most
-        self._jobs: set[HandedJob] = set()
+        self._jobs: set[ServerJob] = set()
 
-    def start(self, work: Callable[[], Awaitable[Any]], *, name: str) -> HandedJob:
-        """Start work whose life is the server's, not the request's.
+    def start(self, work: Callable[[], Awaitable[Any]], *, name: str) -> ServerJob:
+        """Start work that ends with the server, not with the request.
 
         Raises:
-            UsageError: as many jobs as allowed run already.
+            UsageError: too many jobs run already.
         """
         if len(self._jobs) >= self._most:
-            raise UsageError(f"{self._most} jobs run already, which is the most that the limits allow")
-        job = HandedJob(name, work, self)
+            raise UsageError(f"Cannot start job {name!r}: {self._most} jobs run, the most that the limits allow")
+        job = ServerJob(name, work, self)
         self._jobs.add(job)
         self._pool.post(job)
         return job
 
-    def discard(self, job: HandedJob) -> None:
+    def discard(self, job: ServerJob) -> None:
         """Forget a job that has ended."""
         self._jobs.discard(job)
 

@@ -10,41 +10,40 @@ an HTTP response.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Hashable, Iterator
 from typing import Final
 
 import trio
 
-from trimcp.actors.mailbox import Mailbox, MailboxFull
+from trimcp.actors.mailbox import EMPTY, Mailbox, MailboxFull
+from trimcp.limits import Limits
 from trimcp.observability import events, log
-from trimcp.session.limits import Limits
 
 PIECE: Final = 65536
 """Bytes that are joined into one write, or a single longer frame; a frame behind them can still be replaced."""
 CAPACITY: Final = 65536
 """Frames that may wait: more than `Limits.out_bytes` of the shortest ones. A stream that has more to carry ends."""
 VACANT: Final = 256
-"""Slots that may be empty, since their frames were dropped, before they are taken out."""
+"""Empty slots, whose frames were dropped, up to which they stay in the list."""
 
 
-class Slot:
-    """A frame that a newer one may replace, or that may be dropped, while it waits. An empty one writes nothing."""
+class ReplaceableFrame:
+    """Holds a frame that may be replaced or dropped while it waits. An empty frame is skipped."""
 
     __slots__ = ("before", "frame", "key")
 
-    def __init__(self, key: Hashable | None, frame: bytes, before: Slot | None = None) -> None:
-        self.key = key
-        self.frame = frame
-        self.before = before
-        """The slot with the same key that was put in before, where the frames did not replace each other."""
+    def __init__(self, key: Hashable | None, frame: bytes, before: ReplaceableFrame | None = None) -> None:
+        self.key: Hashable | None = key
+        self.frame: bytes = frame
+        self.before: ReplaceableFrame | None = before
+        """The slot with the same key before this one, where the frames did not replace each other."""
 
 
-Item = bytes | Slot
+Item = bytes | ReplaceableFrame
 
 
 class Outbox(Mailbox[Item]):
-    """Frames that wait to leave by one stream. Sizes are bytes."""
+    """Holds frames that wait to leave by one stream. Sizes are bytes."""
 
     __slots__ = (
         "_empty",
@@ -55,46 +54,41 @@ class Outbox(Mailbox[Item]):
         "_peer",
         "_vacant",
         "is_behind",
-        "posted",
+        "written",
     )
+
+    # Of `Mailbox`, and counted here too:
+    waiting: int
+    waiting_bytes: int
+    replaced: int
+    dropped: int
 
     def __init__(self, limits: Limits, peer: str) -> None:
         """`peer`: the other end, for logs."""
         super().__init__(CAPACITY, max_bytes=limits.out_bytes)
         self._limits = limits
         self._peer = peer
-        self._latest: dict[Hashable, Slot] = {}
-        self._logs: deque[Slot] = deque()
+        self._latest: dict[Hashable, ReplaceableFrame] = {}
+        self._logs: dict[ReplaceableFrame, None] = {}  # the oldest first
         self._logs_dropped = 0
         self._vacant = 0
         self._is_closed = False
-        self.is_behind = False
-        """Whether the peer does not read what was written. Set by the owner of the stream."""
+        self.is_behind: bool = False
+        """Whether the peer does not read. Set by the owner of the stream."""
         self._empty: trio.Event | None = None
-        self.posted = 0
-        """Messages so far."""
+        self.written: int = 0
+        """Messages that were written at once, and never waited here."""
 
     # --- putting in -------------------------------------------------------------------
 
-    def tell(self, message: Item, size: int = 0) -> None:
-        """Put a frame in.
-
-        Raises:
-            MailboxFull: `CAPACITY` frames wait already.
-        """
+    def _tell_slowly(self, message: Item, size: int) -> None:
+        """See `Mailbox`. A closed outbox drops the message."""
         if self._is_closed:
             return
-        if self._batch is not None and self.waiting < CAPACITY:
-            self._batch.append(message)
-        else:
-            try:
-                self._put(message)
-            except MailboxFull:
-                raise MailboxFull(f"{CAPACITY} messages wait to leave, and the peer reads none") from None
-        self.told += 1
-        self.posted += 1
-        self.waiting += 1
-        self.waiting_bytes += len(message) if type(message) is bytes else len(message.frame)  # type: ignore[union-attr]
+        try:
+            super()._tell_slowly(message, size)
+        except MailboxFull:
+            raise MailboxFull(f"{CAPACITY} messages wait to leave, and the peer reads none of them") from None
 
     def replace(self, key: Hashable, frame: bytes) -> bool:
         """Put a frame in the place of the one with the same key that waits. Returns False where none does."""
@@ -106,22 +100,31 @@ class Outbox(Mailbox[Item]):
         self.replaced += 1
         return True
 
-    def keyed(self, key: Hashable, frame: bytes) -> Slot:
+    def keyed(self, key: Hashable, frame: bytes) -> ReplaceableFrame:
         """Make the item of a frame that a later one with the same key may replace."""
-        slot = self._latest[key] = Slot(key, frame, self._latest.get(key))
+        slot = self._latest[key] = ReplaceableFrame(key, frame, self._latest.get(key))
         return slot
 
-    def log_item(self, frame: bytes) -> Slot:
+    def report_item(self, key: Hashable, frame: bytes) -> ReplaceableFrame | None:
+        """Make the item of a report; None where it is dropped, or, while the peer does not read, replaces another."""
+        if self._is_closed or (self.is_behind and self.replace(key, frame)):
+            return None
+        latest = self._latest
+        slot = latest[key] = ReplaceableFrame(key, frame, latest.get(key))
+        return slot
+
+    def log_item(self, frame: bytes) -> ReplaceableFrame:
         """Make the item of a log message; where too many wait, the oldest is dropped and counted."""
         if len(self._logs) >= self._limits.log_messages:
-            oldest = self._logs.popleft()
+            oldest = next(iter(self._logs))
+            del self._logs[oldest]
             self.waiting_bytes -= len(oldest.frame)
             oldest.frame = b""
             self._logs_dropped += 1
             self.dropped += 1
             self._vacated()
-        slot = Slot(None, frame)
-        self._logs.append(slot)
+        slot = ReplaceableFrame(None, frame)
+        self._logs[slot] = None
         return slot
 
     def drop(self, key: Hashable) -> None:
@@ -140,7 +143,7 @@ class Outbox(Mailbox[Item]):
         Raises:
             MailboxFull: `CAPACITY` frames wait already.
         """
-        self.tell(frame)
+        self.tell(frame, len(frame))
 
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         """Put in a message that replaces the one with the same key which has not left yet, in its place.
@@ -149,7 +152,7 @@ class Outbox(Mailbox[Item]):
             MailboxFull: `CAPACITY` frames wait already.
         """
         if not self._is_closed and not self.replace(key, frame):
-            self.tell(self.keyed(key, frame))
+            self.tell(self.keyed(key, frame), len(frame))
 
     def post_report(self, key: Hashable, frame: bytes) -> None:
         """Put in a report; it replaces the one with the same key only while the peer does not read.
@@ -157,8 +160,9 @@ class Outbox(Mailbox[Item]):
         Raises:
             MailboxFull: `CAPACITY` frames wait already.
         """
-        if not self._is_closed and not (self.is_behind and self.replace(key, frame)):
-            self.tell(self.keyed(key, frame))
+        item = self.report_item(key, frame)
+        if item is not None:
+            self.tell(item, len(frame))
 
     def post_log(self, frame: bytes) -> None:
         """Put in a log message; when too many wait, the oldest is dropped and counted.
@@ -167,10 +171,10 @@ class Outbox(Mailbox[Item]):
             MailboxFull: `CAPACITY` frames wait already.
         """
         if not self._is_closed:
-            self.tell(self.log_item(frame))
+            self.tell(self.log_item(frame), len(frame))
 
     def _vacated(self) -> None:
-        """A slot has become empty. It stays, and writes nothing, until there are many such."""
+        """Count a slot that has become empty. It stays in the list until there are many of them."""
         self._vacant += 1
         if self._vacant <= VACANT:
             return
@@ -178,6 +182,7 @@ class Outbox(Mailbox[Item]):
         items = list(self._items())
         kept = [item for item in items if type(item) is bytes or item.frame]  # type: ignore[union-attr]
         self.waiting -= len(items)
+        self._gone += len(items) - len(kept)
         for item in kept:
             self._put(item)
             self.waiting += 1
@@ -190,21 +195,21 @@ class Outbox(Mailbox[Item]):
 
     def take(self, first: Item | None = None) -> list[bytes]:
         """Take out the frames that leave next, up to a piece; `first` was received already."""
-        frames: list[bytes] = []
-        if self.waiting_bytes <= PIECE and not (self._latest or self._logs or self._vacant):
-            if type(first) is bytes and first:
-                frames.append(first)
-            while self.waiting:  # plain frames, all of which leave
-                frames.extend(frame for frame in self.receive_all_nowait() if type(frame) is bytes and frame)
+        if self.waiting_bytes <= PIECE:  # all of them leave
+            items: list[Item] = [] if first is None else [first]
+            while self.waiting:
+                items.extend(self.receive_all_nowait())
+            if self._latest or self._logs or self._vacant:
+                items = [item if type(item) is bytes else self._frame_of(item) for item in items]  # type: ignore[arg-type]
             self.waiting_bytes = 0
-            return frames
+            return list(filter(None, items))  # type: ignore[arg-type]  # no slot is left
+        frames: list[bytes] = []
         size = 0
         while True:
             if first is None:
                 if not self.waiting or size >= PIECE:
                     break
-                first = self._get()
-                self.waiting -= 1
+                first = self._message(self._get())
             frame = first if type(first) is bytes else self._frame_of(first)  # type: ignore[arg-type]
             first = None
             if frame:
@@ -215,9 +220,10 @@ class Outbox(Mailbox[Item]):
 
     def _message(self, item: Item) -> Item:
         self.waiting -= 1
+        self._gone += 1
         return item
 
-    def _frame_of(self, slot: Slot) -> bytes:
+    def _frame_of(self, slot: ReplaceableFrame) -> bytes:
         frame, slot.frame, slot.before = slot.frame, b"", None
         if not frame and self._vacant:
             self._vacant -= 1
@@ -225,7 +231,7 @@ class Outbox(Mailbox[Item]):
             if self._latest.get(slot.key) is slot:
                 del self._latest[slot.key]
         elif frame:
-            self._logs.popleft()
+            del self._logs[slot]
             if not self._logs and self._logs_dropped:
                 log.warning(events.LOGS_DROPPED, number=self._logs_dropped, peer=self._peer)
                 self._logs_dropped = 0
@@ -234,51 +240,60 @@ class Outbox(Mailbox[Item]):
     # --- bounds and the end -----------------------------------------------------------
 
     @property
+    def posted(self) -> int:
+        """Messages posted so far."""
+        return self.told + self.written
+
+    @property
     def is_closed(self) -> bool:
         """Whether frames are dropped from now on."""
         return self._is_closed
 
     @property
     def is_over(self) -> bool:
-        """Whether more bytes wait to leave than should."""
+        """Whether more bytes wait to leave than the limits allow."""
         return self.waiting_bytes > self._limits.out_bytes
 
     async def wait_room(self) -> None:
-        """Wait until what waits to leave is within its bound, or the outbox is closed."""
-        while self.is_over and not self._is_closed:
+        """Wait until the bytes that wait are within their bound, or the outbox is closed."""
+        while self.waiting_bytes > self._limits.out_bytes and not self._is_closed:
             if self._room is None:
                 self._room = trio.Event()
             await self._room.wait()
 
     def make_room(self) -> None:
-        """Wake the tasks that wait for room, where there is some: half of the bound."""
+        """Wake the tasks that wait for room, if at most half of the allowed bytes wait."""
         if self._room is not None and (self._is_closed or self.waiting_bytes <= self._limits.out_bytes // 2):
             self._room.set()
             self._room = None
 
     async def wait_empty(self) -> None:
-        """Wait until the owner says that all has left (`now_empty`), or the outbox is closed."""
+        """Wait until the owner calls `now_empty`, since every frame has left, or the outbox is closed."""
         if not self._is_closed:
             if self._empty is None:  # one event for all: several tasks may wait
                 self._empty = trio.Event()
             await self._empty.wait()
 
     def now_empty(self) -> None:
-        """Wake the tasks that wait until all has left."""
+        """Wake the tasks in `wait_empty`."""
+        self._current = EMPTY
         if self._empty is not None:
             self._empty.set()
             self._empty = None
 
     def forget(self) -> None:
-        """Drop what waits."""
-        self.waiting -= len(list(self._items()))
+        """Drop the frames that wait."""
+        dropped = len(list(self._items()))
+        self.waiting -= dropped
+        self._gone += dropped
         self._latest.clear()
         self._logs.clear()
         self.waiting_bytes = 0
         self.make_room()
 
     def close(self) -> None:
-        """Drop what waits, and take nothing more. Idempotent."""
+        """Drop the frames that wait, and take no more. Idempotent."""
         self._is_closed = True
+        self._limit = 0
         self.forget()
         self.now_empty()

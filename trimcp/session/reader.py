@@ -1,39 +1,48 @@
-"""The Reader: frames of a duplex connection to messages, and each message to the actor that owns it.
+"""The Reader: makes messages of the frames of a duplex connection, and hands each to the Dispatcher.
 
-It is the one actor without a mailbox, since the connection is what it receives from. It runs in the task of
-the session's supervisor. It waits for bytes, for a Router that is behind, and, on a server, for a peer that
-does not read what it is sent.
+It is the one actor without a mailbox, since it receives from the connection. It runs in the task of the session's
+supervisor. It waits for bytes, for a Router that is behind, and, on a server, for a peer that does not read.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import trio
 
 from trimcp.codec.envelope import InvalidMessage, read_message
 from trimcp.codec.jsontext import InvalidJson, loads
+from trimcp.codec.unreadable import unreadable
 from trimcp.framing.lines import Oversized
+from trimcp.limits import Limits
+from trimcp.session.dispatcher import Dispatcher
+from trimcp.session.reply_stream import ReplyStream
+from trimcp.transports.duplex import Duplex
 from trimcp.types.jsonrpc import INVALID_REQUEST, PARSE_ERROR
 
-if TYPE_CHECKING:
-    from trimcp.session.duplex_session import DuplexSession
-
-STRETCH: Final = 256
-"""Frames taken before the Reader looks up whether the peer reads: two bytes of garbage make a hundred of error,
+FRAMES_AT_ONCE: Final = 256
+"""Frames taken before the Reader checks whether the peer reads: two bytes of garbage make a hundred of error,
 so one read may bring more to answer than may wait to leave."""
 
 
 class Reader:
-    """Reads one session."""
+    """Reads one duplex connection."""
 
-    name = "reader"
-
-    def __init__(self, session: DuplexSession) -> None:
-        self._session = session
-        self._depth = session.limits.json_depth
-        self._is_server = session.service.role == "server"
-        self.read = 0
+    def __init__(self, duplex: Duplex, dispatcher: Dispatcher, reply_stream: ReplyStream, limits: Limits) -> None:
+        """
+        Args:
+            duplex: the connection.
+            dispatcher: takes the messages.
+            reply_stream: where the answers to requests leave.
+            limits: the bounds of one message.
+        """
+        self._duplex = duplex
+        self._dispatcher = dispatcher
+        self._reply_stream = reply_stream
+        self._json_depth = limits.json_depth
+        self._json_containers = limits.json_containers
+        self._is_server = dispatcher.is_server
+        self.read: int = 0
         """Frames so far."""
 
     async def run(self) -> None:
@@ -42,49 +51,41 @@ class Reader:
         Raises:
             ConnectionEnded: the connection failed.
         """
-        duplex = self._session.duplex
+        dispatcher = self._dispatcher
         while True:
-            await self._wait_for_room()
-            frames = await duplex.receive()
+            await dispatcher.wait_room()
+            frames = await self._duplex.receive()
             if not frames:
                 return
             now = trio.current_time()
-            if len(frames) <= STRETCH:
+            self.read += len(frames)
+            if len(frames) <= FRAMES_AT_ONCE:
                 for frame in frames:
                     self._take(frame, now)
                 continue
-            for start in range(0, len(frames), STRETCH):
-                await self._session.router.mailbox.wait_taken()
-                await self._wait_for_room()
-                for frame in frames[start : start + STRETCH]:
+            for start in range(0, len(frames), FRAMES_AT_ONCE):
+                await dispatcher.wait_routed()
+                await dispatcher.wait_room()
+                for frame in frames[start : start + FRAMES_AT_ONCE]:
                     self._take(frame, now)
 
-    async def _wait_for_room(self) -> None:
-        session = self._session
-        if session.router.mailbox.is_over:
-            await session.router.mailbox.wait_room()
-        if self._is_server and session.writer.is_over:
-            # The peer does not read. It may be waiting for us to read, but a client reads always.
-            await session.writer.wait_room()
-
     def _take(self, frame: bytes | Oversized, now: float) -> None:
-        session = self._session
-        self.read += 1
         try:
             if type(frame) is Oversized:
                 problem = f"A message must not be longer than {frame.limit} bytes"
-                raise InvalidMessage(INVALID_REQUEST, problem, "")
+                raise unreadable(INVALID_REQUEST, problem, frame.head, by_client=not self._is_server, is_whole=False)
             try:
-                value = loads(frame, max_depth=self._depth)  # type: ignore[arg-type]  # Oversized has left above
+                # Oversized has left above.
+                value = loads(frame, max_depth=self._json_depth, max_containers=self._json_containers)  # type: ignore[arg-type]
             except InvalidJson as exc:
-                raise InvalidMessage(PARSE_ERROR, f"Parse error: {exc.reason}", "") from None
+                if not frame.strip():  # type: ignore[union-attr]  # as above
+                    return  # a blank line is no message
+                problem = f"Parse error: {exc.reason}"
+                raise unreadable(PARSE_ERROR, problem, frame, by_client=not self._is_server) from None  # type: ignore[arg-type]
             size = len(frame)  # type: ignore[arg-type]  # as above
             if type(value) is list:
-                session.router.batch(session.requests, value, size, now)
+                self._dispatcher.take_batch(value, size, now)
             else:
-                session.dispatcher.take(read_message(value), session.outlet, size, now)
+                self._dispatcher.take(read_message(value), self._reply_stream, size, now)
         except InvalidMessage as exc:
-            if exc.kind == "response":
-                session.calls.invalid_response(exc.id, str(exc))
-            else:
-                session.router.unreadable(session.requests, exc, session.outlet)
+            self._dispatcher.take_invalid(exc, self._reply_stream)

@@ -1,4 +1,4 @@
-"""The Session: the supervisor of one peer, in either role, whatever the medium.
+"""The Session: the supervisor of one peer, in either role, on any medium.
 
 Its nursery holds every task that works for this peer, and none outlives it. The Reader runs in the task of the
 session itself; the other actors get their tasks with their first message.
@@ -14,37 +14,35 @@ The medium beneath, a duplex connection or HTTP, is a subclass.
 from __future__ import annotations
 
 import abc
-import itertools
-from typing import Any, ClassVar, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
 
 import attrs
 import trio
 
 from trimcp.actors.supervisor import Supervisor, open_supervisor
 from trimcp.errors import ConnectionClosed, ConnectionEnded, ConnectionLost
+from trimcp.limits import Limits
 from trimcp.observability import events, log
-from trimcp.protocol.cancelling import CancelReason
-from trimcp.protocol.lifecycle import Handshake
-from trimcp.protocol.principal import Principal
-from trimcp.protocol.profile import ClientProfile
+from trimcp.observability.instruments import Instruments
+from trimcp.protocol.cancel_reason import CancelReason
 from trimcp.session.admission import Admission
-from trimcp.session.calls import Calls, Way
+from trimcp.session.call import CallRoute
 from trimcp.session.cancellation_manager import CancellationManager
 from trimcp.session.delivery import LOCAL, Delivery
 from trimcp.session.dispatcher import Dispatcher
-from trimcp.session.eras import Eras
 from trimcp.session.handler_actors import HandlerActors
-from trimcp.session.outlet import Outlet, Stream
+from trimcp.session.peer import Peer
+from trimcp.session.pending_calls import Calls
 from trimcp.session.progress_tracker import ProgressTracker
 from trimcp.session.register import Register
+from trimcp.session.reply_stream import ReplyStream, SessionStream
+from trimcp.session.request import InboundRequest, Route
 from trimcp.session.router import Router
-from trimcp.session.service import Service
-from trimcp.session.snapshot import SessionSnapshot, snapshot_of
-from trimcp.session.violations import Violations
-from trimcp.types.jsonrpc import RequestId
-from trimcp.types.revisions import LATEST, Revision
-
-_numbers: Final = itertools.count(1)
+from trimcp.session.snapshot import CallSnapshot, RequestSnapshot, SessionSnapshot
+from trimcp.session.traced_calls import open_calls
+from trimcp.types.jsonrpc import Message, RequestId
+from trimcp.types.revisions import Revision
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that closing the medium may take; it is shielded, so it must have a bound."""
@@ -55,7 +53,7 @@ CANCELLED: Final = "the scope that the session ran in was cancelled"
 
 @attrs.frozen
 class DrainReport:
-    """What became of the requests that were in flight when a drain began."""
+    """Counts what became of the requests that were in flight when a drain began."""
 
     finished: int = 0
     """Answered within the deadline."""
@@ -68,24 +66,49 @@ class DrainReport:
         return DrainReport(self.finished + other.finished, self.cancelled + other.cancelled, self.lost + other.lost)
 
 
-class Session(abc.ABC):
-    """One live peer."""
+class Service(abc.ABC):
+    """Shows a server or a client to its sessions: the requests that it answers, and its limits.
+
+    A session knows nothing of tools or sampling.
+    """
+
+    role: Literal["server", "client"]
+    limits: Limits
+    revisions: Sequence[Revision]
+    """The revisions offered, oldest first."""
+    instruments: Instruments
+    """Counts requests, while a meter is open."""
+
+    @abc.abstractmethod
+    def routes(self, revision: Revision) -> Mapping[str, Route]:
+        """Return the routes of a revision, by method; any other method is answered by -32601."""
+
+    @abc.abstractmethod
+    def notified(self, session: Peer, method: str, params: Mapping[str, Any] | None) -> None:
+        """Take a notification that the session has no use for itself. Must not wait, nor raise."""
+
+    @abc.abstractmethod
+    def opened(self, session: Session) -> None:
+        """Take note that a session began to run."""
+
+    @abc.abstractmethod
+    def ended(self, session: Session) -> None:
+        """Take note that a session is over."""
+
+
+class Session(Peer):
+    """Supervises one live peer."""
 
     supervisor: Supervisor
     router: Router
-    requests: Register
-    """The peer's requests; the Router owns it, others read it."""
+    requests: Register[InboundRequest]
+    """The requests of the peer. The Router alone changes it."""
     dispatcher: Dispatcher
-    writer: Stream
-    """The session's own stream: what belongs to no request leaves by it."""
-    calls: Calls
     cancellation: CancellationManager
+    # Of `Peer`, and made here:
     progress: ProgressTracker
-    violations: Violations
-    outlet: Outlet
-    """Where the messages that belong to a request leave, if it has no stream of its own."""
-    is_stateless: ClassVar[bool] = False
-    """Whether there is no session in the protocol: every request must say for itself who asks."""
+    writer: SessionStream
+    reply_stream: ReplyStream
 
     def __init__(
         self,
@@ -96,43 +119,23 @@ class Session(abc.ABC):
     ) -> None:
         """
         Args:
-            service: what is served on it, and as which role.
-            admission: the places shared with other sessions; its own, if there are none.
-            delivery: who opened it; of its requests too, where their outlets say nothing else.
+            service: the server or client behind the session.
+            admission: the places shared with other sessions; its own, if not given.
+            delivery: who opened the session; also the sender of its requests, where their reply streams name none.
         """
-        self.number = next(_numbers)
-        self.service = service
-        self.limits = service.limits
-        self.delivery = delivery
-        self.handshake = Handshake()
-        self.client: ClientProfile | None = None
-        """Whom `initialize` introduced; only ever set on a server."""
-        self.revision: Revision | None = None
-        """What the handshake agreed upon; on a client, what it chose to speak."""
+        super().__init__(service.limits, delivery, is_server=service.role == "server")
+        self.service: Service = service
+        self.instruments: Instruments = service.instruments
         self._admission = admission or Admission(service.limits.server_requests)
-        self.is_running = False
+        self.is_running: bool = False
         """Whether the session has its actors: from `run` to its end."""
         self._reading = trio.CancelScope()
         self._over = trio.Event()
-        self._end: ConnectionEnded | None = None
         self._ending = trio.Event()
-        self.lost = 0
+        self.has_input_ended: bool = False
+        """Whether the peer has said that it sends no more."""
+        self.lost: int = 0
         """Requests that were accepted and not answered, when the session drained or ended."""
-
-    @property
-    def principal(self) -> Principal | None:
-        """The authenticated sender that opened the session; None for an anonymous one."""
-        return self.delivery.principal
-
-    @property
-    def unreadable_id_is_null(self) -> bool:
-        """How errors are written that answer no id that could be read."""
-        return (self.revision or LATEST).unreadable_id_is_null
-
-    @property
-    def end(self) -> ConnectionEnded | None:
-        """Why the session ended, or will; None while it goes on."""
-        return self._end
 
     @property
     def is_ending(self) -> bool:
@@ -145,18 +148,13 @@ class Session(abc.ABC):
 
     # --- the medium beneath -----------------------------------------------------------
 
-    @property
     @abc.abstractmethod
-    def description(self) -> str:
-        """Where it leads, for logs and errors."""
-
-    @abc.abstractmethod
-    def _way_out(self, supervisor: Supervisor) -> tuple[Stream, Outlet]:
-        """Make the session's own stream, and the outlet of requests that have no other."""
+    def _open_streams(self, supervisor: Supervisor) -> tuple[SessionStream, ReplyStream]:
+        """Make the session's own stream, and the reply stream of requests that have no other."""
 
     @abc.abstractmethod
     async def _listen(self) -> None:
-        """Be there until the peer has nothing more to say.
+        """Receive until the peer has nothing more to send.
 
         Raises:
             ConnectionEnded: the medium failed.
@@ -164,26 +162,26 @@ class Session(abc.ABC):
 
     @abc.abstractmethod
     async def _close_medium(self) -> None:
-        """Close it. Idempotent; waits for nobody."""
+        """Close the medium. Idempotent; does not wait for the peer."""
 
     @property
     def _cut_short(self) -> bool:
-        """Whether the medium failed while something was being written by the session's own stream."""
+        """Whether the medium failed while the stream of the session was being written."""
         return False
 
-    async def _flushed(self) -> None:
-        """Wait until all that was posted has left."""
+    async def _wait_flushed(self) -> None:
+        """Wait until every posted message has left."""
         await self.progress.flushed()
         await self.writer.flushed()
 
     @property
     def _peer_may_read(self) -> bool:
-        """Whether a peer that has nothing more to say may still wait for answers."""
+        """Whether a peer that has nothing more to send may still wait for answers."""
         return True
 
     @property
     def messages_read(self) -> int:
-        """Messages of the peer's so far."""
+        """Messages of the peer so far."""
         return 0
 
     # --- life -------------------------------------------------------------------------
@@ -191,7 +189,7 @@ class Session(abc.ABC):
     async def run(self, *, task_status: trio.TaskStatus[Session] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve the peer until the session is over. Raises nothing but `Cancelled`.
 
-        Whatever ends it is in `end` afterwards, and in the log.
+        Why it ended is in `end` afterwards, and in the log.
         """
         if self._end is not None:  # closed before it began
             await self._closed_medium()
@@ -260,35 +258,41 @@ class Session(abc.ABC):
         self.progress = supervisor.add(ProgressTracker(supervisor, limits))
         self.cancellation = supervisor.add(CancellationManager(supervisor, self.progress, limits))
         self.router = supervisor.add(self._make_router(supervisor))
-        self._take_part()
+        self._make_parts()
 
     def _make_router(self, supervisor: Supervisor) -> Router:
         actors = HandlerActors(supervisor, self.limits.session_requests)
-        return Router(supervisor, Eras(self.service), actors, self._admission, self.cancellation)
+        return Router(supervisor, self.service, actors, self._admission, self.cancellation)
 
-    def _take_part(self) -> None:
-        """Make what is this session's alone, whoever owns its Router."""
+    def _make_parts(self) -> None:
+        """Make the parts that belong to this session alone, also where its Router is shared."""
         self.requests = Register(self, self.router, self.limits.session_requests)
-        self.writer, self.outlet = self._way_out(self.supervisor)
-        self.calls = Calls(self, self.limits)
-        self.violations = Violations(self)
-        self.dispatcher = Dispatcher(self)
+        self.writer, self.reply_stream = self._open_streams(self.supervisor)
+        self.calls: Calls = open_calls(self, self.limits, self.service.instruments.telemetry)
+        self.dispatcher = Dispatcher(self, self.router, self.requests, self.service)
+
+    def take(self, message: Message, reply_stream: ReplyStream, size: int, now: float) -> None:
+        """See `Peer`."""
+        self.dispatcher.take(message, reply_stream, size, now)
 
     def send_call(
-        self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: Way | None
+        self, id: RequestId, method: str, params: dict[str, Any] | None, frame: bytes, via: CallRoute | None
     ) -> None:
-        """Send a request of ours."""
+        """See `CallSender`."""
+        for trace in self.instruments.traces:
+            trace.asked(self.number, id, method, params)
         (self.writer if via is None else via).write(frame)
 
-    def give_up_call(self, id: RequestId, why: str, via: Way | None) -> None:
-        """Tell the peer that no caller waits for the answer any more."""
+    def give_up_call(self, id: RequestId, why: str, via: CallRoute | None) -> None:
+        """See `CallSender`."""
         self.cancellation.give_up(id, why, self.writer if via is None else via)
 
     async def _input_ended(self) -> None:
-        """The peer has closed its side: nothing it asked for is lost, nothing we ask is answered."""
+        """Answer what the peer asked for, and fail our calls: the peer has closed its side."""
+        self.has_input_ended = True
         ended = ConnectionLost(f"the peer ({self.description}) closed the connection")
         self.calls.fail_all(ended)
-        if self.service.role == "server" and self._peer_may_read:
+        if self.is_server and self._peer_may_read:
             await self.drain(self.limits.grace)
         self.lose(ended)
 
@@ -331,16 +335,16 @@ class Session(abc.ABC):
     # --- drain ------------------------------------------------------------------------
 
     async def drain(self, deadline: float) -> DrainReport:
-        """Refuse new work, end subscriptions, let what is in flight finish, answer what does not, flush.
+        """Refuse new work, end subscriptions, let requests finish, answer the ones that do not, and flush.
 
         The connection stays open, and answers, cancels and pings are taken until the end.
 
         Args:
-            deadline: seconds until what still runs is cancelled; a further `Limits.cleanup`
-                seconds are for its cleaning up.
+            deadline: seconds until requests that still run are cancelled; they have `Limits.cleanup` more
+                seconds to clean up.
 
         Returns:
-            What became of the requests that were in flight.
+            The counts of the requests that were in flight.
         """
         if not self.is_running:
             return DrainReport()
@@ -352,26 +356,44 @@ class Session(abc.ABC):
             await router.when_idle(requests).wait()
         cancelled = 0
         if self._end is None:
-            cancelled = await router.cancel_all(requests, CancelReason.SHUTDOWN).wait()
+            cancelled = await router.cancel_in_flight(requests, CancelReason.SHUTDOWN).wait()
         if len(requests.in_flight):
             with trio.move_on_after(self.limits.cleanup):
                 await router.when_idle(requests).wait()
-        await self._flushed()  # bounded by the Writer: the peer must take some of it in each write timeout
+        await self._wait_flushed()  # bounded by the Writer: the peer must take some of it in each write timeout
         # Where the connection was lost meanwhile, what was in flight then has got no answer either.
         unanswered = requests.unanswered if self._end is None else requests.abandoned
-        lost = unanswered
-        if self._cut_short:
-            lost += 1  # at least the answer that the peer would not take
+        lost = unanswered + self._cut_short  # at least the answer that the peer would not take
         self.lost = max(self.lost, lost)
         report = DrainReport(at_start - max(cancelled, unanswered), max(cancelled - unanswered, 0), lost)
         log.debug(events.DRAIN_FINISHED, session=self.number, lost=lost)
         return report
 
+    # --- snapshot ---------------------------------------------------------------------
+
     def _tasks(self) -> int:
         return len(self.supervisor.nursery.child_tasks) + 1 if self.is_running else 0
 
-    # --- a look at it -----------------------------------------------------------------
-
     def snapshot(self) -> SessionSnapshot:
-        """What it does now; computed when asked for."""
-        return snapshot_of(self, self._tasks(), is_alive=self.is_running)
+        """Take a snapshot of the session. One that is over has no actors to ask."""
+        is_alive, now = self.is_running, trio.current_time()
+        # A stateless peer that is over may have handlers that have not ended: nothing waited for them.
+        in_flight = self.requests.in_flight if is_alive or self.is_stateless else ()
+        return SessionSnapshot(
+            number=self.number,
+            peer=self.description,
+            principal=None if self.principal is None else str(self.principal),
+            client=None if self.client is None else self.client.name,
+            phase=self.handshake.phase.value,
+            revision=None if self.revision is None else self.revision.version,
+            requests=tuple(RequestSnapshot.of(request, now) for request in in_flight),
+            waiting=len(self.requests.waiting) if is_alive else 0,
+            refused=self.requests.refused if is_alive else 0,
+            asked=tuple(map(CallSnapshot.of, self.calls)) if is_alive else (),
+            out_bytes=self.writer.waiting_bytes if is_alive else 0,
+            is_blocked=is_alive and self.writer.is_over,
+            read=self.messages_read if is_alive else 0,
+            written=self.writer.posted if is_alive else 0,
+            tasks=self._tasks(),
+            supervisor=self.supervisor.snapshot() if is_alive and not self.is_stateless else None,
+        )

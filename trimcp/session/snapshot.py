@@ -1,40 +1,112 @@
-"""What a session looks like at one moment: frozen data, made only when somebody asks."""
+"""Snapshots: a session and its requests at one moment, as frozen data that is made on demand."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import attrs
-import trio
 
 from trimcp.actors.supervisor import SupervisorSnapshot
+from trimcp.framing.headers import named_param
+from trimcp.session.call import Call
+from trimcp.session.request import InboundRequest
 from trimcp.types.jsonrpc import RequestId
-
-if TYPE_CHECKING:
-    from trimcp.session.session import Session
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class RequestSnapshot:
-    """One request of the peer's."""
+    """One request of the peer, at one moment."""
 
     serial: int
     id: RequestId
     method: str
     revision: str
+    received_at: float
+    """When it was read, by Trio's clock."""
     age: float
     """Seconds since it was read."""
+    client: str | None
+    """The name and the version that the client gives itself, with this request or at the handshake."""
+    name: str | None
+    """The tool, prompt or URI that it is for."""
+    progress: tuple[float, float | None, str | None] | None
+    """The last report of its handler: progress, total and message."""
     state: str
-    """`waiting` for its turn, `running`, or `cancelled: REASON` and unwinding."""
+    """`waiting` for a place, `running`, `long-lived`, or `cancelled: REASON`, where its handler has not ended."""
+
+    @classmethod
+    def of(cls, request: InboundRequest, now: float) -> RequestSnapshot:
+        """Take a snapshot of a request."""
+        return cls(
+            serial=request.serial,
+            id=request.id,
+            method=request.method,
+            revision=request.revision.version,
+            received_at=request.received_at,
+            age=now - request.received_at,
+            client=None if request.profile is None else request.profile.name,
+            name=named_param(request.method, request.params),
+            progress=request.progress,
+            state=_state_of(request),
+        )
+
+
+def _state_of(request: InboundRequest) -> str:
+    if request.cancel_reason is not None:
+        return f"cancelled: {request.cancel_reason.value}"
+    if request.route.keeper is not None:
+        return "long-lived"
+    return "running" if request.scope is not None else "waiting"
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class CallSnapshot:
+    """One request of this side that waits for the peer, at one moment."""
+
+    id: RequestId
+    title: str
+    """The method, and the name or URI that it is for."""
+    since: float
+    """When it was made, by Trio's clock."""
+    request: int | None
+    """The serial of the request whose handler makes it."""
+
+    @classmethod
+    def of(cls, call: Call) -> CallSnapshot:
+        """Take a snapshot of a call."""
+        request = call.via.serial if isinstance(call.via, InboundRequest) else None
+        return cls(id=call.id, title=call.title, since=call.began, request=request)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class StreamSnapshot:
+    """One event stream of a legacy HTTP session, at one moment."""
+
+    number: int
+    kind: str
+    """`GET` or `POST`."""
+    is_attached: bool
+    """Whether a connection carries it now. One without can be resumed."""
+    is_elsewhere: bool
+    """Whether the client reads it at another node of a shared store."""
+    sent: int
+    """The number of its last event, from which a client resumes it."""
+    owed: tuple[RequestId, ...]
+    """The ids of the requests that it still owes answers to."""
+    waiting: int
+    """Messages that have not left."""
+    waiting_bytes: int
+    detached_at: float | None
+    """When its last connection was lost, by Trio's clock."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class SessionSnapshot:
-    """One session: its actors, how full they are, and what waits."""
+    """One session at one moment: its actors, how full they are, and what waits."""
 
     number: int
     peer: str
     principal: str | None
+    client: str | None
+    """The name and the version that the client gives itself."""
     phase: str
     """Of the legacy handshake."""
     revision: str | None
@@ -42,22 +114,31 @@ class SessionSnapshot:
     waiting: int
     """Router: requests that wait for a place."""
     refused: int
-    """Router: requests refused as busy, so far."""
-    calls: int
+    """Router: requests refused as busy so far."""
+    asked: tuple[CallSnapshot, ...]
     """Calls: our requests that wait for the peer."""
     out_bytes: int
     """Writer: bytes that wait to leave."""
+    is_blocked: bool
+    """Writer: whether more waits than should, since the peer does not read."""
+    streams: tuple[StreamSnapshot, ...] = ()
+    """The event streams of a legacy session over HTTP."""
     read: int
-    """Reader: frames, so far."""
+    """Reader: frames so far."""
     written: int
-    """Writer: messages, so far."""
+    """Writer: messages so far."""
     tasks: int
-    """Tasks of the session, the Reader's included."""
+    """The tasks of the session, with the Reader's."""
     supervisor: SupervisorSnapshot | None
     """The actors and the handler actors of the session; None where they are the endpoint's, or the session is over."""
 
+    @property
+    def calls(self) -> int:
+        """How many of our requests wait for the peer."""
+        return len(self.asked)
+
     def render(self) -> str:
-        """The session as indented lines, for people."""
+        """Return the session as indented lines, for people."""
         spoken = "no handshake" if self.revision is None else f"{self.revision}, {self.phase}"
         lines = [
             f"session {self.number}  {self.peer}  {spoken}  {self.tasks} tasks",
@@ -69,37 +150,3 @@ class SessionSnapshot:
             f"└── calls  {self.calls} wait for the peer",
         ]
         return "\n".join(lines)
-
-
-def snapshot_of(session: Session, tasks: int, *, is_alive: bool) -> SessionSnapshot:
-    """What a session does now. One that is not alive has no actors to ask."""
-    now = trio.current_time()
-    # A stateless peer that is over may have handlers that have not ended: nothing waited for them.
-    in_flight = session.requests.in_flight if is_alive or session.is_stateless else ()
-    requests = [
-        RequestSnapshot(
-            serial=request.serial,
-            id=request.id,
-            method=request.method,
-            revision=request.revision.version,
-            age=now - request.received_at,
-            state=request.state,
-        )
-        for request in in_flight
-    ]
-    return SessionSnapshot(
-        number=session.number,
-        peer=session.description,
-        principal=None if session.principal is None else str(session.principal),
-        phase=session.handshake.phase.value,
-        revision=None if session.revision is None else session.revision.version,
-        requests=tuple(requests),
-        waiting=len(session.requests.waiting) if is_alive else 0,
-        refused=session.requests.refused if is_alive else 0,
-        calls=len(session.calls) if is_alive else 0,
-        out_bytes=session.writer.waiting_bytes if is_alive else 0,
-        read=session.messages_read if is_alive else 0,
-        written=session.writer.posted if is_alive else 0,
-        tasks=tasks,
-        supervisor=session.supervisor.snapshot() if is_alive and not session.is_stateless else None,
-    )

@@ -1,35 +1,30 @@
-"""The Writer: the actor that owns the way out of a duplex session. Its mailbox is the outbox.
+"""The Writer: the actor that writes to a duplex connection. Its mailbox is the outbox.
 
-A frame is written in the turn of its poster where nothing waits before it and no other request of the
-session runs; else the Writer takes all that waits at its next wake and writes it in one piece. So a serial
-call costs no wake of the Writer, and answers that come together leave together. Where more waits to leave
-than `Limits.out_bytes`, a server stops reading and callers wait; where the peer takes nothing for
-`Limits.write_timeout`, the session ends.
+A frame is written in the turn of its poster, behind the frames that wait, where no other request of the session runs;
+else the Writer takes all frames that wait at its next wake and writes them in one piece. So a serial call costs no
+wake of the Writer, and answers that come together leave together. Where more than `Limits.out_bytes`
+wait to leave, a server stops reading and callers wait; where the peer takes nothing for `Limits.write_timeout`, the
+session ends.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Hashable
-from typing import Final, Protocol
+from collections.abc import Coroutine, Hashable
+from typing import Any, Protocol
 
 import trio
 
 from trimcp.actors.actor import Actor, Owner
 from trimcp.actors.mailbox import MailboxFull
 from trimcp.errors import ConnectionEnded, ConnectionLost
+from trimcp.limits import Limits
 from trimcp.observability import events, log
-from trimcp.session.limits import Limits
-from trimcp.session.outbox import Item, Outbox
-from trimcp.transports.duplex import Duplex
-
-PORTION: Final = 262_144
-"""Bytes that are handed to the medium at once, where more wait."""
-STEP: Final = 8192
-"""Bytes that a slow peer must take within the write timeout, on a medium that does not tell how much it took."""
+from trimcp.session.outbox import PIECE, Item, Outbox
+from trimcp.transports.duplex import PORTION, Duplex, write_some
 
 
-class Connected(Protocol):
+class ConnectionOwner(Protocol):
     """The session, as its Writer sees it."""
 
     def lose(self, end: ConnectionEnded) -> None:
@@ -38,12 +33,12 @@ class Connected(Protocol):
 
 
 class Writer(Actor[Item]):
-    """Frames to bytes to the peer. Also the stream of a session: what belongs to no request leaves by it."""
+    """Writes frames to a duplex connection. It is also the stream of the session."""
 
     name = "writer"
 
-    def __init__(self, owner: Owner, duplex: Duplex, limits: Limits, session: Connected) -> None:
-        self.outbox = Outbox(limits, duplex.description)
+    def __init__(self, owner: Owner, duplex: Duplex, limits: Limits, session: ConnectionOwner) -> None:
+        self.outbox: Outbox = Outbox(limits, duplex.description)
         super().__init__(owner, self.outbox)
         self._duplex = duplex
         self._limits = limits
@@ -51,59 +46,65 @@ class Writer(Actor[Item]):
         self._delimiter = duplex.delimiter
         self._rest = memoryview(b"")  # of a write that the medium did not take whole
         self._is_writing = False
-        self.is_cut_short = False
-        """Whether the medium failed while something was being written, which did not arrive."""
+        self.is_cut_short: bool = False
+        """Whether the connection failed during a write."""
 
     # --- posting: no wait, no failure -------------------------------------------------
 
     def post(self, frame: bytes) -> None:
         """Post a message that is never dropped."""
         try:
-            self.tell(frame)
+            self.tell(frame, len(frame))
         except MailboxFull as exc:
             self._fail(ConnectionLost(str(exc)))
 
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         """Post a message that replaces the one with the same key which has not left yet, in its place."""
         if not self.outbox.is_closed and not self.outbox.replace(key, frame):
-            self._post(self.outbox.keyed(key, frame))
+            self._post(self.outbox.keyed(key, frame), len(frame))
 
     def post_report(self, key: Hashable, frame: bytes) -> None:
         """Post a report, which replaces the one with the same key only while the peer does not read."""
-        outbox = self.outbox
-        if not outbox.is_closed and not (outbox.is_behind and outbox.replace(key, frame)):
-            self._post(outbox.keyed(key, frame))
+        item = self.outbox.report_item(key, frame)
+        if item is not None:
+            self._post(item, len(frame))
 
     def post_log(self, frame: bytes) -> None:
         """Post a log message; when too many wait, the oldest is dropped and counted."""
         if not self.outbox.is_closed:
-            self._post(self.outbox.log_item(frame))
+            self._post(self.outbox.log_item(frame), len(frame))
 
     def drop(self, key: Hashable) -> None:
         """Take back the message that was posted with that key, if it has not left."""
         self.outbox.drop(key)
 
     def write(self, frame: bytes) -> None:
-        """Post a message that is never dropped, and write it at once where nothing waits before it."""
+        """Post a message that is never dropped, and write it at once, behind those that wait."""
         outbox = self.outbox
-        if self._is_writing or outbox.waiting or outbox.is_closed:
-            self._post(frame)
+        if self._is_writing or outbox.is_closed or outbox.waiting_bytes > PIECE:
+            self._post(frame, len(frame))
             return
         data = frame + self._delimiter
+        has_waited = outbox.waiting
+        if has_waited:
+            data = self._delimiter.join((*outbox.take(), data))
         try:
             sent = self._duplex.try_send(data)
         except ConnectionEnded:
             sent = 0  # the task meets the same failure, and tells of it
-        if sent == len(data):
-            outbox.posted += 1
-        else:
+        if sent != len(data):
             self._is_writing = True
             self._rest = memoryview(data)[sent:]
-            self._post(b"")  # wakes the task
+            self._post(b"", 0)  # wakes the task
+            return
+        outbox.written += 1
+        if has_waited:
+            outbox.make_room()
+            outbox.now_empty()
 
-    def _post(self, item: Item) -> None:
+    def _post(self, item: Item, size: int) -> None:
         try:
-            self.tell(item)
+            self.tell(item, size)
         except MailboxFull as exc:
             self._fail(ConnectionLost(str(exc)))
 
@@ -113,7 +114,7 @@ class Writer(Actor[Item]):
         """Drop a frame: the session is over."""
 
     async def run(self) -> None:
-        """Write what is posted, until the peer takes no more."""
+        """Write the posted messages, until the peer takes no more."""
         outbox = self.outbox
         try:
             while True:
@@ -142,7 +143,7 @@ class Writer(Actor[Item]):
         return memoryview(self._delimiter.join(frames))
 
     async def _write_rest(self) -> None:
-        """Write what is left of a piece.
+        """Write the rest of a piece.
 
         Raises:
             ConnectionEnded: the medium failed, or the peer took nothing for `Limits.write_timeout`.
@@ -155,12 +156,7 @@ class Writer(Actor[Item]):
         self.outbox.is_behind = True
         with trio.move_on_after(timeout) as scope:
             while self._rest:
-                if await duplex.wait_writable():
-                    sent = duplex.try_send(bytes(self._rest[:PORTION]))
-                else:
-                    portion = bytes(self._rest[:STEP])
-                    await duplex.send_all(portion)
-                    sent = len(portion)
+                sent = await write_some(duplex, self._rest)
                 if sent:
                     scope.deadline = trio.current_time() + timeout
                     self._rest = self._rest[sent:]
@@ -189,20 +185,20 @@ class Writer(Actor[Item]):
 
     @property
     def is_over(self) -> bool:
-        """Whether more bytes wait to leave than should."""
+        """Whether more bytes wait to leave than the limits allow."""
         return self.outbox.is_over
 
-    async def wait_room(self) -> None:
-        """Wait until what waits to leave is within its bound, or the session is over."""
-        await self.outbox.wait_room()
+    def wait_room(self) -> Coroutine[Any, Any, None]:
+        """Wait until the bytes that wait to leave are within their bound, or the session is over."""
+        return self.outbox.wait_room()
 
     async def flushed(self) -> None:
-        """Wait until everything posted has been handed to the medium, or the session is over."""
+        """Wait until every posted message was handed to the connection, or the session is over."""
         if self._is_writing or self.outbox.waiting:
             await self.outbox.wait_empty()
 
     def close(self) -> None:
-        """Write what leaves without waiting, drop the rest, and take nothing more. Idempotent."""
+        """Write the messages that leave without a wait, drop the rest, and take no more. Idempotent."""
         outbox = self.outbox
         if not self._is_writing and not outbox.is_closed:
             with contextlib.suppress(ConnectionEnded):

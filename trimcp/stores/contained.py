@@ -1,19 +1,22 @@
-"""Calls of stores that users have written: with a deadline, and behind a boundary.
+"""Calls of stores that users have written: with a deadline, and contained.
 
 Each call runs in a worker of a pool, so what it raises or leaves behind is a failure of that call alone, and a call
-that never ends holds up no other. What comes back is checked against the interface.
+that never ends holds up no other. Each result is checked against the interface.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 import trio
 
-from trimcp.actors.reply import Reply
+from trimcp.actors.pool_call import PoolCall, PoolEnded
 from trimcp.actors.supervisor import Supervisor
+from trimcp.observability import events, log
 from trimcp.stores.event_store import AppendFailed, EventBatch, EventStore, StoredEvents
+from trimcp.stores.failures import StoreUnavailable
 from trimcp.stores.session_store import SessionRecord, SessionStore
 from trimcp.stores.subscription_store import SubscriptionStore
 
@@ -21,107 +24,121 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 WRITE_SECONDS: Final = 5.0
-"""How long a store may take to keep or to forget something."""
+"""Seconds that a store may take to keep or to forget something."""
 READ_SECONDS: Final = 10.0
-"""How long a store may take to find something, for which a client waits."""
+"""Seconds that a store may take to find something, while a client waits."""
 MOST_CALLS: Final = 64
-"""Calls of one store that may be under way. A store with more of them hangs, and the next call fails at once."""
+"""Calls of one store that may be under way. A store with more of them hangs, so the next call fails at once."""
 
 
 class StoreFailed(Exception):
-    """A store of a user's has raised, taken too long, or returned what its interface does not have.
+    """A store of a user has raised, taken too long, or returned a value that its interface does not allow.
 
-    `__cause__` is what it raised, if it did.
+    `__cause__` is the exception that it raised, if it did.
     """
 
 
-class _Call:
-    """One call of a store, as the pool sees it: see `Work`."""
+def is_plain(exc: BaseException) -> bool:
+    """Whether a failure needs no traceback: the store itself is unavailable, or it was too slow."""
+    cause = exc.__cause__ if isinstance(exc, StoreFailed) else exc
+    return cause is None or isinstance(cause, StoreUnavailable)
 
-    __slots__ = ("_calls", "_error", "_is_abandoned", "_is_done", "_name", "_run", "_value", "reply", "scope")
 
-    def __init__(self, calls: StoreCalls, name: str, run: Callable[[], Awaitable[Any]]) -> None:
-        self.scope: trio.CancelScope | None = None
-        self.reply: Reply[Any] = Reply()
+def log_failure(exc: BaseException) -> None:
+    """Log the failure of a store."""
+    if is_plain(exc):
+        log.error(events.STORE_FAILED, why=str(exc))
+    else:
+        log.error(events.STORE_FAILED, exc_info=exc)
+
+
+class _StoreCall(PoolCall):
+    """One call of a store, as `Work` of its pool."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: StoreCalls, function: Callable[[], Awaitable[Any]]) -> None:
+        super().__init__(function)
         self._calls = calls
-        self._name = name
-        self._run = run
-        self._is_abandoned = False
-        self._is_done = False
-        self._value: Any = None
-        self._error: BaseException | None = None
-
-    async def run(self) -> None:
-        if not self._is_abandoned:
-            self._value = await self._run()
-            self._is_done = True
-
-    def failed(self, error: BaseException) -> None:
-        self._error = error
-
-    def finished(self) -> bool:
-        error = self._error
-        if error is not None:
-            failure = StoreFailed(f"{self._name} raised {type(error).__name__}")
-            failure.__cause__ = error
-            self.reply.fail(failure)
-        elif self._is_done:
-            self.reply.set(self._value)
-        else:
-            self.reply.fail(StoreFailed(f"{self._name} was cancelled"))
-        return self.scope is not None and self.scope.cancel_called
 
     def left(self) -> None:
+        """See `Work`."""
         self._calls.under_way -= 1
 
     def handed_back(self) -> None:
-        self._calls.under_way -= 1
-        self.reply.fail(StoreFailed(f"{self._name} was not called: the server stops"))
-
-    def abandon(self) -> None:
-        """Cancel it: no task waits for it any more. Nothing happens where it has ended."""
-        self._is_abandoned = True
-        if self.scope is not None:
-            self.scope.cancel()
+        """See `Work`."""
+        super().handed_back()
+        self.left()
 
 
 class StoreCalls:
     """Calls the methods of one store."""
 
-    def __init__(self, name: str, supervisor: Supervisor) -> None:
-        """`name`: of the tasks. They live in the nursery of the supervisor."""
-        self._pool = supervisor.open_pool(name, MOST_CALLS)
-        self.under_way = 0
-        """Calls that have not ended, those included that no task waits for any more."""
+    def __init__(self, name: str, supervisor: Supervisor, most: int = MOST_CALLS) -> None:
+        """`name`: of the tasks. They live in the nursery of the supervisor. `most`: the calls at once."""
+        self._pool = supervisor.open_pool(name, most)
+        self._most = most
+        self.under_way: int = 0
+        """Calls that have not ended, with those that no task waits for any more."""
 
     async def call(self, seconds: float, method: Callable[[Unpack[Args]], Awaitable[T]], *args: *Args) -> T:
-        """Call a method of the store, and return what it returns. It is cancelled after `seconds`.
+        """Call a method of the store, and return its result. The call is cancelled after `seconds`.
 
         Raises:
-            StoreFailed: it raised, took too long, or was not called since too many calls have not ended.
+            StoreFailed: the method raised, took too long, or was not called since too many calls have not ended.
         """
-        name = getattr(method, "__name__", "the store")
-        if self.under_way >= MOST_CALLS:
-            raise StoreFailed(f"{name} was not called: {MOST_CALLS} calls before it have not ended")
-
-        async def run() -> T:
-            return await method(*args)
-
-        call = _Call(self, name, run)
+        name = _name_of(method)
+        if self.under_way >= self._most:
+            raise StoreFailed(f"{name} was not called: {self._most} calls before it have not ended")
+        call = _StoreCall(self, functools.partial(method, *args))
         self.under_way += 1
         self._pool.post(call)
         try:
             with trio.move_on_after(seconds):
                 value: T = await call.reply.wait()
                 return value
+        except PoolEnded:
+            raise StoreFailed(f"{name} was not completed: the server stops") from None
+        except Exception as exc:
+            raise _failed(name, exc) from exc
         finally:
             if not call.reply.is_set:
-                call.abandon()
+                call.give_up()
         raise StoreFailed(f"{name} took longer than {seconds:g} s")
 
 
+class DirectCalls(StoreCalls):
+    """Calls the methods of a store of trimcp in the task of the caller: it leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+    async def call(self, seconds: float, method: Callable[[Unpack[Args]], Awaitable[T]], *args: *Args) -> T:
+        """See `StoreCalls`."""
+        try:
+            with trio.move_on_after(seconds):
+                return await method(*args)
+        except Exception as exc:
+            raise _failed(_name_of(method), exc) from exc
+        raise StoreFailed(f"{_name_of(method)} took longer than {seconds:g} s")
+
+
+def open_calls(store: object, name: str, supervisor: Supervisor, most: int = MOST_CALLS) -> StoreCalls:
+    """Return the way to call a store, or a part of it: a store of trimcp needs no workers. See `StoreCalls`."""
+    is_ours = type(store).__module__.startswith("trimcp.")
+    return DirectCalls() if is_ours else StoreCalls(name, supervisor, most)
+
+
+def _failed(name: str, exc: Exception) -> StoreFailed:
+    return StoreFailed(f"{name} raised {type(exc).__name__}{f': {exc}' if isinstance(exc, StoreUnavailable) else ''}")
+
+
+def _name_of(method: Callable[..., Any]) -> str:
+    return getattr(getattr(method, "func", method), "__name__", "the store")
+
+
 class ContainedEventStore(EventStore):
-    """An event store of a user's. Raises `StoreFailed` and `AppendFailed`, and nothing else."""
+    """Calls an event store of a user. Raises `StoreFailed` and `AppendFailed`, and nothing else."""
 
     def __init__(self, store: EventStore, calls: StoreCalls) -> None:
         self._store = store
@@ -141,7 +158,7 @@ class ContainedEventStore(EventStore):
         """See `EventStore`."""
         found = await self._calls.call(READ_SECONDS, self._store.replay, session, stream, after)
         if found is not None and not _follow(found, after):
-            raise StoreFailed("replay returned something else than the events after that number: see StoredEvents")
+            raise StoreFailed("replay returned an invalid value: return StoredEvents with the events after that number")
         return found
 
     async def forget(self, session: str) -> None:
@@ -150,12 +167,12 @@ class ContainedEventStore(EventStore):
 
 
 def _lost(error: BaseException | None, batches: Sequence[EventBatch]) -> list[EventBatch]:
-    """The batches that a store says it did not keep; none, where it says nothing that makes sense."""
-    said: Any = error.batches if type(error) is AppendFailed else ()
-    if type(said) is not tuple:
+    """Return the batches that a store says it did not keep; none, where it says nothing valid."""
+    named: Any = error.batches if type(error) is AppendFailed else ()
+    if type(named) is not tuple:
         return []
-    named = set(map(id, said))
-    return [batch for batch in batches if id(batch) in named]
+    ids = set(map(id, named))
+    return [batch for batch in batches if id(batch) in ids]
 
 
 def _follow(found: object, after: int) -> bool:
@@ -168,7 +185,7 @@ def _follow(found: object, after: int) -> bool:
 
 
 class ContainedSessionStore(SessionStore):
-    """A session store of a user's. Raises `StoreFailed`, and nothing else."""
+    """Calls a session store of a user. Raises `StoreFailed`, and nothing else."""
 
     def __init__(self, store: SessionStore, calls: StoreCalls) -> None:
         self._store = store
@@ -199,12 +216,12 @@ def _checked(record: object, id: str) -> SessionRecord | None:
     if record is None:
         return None
     if not isinstance(record, SessionRecord) or record.id != id:
-        raise StoreFailed("a store of sessions returned something else than the record with that id, or None")
+        raise StoreFailed("the session store returned an invalid value: return the record with that id, or None")
     return record
 
 
 class ContainedSubscriptionStore(SubscriptionStore):
-    """A subscription store of a user's. Raises `StoreFailed`, and nothing else."""
+    """Calls a subscription store of a user. Raises `StoreFailed`, and nothing else."""
 
     def __init__(self, store: SubscriptionStore, calls: StoreCalls) -> None:
         self._store = store
@@ -222,7 +239,7 @@ class ContainedSubscriptionStore(SubscriptionStore):
         """See `SubscriptionStore`."""
         uris: Any = await self._calls.call(READ_SECONDS, self._store.uris_of, session)
         if type(uris) is not frozenset or not all(type(uri) is str for uri in uris):
-            raise StoreFailed("uris_of returned something else than a frozenset of strings")
+            raise StoreFailed("uris_of returned an invalid value: return a frozenset of strings")
         found: frozenset[str] = uris
         return found
 

@@ -12,6 +12,7 @@ import attrs
 import trio
 
 from trimcp.stores.memory_events import MemoryEventStore
+from trimcp.stores.record_versions import replacement
 from trimcp.stores.secret_store import Secrets, SecretStore
 from trimcp.stores.session_store import SessionRecord, SessionStore
 from trimcp.stores.subscription_store import SubscriptionStore
@@ -19,9 +20,11 @@ from trimcp.stores.subscription_store import SubscriptionStore
 __all__ = ["MemoryEventStore", "MemorySecretStore", "MemorySessionStore", "MemorySubscriptionStore"]
 
 SESSION_TTL: Final = 7200.0
-"""Seconds that a session is kept that is not touched: four times `Limits.session_idle`."""
+"""Seconds that an untouched session is kept: four times `Limits.session_idle`."""
+SUBSCRIBED_SESSIONS: Final = 256
+"""Sessions with subscriptions beyond which those of forgotten sessions are looked for."""
 SECRET_BYTES: Final = 32
-"""Of a secret that is made here."""
+"""Bytes of a secret that is made here."""
 
 
 class MemorySessionStore(SessionStore):
@@ -31,7 +34,7 @@ class MemorySessionStore(SessionStore):
         """
         Args:
             ttl: seconds that a session is kept after it was added, updated or touched.
-            clock: says the time, in seconds since the epoch.
+            clock: returns the time, in seconds since the epoch.
         """
         self._ttl = ttl
         self._clock = clock
@@ -42,6 +45,10 @@ class MemorySessionStore(SessionStore):
     def __len__(self) -> int:
         """Return the number of sessions."""
         return len(self._records)
+
+    def __contains__(self, id: str) -> bool:
+        """Whether there is a session with this id, which may have expired a moment ago."""
+        return id in self._records
 
     async def add(self, record: SessionRecord) -> None:
         """See `SessionStore`."""
@@ -61,11 +68,9 @@ class MemorySessionStore(SessionStore):
         """See `SessionStore`."""
         await trio.lowlevel.checkpoint()
         self._expire()
-        found = self._records.get(record.id)
-        if found is None or found.version != record.version:
-            return None
-        updated = attrs.evolve(record, version=record.version + 1)
-        self._put(updated)
+        updated = replacement(self._records.get(record.id), record)
+        if updated is not None:
+            self._put(updated)
         return updated
 
     async def touch(self, ids: Collection[str], seen_at: float) -> None:
@@ -100,12 +105,19 @@ class MemorySessionStore(SessionStore):
 class MemorySubscriptionStore(SubscriptionStore):
     """Keeps subscriptions in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, sessions: MemorySessionStore | None = None) -> None:
+        """`sessions`: the subscriptions of sessions that this store has forgotten are forgotten as well."""
+        self._sessions = sessions
         self._uris: dict[str, set[str]] = {}
+        self._sweep_at = SUBSCRIBED_SESSIONS
 
     async def add(self, session: str, uri: str) -> bool:
         """See `SubscriptionStore`."""
         await trio.lowlevel.checkpoint()
+        if self._sessions is not None and len(self._uris) >= self._sweep_at:
+            known = self._sessions
+            self._uris = {id: uris for id, uris in self._uris.items() if id in known}
+            self._sweep_at = max(SUBSCRIBED_SESSIONS, 2 * len(self._uris))
         uris = self._uris.setdefault(session, set())
         if uri in uris:
             return False
@@ -145,7 +157,7 @@ class MemorySecretStore(SecretStore):
         Raises:
             UsageError: there is none, or one that is too short.
         """
-        self.current = Secrets((os.urandom(SECRET_BYTES),) if secrets is None else tuple(secrets))
+        self.current: Secrets = Secrets((os.urandom(SECRET_BYTES),) if secrets is None else tuple(secrets))
         """The secrets as they are now."""
 
     async def read(self) -> Secrets:

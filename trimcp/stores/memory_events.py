@@ -8,81 +8,86 @@ from typing import Final
 
 import trio
 
-from trimcp.stores.event_store import EventBatch, EventStore, StoredEvents
+from trimcp.stores.event_store import SETTLED, AppendFailed, EventBatch, SharedEventStore, StoredEvents
 
 EVENT_COST: Final = 512
 """Bytes that an event counts for beside its own: about what Python needs to keep one."""
 
 
 class _Kept:
-    """One event."""
+    """Holds one event."""
 
     __slots__ = ("at", "cost", "event", "number", "of", "serial")
 
     def __init__(self, of: _Stream, serial: int, number: int, event: bytes, at: float) -> None:
-        self.of = of
-        self.serial = serial
-        self.number = number
-        self.event = event
-        self.cost = len(event) + EVENT_COST
-        self.at = at
+        self.of: _Stream = of
+        self.serial: int = serial
+        self.number: int = number
+        self.event: bytes = event
+        self.cost: int = len(event) + EVENT_COST
+        self.at: float = at
 
 
 class _Heap:
-    """Events in the order they came, and what they cost together."""
+    """Holds events in the order in which they came, and their cost."""
 
     __slots__ = ("cost", "events")
 
     def __init__(self) -> None:
         # An OrderedDict gives up its first member at once; a dict looks past all that it ever gave up.
         self.events: OrderedDict[int, _Kept] = OrderedDict()
-        self.cost = 0
+        self.cost: int = 0
 
     def add(self, kept: _Kept) -> None:
+        """Add the newest event."""
         self.events[kept.serial] = kept
         self.cost += kept.cost
 
     def remove(self, kept: _Kept) -> None:
+        """Remove an event."""
         del self.events[kept.serial]
         self.cost -= kept.cost
 
     def oldest(self) -> _Kept:
+        """Return the oldest event."""
         return next(iter(self.events.values()))
 
     def is_over(self, events: int, cost: int) -> bool:
+        """Whether there are more events, or more bytes, than these bounds."""
         return self.cost > cost or len(self.events) > events
 
 
 class _Session(_Heap):
-    """The events of one session."""
+    """Holds the events of one session."""
 
     __slots__ = ("id", "streams")
 
     def __init__(self, id: str) -> None:
         super().__init__()
-        self.id = id
+        self.id: str = id
         self.streams: dict[int, _Stream] = {}
 
 
 class _Stream(_Heap):
-    """The latest events of one stream, without gaps. It is there while there are some."""
+    """Holds the latest events of one stream, without gaps, while there are any."""
 
-    __slots__ = ("is_finished", "last", "number", "session")
+    __slots__ = ("incarnation", "is_finished", "last", "number", "owed", "session")
 
     def __init__(self, session: _Session, number: int) -> None:
         super().__init__()
-        self.session = session
-        self.number = number
-        self.last = 0
-        self.is_finished = False
+        self.session: _Session = session
+        self.number: int = number
+        self.last: int = 0
+        self.is_finished: bool = False
+        self.incarnation: int = 0
+        self.owed: tuple[bytes, ...] = ()
 
 
-class MemoryEventStore(EventStore):
+class MemoryEventStore(SharedEventStore):
     """Keeps events in this process.
 
-    Where there are too many, or they are too long together, the oldest go: of a stream first, then of
-    its session, then of all, so that one session cannot take the room of the others. What a bound on
-    bytes counts is an event and what it takes to keep it.
+    Over a bound, the oldest events go: of the stream first, then of its session, then of all, so that one session
+    cannot take the room of the others. A bound on bytes counts an event and the memory to keep it.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class MemoryEventStore(EventStore):
         age: float = 600.0,
         session_share: float = 0.25,
         stream_share: float = 0.5,
+        shared: bool = False,
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         """
@@ -102,17 +108,19 @@ class MemoryEventStore(EventStore):
             age: seconds that an event is kept.
             session_share: the part of these that one session may have.
             stream_share: the part of its session's that one stream may have.
-            clock: says the time, in seconds, and never an earlier one than before.
+            shared: whether several nodes of this process use it, so that each stream has one writer.
+            clock: returns the time in seconds; it must not go back.
 
         Raises:
-            ValueError: bounds that keep nothing.
+            ValueError: a bound is 0 or less, or a share is not between 0 and 1.
         """
         if events < 1 or bytes < 1 or not age > 0 or not (0 < session_share <= 1 and 0 < stream_share <= 1):
-            raise ValueError("the bounds of a store are above 0, and a share is 1 at most")
+            raise ValueError("Invalid bounds of MemoryEventStore: give bounds above 0, and shares above 0 and up to 1")
         self._bounds = (events, bytes)
         self._session_bounds = _part(events, session_share), _part(bytes, session_share)
         self._stream_bounds = tuple(_part(bound, stream_share) for bound in self._session_bounds)
         self._age = age
+        self._shared = shared
         self._clock = clock
         self._serial = 0
         self._all = _Heap()
@@ -124,31 +132,60 @@ class MemoryEventStore(EventStore):
 
     @property
     def cost(self) -> int:
-        """The bytes that the events count for."""
+        """The cost of all events in bytes."""
         return self._all.cost
 
     @property
     def is_immediate(self) -> bool:
-        """Whether its methods are those of this class and cannot fail, so that no task need stand before them."""
-        return type(self) is MemoryEventStore and self._clock is trio.current_time
+        """Whether its methods are those of this class and cannot fail, so that they need no containment."""
+        return type(self) is MemoryEventStore and not self._shared and self._clock is trio.current_time
 
     # --- EventStore -------------------------------------------------------------------
 
     async def append(self, batches: Sequence[EventBatch]) -> None:
         """See `EventStore`."""
         await trio.lowlevel.checkpoint()
-        for batch in batches:
-            self.append_nowait(batch.session, batch.stream, batch.first, batch.events)
-            if batch.is_last:
-                self.finish_nowait(batch.session, batch.stream, batch.last)
+        refused = [batch for batch in batches if not self._append(batch)]
+        if refused:
+            raise AppendFailed(refused)
+
+    def _append(self, batch: EventBatch) -> bool:
+        """Append one batch. Returns False where the stream has another writer."""
+        self._expire(self._clock())
+        of = self._stream(batch.session, batch.stream)
+        if of is not None and of.incarnation != batch.incarnation:
+            return False
+        is_opening = batch.first == 1 and not batch.events and not batch.is_last
+        # The event before the first one, which is empty and which no client asks for, keeps the stream.
+        first, events = (batch.first - 1, (b"",)) if is_opening and of is None else (batch.first, batch.events)
+        self.append_nowait(batch.session, batch.stream, first, events)
+        if of is None and (of := self._stream(batch.session, batch.stream)) is not None:
+            of.incarnation, of.owed = batch.incarnation, batch.owed
+        if batch.is_last:
+            self.finish_nowait(batch.session, batch.stream, batch.last)
+        return True
+
+    async def settle(self, session: str, stream: int, incarnation: int, events: Sequence[bytes]) -> bool:
+        """See `SharedEventStore`."""
+        await trio.lowlevel.checkpoint()
+        self._expire(self._clock())
+        of = self._stream(session, stream)
+        if of is None or of.is_finished or of.incarnation != incarnation:
+            return False
+        self.append_nowait(session, stream, of.last + 1, events)
+        of.is_finished, of.incarnation = True, SETTLED
+        return True
+
+    def _stream(self, session: str, stream: int) -> _Stream | None:
+        owner = self._sessions.get(session)
+        return None if owner is None else owner.streams.get(stream)
 
     async def replay(self, session: str, stream: int, after: int) -> StoredEvents | None:
         """See `EventStore`. Nothing changes between what is returned and the caller's next step."""
         await trio.lowlevel.checkpoint()
         self._expire(self._clock())
-        owner = self._sessions.get(session)
-        of = None if owner is None else owner.streams.get(stream)
-        if of is None or not of.oldest().number - 1 <= after <= of.last:
+        of = self._stream(session, stream)
+        if of is None or after < 0 or not of.oldest().number - 1 <= after <= of.last:
             return None
         found: list[tuple[int, bytes]] = []
         for kept in reversed(of.events.values()):
@@ -156,7 +193,7 @@ class MemoryEventStore(EventStore):
                 break
             found.append((kept.number, kept.event))
         found.reverse()
-        return StoredEvents(tuple(found), of.is_finished)
+        return StoredEvents(tuple(found), of.is_finished, of.incarnation, of.owed)
 
     async def forget(self, session: str) -> None:
         """See `EventStore`."""
@@ -166,7 +203,7 @@ class MemoryEventStore(EventStore):
     # --- the same without a wait ------------------------------------------------------
 
     def append_nowait(self, session: str, stream: int, first: int, events: Sequence[bytes]) -> bool:
-        """Keep consecutive events of one stream. Returns True."""
+        """Keep consecutive events of one stream. Returns True, as `EventLog.append` does where it has kept them."""
         now = self._clock()
         self._expire(now)
         for number, event in enumerate(events, first):
@@ -196,8 +233,7 @@ class MemoryEventStore(EventStore):
 
     def finish_nowait(self, session: str, stream: int, last: int) -> None:
         """Note that a stream has ended with the event of number `last`."""
-        owner = self._sessions.get(session)
-        of = None if owner is None else owner.streams.get(stream)
+        of = self._stream(session, stream)
         if of is None:
             return
         if of.last == last:
@@ -223,8 +259,9 @@ class MemoryEventStore(EventStore):
         owner = of.session
         self._clear(of)
         self._sessions[owner.id] = owner  # it may have gone with its last event
-        of = owner.streams[of.number] = _Stream(owner, of.number)
-        return of
+        anew = owner.streams[of.number] = _Stream(owner, of.number)
+        anew.incarnation, anew.owed = of.incarnation, of.owed
+        return anew
 
     def _clear(self, of: _Stream) -> None:
         while of.events:

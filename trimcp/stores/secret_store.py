@@ -1,4 +1,4 @@
-"""The secret store: the secrets that a server's keys are derived from.
+"""The secret store: the secrets from which a server derives its keys.
 
 Cursors, request states and event ids are made with such keys, given to clients to keep, and read again. Processes
 that serve the same clients share a store. Rotation puts a new secret in front: it makes, and those behind it still
@@ -22,7 +22,7 @@ SHORTEST: Final = 16
 
 @attrs.frozen(repr=False)
 class Secrets:
-    """A server's secrets at one moment, newest first.
+    """Holds a server's secrets at one moment, newest first.
 
     Raises:
         UsageError: there is none, or one that is too short.
@@ -32,7 +32,7 @@ class Secrets:
 
     def __attrs_post_init__(self) -> None:
         if not self.values or any(len(secret) < SHORTEST for secret in self.values):
-            raise UsageError(f"a server's keys are one or more secrets of {SHORTEST} random bytes or more")
+            raise UsageError(f"Invalid secrets: give one or more of {SHORTEST} random bytes or more each")
 
     def derive(self, purpose: bytes) -> list[bytes]:
         """Return a key of 32 bytes for one purpose from each secret, newest first."""
@@ -44,11 +44,11 @@ class SecretStore(abc.ABC):
 
     @abc.abstractmethod
     async def read(self) -> Secrets:
-        """Return the secrets as they are now. A store that has none makes one, the same for all that read at once."""
+        """Return the current secrets. A store without one makes one, the same for all concurrent readers."""
 
     @abc.abstractmethod
     async def rotate(self, secret: bytes | None = None) -> Secrets:
-        """Put a secret in front of the newest one, which stays to read what it has made; older ones go.
+        """Put a new secret in front. The one before it stays, to read old keys; older ones go.
 
         Args:
             secret: at least 16 random bytes; made here, if not given.

@@ -1,4 +1,4 @@
-"""The session store: legacy HTTP sessions as data, so that another process can take one up.
+"""The session store: legacy HTTP sessions as data, so that another process can continue them.
 
 A session is its record (what was agreed, who owns it, its cursor), its subscriptions (`subscription_store`), its
 events (`event_store`), and the live object, which is in one process and in no store. basic/transports of 2025-03-26
@@ -15,8 +15,9 @@ import attrs
 
 from trimcp.codec.jsontext import dumps, loads
 from trimcp.codec.revisions import codec_for
+from trimcp.protocol.client_profile import ClientProfile
 from trimcp.protocol.lifecycle import Phase
-from trimcp.protocol.profile import ClientProfile
+from trimcp.stores.failures import reading
 from trimcp.types.capabilities import ClientCapabilities
 from trimcp.types.metadata import Implementation
 from trimcp.types.revisions import BY_VERSION, Revision
@@ -27,7 +28,7 @@ DEPTH = 128
 
 @attrs.frozen(kw_only=True)
 class SessionRecord:
-    """One session as data. Times are seconds since the epoch."""
+    """Holds one session as data. Times are seconds since the epoch."""
 
     id: str
     """The value of `Mcp-Session-Id`: a secret of its client."""
@@ -35,14 +36,14 @@ class SessionRecord:
     """The key of the principal that opened it, who alone may use it; None where it was opened anonymously."""
     opened_at: float
     seen_at: float
-    """When its client was last heard of, or listened."""
+    """When its client last sent a message, or had a stream open."""
     version: int = 0
     """Counts updates: an update of a record that another process has updated meanwhile is refused."""
     phase: Phase = Phase.OPENING
     client: ClientProfile | None = None
-    """Who the client said it is, and the revision that was agreed; None before `initialize` was answered."""
+    """The client and the revision that was agreed; None before `initialize` was answered."""
     has_posted: bool = False
-    """Whether the client has posted anything since it opened the session."""
+    """Whether the client has posted a message since it opened the session."""
     next_stream: int = 1
     """The cursor: the number of the next event stream, as of the last update. A process that takes the session up
     leaves a gap behind it, since more streams may have been opened since."""
@@ -57,8 +58,8 @@ class SessionStore(abc.ABC):
     """Keeps the records of sessions.
 
     A store may forget a session that was not touched for its time to live, which must be longer than
-    `Limits.session_idle`. It may raise anything, and take its time: trimcp gives each call a deadline. A store that
-    fails in `add` or `find` fails the request; one that fails in anything else is logged, and the session goes on.
+    `Limits.session_idle`. It may raise any exception, and take long: trimcp gives each call a deadline. A
+    failure of `add` or `find` fails the request, with 503; any other failure is logged, and the session goes on.
     """
 
     @abc.abstractmethod
@@ -75,14 +76,14 @@ class SessionStore(abc.ABC):
 
     @abc.abstractmethod
     async def update(self, record: SessionRecord) -> SessionRecord | None:
-        """Replace a record by a newer one of the same version, and return it with the next version.
+        """Replace a record of the same version, and return the new one with the next version.
 
         Returns None, and changes nothing, where the store has another version, or no such session.
         """
 
     @abc.abstractmethod
     async def touch(self, ids: Collection[str], seen_at: float) -> None:
-        """Note that these sessions are alive: their time to live begins anew. Unknown ids are ignored."""
+        """Restart the time to live of these sessions. Unknown ids are ignored."""
 
     @abc.abstractmethod
     async def remove(self, id: str) -> None:
@@ -116,23 +117,24 @@ def encode_record(record: SessionRecord) -> bytes:
 
 
 def decode_record(id: str, data: bytes) -> SessionRecord:
-    """Decode a record that `encode_record` has encoded.
+    """Decode a record that `encode_record` has encoded. Members that a newer version has added are ignored.
 
     Raises:
-        Exception: the bytes are none.
+        RecordUnreadable: a member is missing without which the session cannot be served, or has an unknown value.
     """
-    members = loads(data, max_depth=DEPTH)
-    return SessionRecord(
-        id=id,
-        principal=members["principal"],
-        opened_at=members["openedAt"],
-        seen_at=members["seenAt"],
-        version=members["version"],
-        phase=Phase(members["phase"]),
-        client=_client(members.get("client")),
-        has_posted=members["hasPosted"],
-        next_stream=members["nextStream"],
-    )
+    with reading("session"):
+        members = loads(data, max_depth=DEPTH)
+        return SessionRecord(
+            id=id,
+            principal=members["principal"],
+            opened_at=members["openedAt"],
+            seen_at=members["seenAt"],
+            version=members["version"],
+            phase=Phase(members["phase"]),
+            client=_client(members.get("client")),
+            has_posted=members.get("hasPosted", True),
+            next_stream=members.get("nextStream", 1),
+        )
 
 
 def _client(members: dict[str, Any] | None) -> ClientProfile | None:
@@ -140,10 +142,10 @@ def _client(members: dict[str, Any] | None) -> ClientProfile | None:
         return None
     revision = BY_VERSION[members["revision"]]
     structure = codec_for(revision).structure
-    info = members["info"]
+    info = members.get("info")
     return ClientProfile(
         revision,
         structure(members["capabilities"], ClientCapabilities),
         None if info is None else structure(info, Implementation),
-        members["logLevel"],
+        members.get("logLevel"),
     )

@@ -1,4 +1,4 @@
-"""The subscription store: which resources each legacy session is told the changes of.
+"""The subscription store: the resources that each legacy session has subscribed to.
 
 server/resources of 2025-03-26 to 2025-11-25, "Subscriptions". A record of its own for each, beside that of the
 session: a session may have a thousand of them, and each comes and goes alone.
@@ -10,7 +10,7 @@ import abc
 
 
 class SubscriptionStore(abc.ABC):
-    """Keeps subscriptions for as long as their session lives. How many one may have, the caller decides."""
+    """Keeps subscriptions for as long as their session lives. The caller bounds their number."""
 
     @abc.abstractmethod
     async def add(self, session: str, uri: str) -> bool:

@@ -1,4 +1,4 @@
-"""Event stores with the methods of trimcp's first interface, which did not wait: adapted, or refused with advice.
+"""Adapts event stores with the synchronous methods of trimcp's first interface, or refuses them with advice.
 
 That interface was `append(session, stream, number, event)`, `finish(session, stream)` and `forget(session)`, none of
 them async, and `async replay(session, stream, after)`, which returned a list of pairs or None.
@@ -22,10 +22,10 @@ ADVICE: Final = (
 
 
 def event_store_of(store: Any) -> EventStore:
-    """Return a store that has the methods of `EventStore`: this one, or an adapter for one of the first interface.
+    """Return an `EventStore`: the store itself, or an adapter for a store of the first interface.
 
     Raises:
-        UsageError: it has neither these methods nor those of the first interface.
+        UsageError: the store has the methods of neither interface.
     """
     missing = [name for name in METHODS if not callable(getattr(store, name, None))]
     if missing or isinstance(store, type):

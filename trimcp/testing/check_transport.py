@@ -1,11 +1,11 @@
-"""The manners that a `Duplex` must have, as checks that any pair of them can be put through.
+"""The rules of a `Duplex`, as checks that run against any pair of them.
 
-trimcp's own transports pass it, and whoever writes another runs it in one test:
+trimcp's own transports pass them, and the author of another transport runs them in one test:
 
     async def test_my_transport() -> None:
         await check_duplex(make_pair)
 
-The checks use nothing but the interface. They wait for nothing longer than `PATIENCE`.
+The checks use only the interface. No check waits longer than `PATIENCE`.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from trimcp.errors import ConnectionClosed, ConnectionLost
 from trimcp.transports.duplex import Duplex, Frame
 
 MakePair = Callable[[], AbstractAsyncContextManager[tuple[Duplex, Duplex]]]
-"""Opens two connected ends; both are closed when the context ends."""
+"""Opens two connected ends, and closes both when the context ends."""
 
 PATIENCE: Final = 10.0
-"""Seconds after which a check that waits has failed."""
+"""The seconds after which a waiting check has failed."""
 PLENTY: Final = 8 * 1024 * 1024
-"""Bytes that no medium buffers."""
+"""A number of bytes that no medium buffers."""
 SETTLE: Final = 0.01
-"""Seconds of silence after which everything that could go on has."""
+"""The seconds of silence after which all tasks have done what they can."""
 
 Check = Callable[[Duplex, Duplex], Awaitable[None]]
 
 
 async def check_duplex(make_pair: MakePair, *, eof: bool = True) -> None:
-    """Put a transport through every check, in both directions, each on a fresh pair.
+    """Run every check against a transport, in both directions, each on a new pair.
 
     Args:
-        make_pair: opens a pair; called some thirty times.
-        eof: whether the medium can end one direction alone (a TLS connection cannot).
+        make_pair: opens a pair; called about thirty times.
+        eof: whether the medium can end only one direction (a TLS connection cannot).
 
     Raises:
-        AssertionError: a check failed; a note says which, and in which direction.
+        AssertionError: a check failed; a note names the check and the direction.
     """
     checks = [
         _order_is_kept_both_ways_at_once,
@@ -71,15 +71,15 @@ async def check_duplex(make_pair: MakePair, *, eof: bool = True) -> None:
 
 
 async def send(duplex: Duplex, data: bytes) -> None:
-    """Send as a session does: what goes without waiting first, then the rest."""
+    """Send as a session does: without waiting first, then the rest."""
     taken = duplex.try_send(data)
-    assert 0 <= taken <= len(data), f"try_send says it took {taken} of {len(data)} bytes"
+    assert 0 <= taken <= len(data), f"try_send returned {taken} for {len(data)} bytes"
     if taken < len(data):
         await duplex.send_all(data[taken:])
 
 
 async def receive_frames(duplex: Duplex, number: int) -> list[Frame]:
-    """Receive until that many frames have come, or the end of input."""
+    """Receive until this number of frames has arrived, or the end of input."""
     frames: list[Frame] = []
     while len(frames) < number:
         some = await duplex.receive()
@@ -105,7 +105,7 @@ async def _order_is_kept_both_ways_at_once(left: Duplex, right: Duplex) -> None:
             await send(duplex, message + duplex.delimiter)
 
     async def receive_each(duplex: Duplex) -> None:
-        assert await receive_frames(duplex, len(messages)) == messages, "messages changed or changed places"
+        assert await receive_frames(duplex, len(messages)) == messages, "messages were changed or reordered"
 
     async with trio.open_nursery() as nursery:
         for duplex in (left, right):
@@ -136,12 +136,12 @@ async def _what_try_send_took_arrives(left: Duplex, right: Duplex) -> None:
             break
         sent += taken
     else:
-        raise AssertionError(f"{len(data)} bytes were taken though nobody reads")
+        raise AssertionError(f"{len(data)} bytes were taken without a reader")
     async with trio.open_nursery() as nursery:
 
         @nursery.start_soon
         async def send_rest() -> None:
-            # Up to the end of a message, and one more.
+            # To the end of the message, and one message more.
             await left.send_all(
                 data[sent : sent - sent % len(block + left.delimiter) + 2 * len(block + left.delimiter)]
             )
@@ -199,7 +199,7 @@ async def _a_sender_waits_for_the_reader(left: Duplex, right: Duplex) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(send_plenty)
         await trio.testing.wait_all_tasks_blocked(SETTLE)
-        assert not done, f"{len(data)} bytes were taken though nobody reads"
+        assert not done, f"{len(data)} bytes were taken without a reader"
         number = data.count(left.delimiter)
         assert await receive_frames(right, number) == [message] * number
     assert done
@@ -214,7 +214,7 @@ async def _what_was_sent_before_the_close_arrives(left: Duplex, right: Duplex) -
 
 
 async def _a_closed_end_says_who_closed_it(left: Duplex, right: Duplex) -> None:
-    assert left.description, "a connection must be able to say what it is"
+    assert left.description, "a connection must have a description"
     await left.aclose()
     await left.aclose()
     uses: list[Callable[[], Awaitable[object]]] = [left.receive, lambda: left.send_all(b"x"), lambda: send(left, b"x")]
@@ -223,7 +223,7 @@ async def _a_closed_end_says_who_closed_it(left: Duplex, right: Duplex) -> None:
     assert not await right.receive(), "the close was not an end of input"
     assert not await right.receive(), "the end of input was forgotten"
     try:
-        # A medium may notice late: what it had buffered is lost without a word.
+        # A medium may notice the close late; its buffered bytes are lost silently.
         while True:
             await send(right, b"is anybody there?" + right.delimiter)
     except ConnectionLost:
@@ -261,7 +261,7 @@ async def _the_peers_close_ends_a_send_that_waits(left: Duplex, right: Duplex) -
                 await left.send_all(b"x" * PLENTY)
             except ConnectionLost:
                 return
-            raise AssertionError("all was sent though nobody reads")
+            raise AssertionError("everything was sent without a reader")
 
         await trio.testing.wait_all_tasks_blocked(SETTLE)
         await right.aclose()

@@ -1,1 +1,1 @@
-"""Media that carry a session: each is a `Duplex`. I/O happens here, and only here its exceptions are seen."""
+"""The transports that carry a session, each a `Duplex`. They turn the errors of the system into those of trimcp."""

@@ -1,9 +1,8 @@
-"""Reading and writing file descriptors without stopping the event loop.
+"""Reads and writes file descriptors without blocking the event loop.
 
-Owns two ways to do it and the choice between them: **polled**, for what the system can
-announce as ready (pipes, sockets, terminals), and **threads**, for what it cannot (regular
-files, /dev/null, anything on Windows). Each direction chooses for itself, since `server < file | cat`
-needs one of each. stdio and subprocesses are built on it; it knows nothing of frames.
+There are two backends: **polled**, for files that the system can announce as ready (pipes, sockets, terminals), and
+**threads**, for those that it cannot (regular files, /dev/null, all on Windows). Each direction chooses for itself,
+since `server < file | cat` needs one of each. stdio and subprocesses are built on them.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from trimcp.errors import ConnectionClosed, ConnectionLost
 from trimcp.transports.lines import ByteStream
 
 PIPE_BYTES: Final = 2**20
-"""Bytes that a pipe may hold once a write did not fit it: what Linux lets any user have."""
+"""Bytes that a pipe may hold after a write did not fit: as many as Linux allows any user."""
 
 Backend = Literal["polled", "threads"]
 Close = Callable[[int], None]
@@ -33,11 +32,11 @@ if sys.platform != "win32":
     import fcntl
 
 EXPIRY_PATIENCE: Final = 0.2
-"""Seconds for which a thread may still bring bytes after `expire`: it cannot be asked what there is."""
+"""Seconds for which a thread may still bring bytes after `expire`: it only knows by trying."""
 
 
 def backend_of(fd: int) -> Backend:
-    """Choose how a descriptor is waited for, by what it is.
+    """Choose the backend of a descriptor by the kind of its file.
 
     Raises:
         ConnectionClosed: the descriptor is not open.
@@ -48,25 +47,25 @@ def backend_of(fd: int) -> Backend:
         mode = os.fstat(fd).st_mode
     except OSError as exc:
         raise ConnectionClosed(f"descriptor {fd} is not open") from exc
-    # What epoll refuses with EPERM is always "ready" to poll(2), and then blocks all the same.
+    # Files that epoll refuses with EPERM are always "ready" for poll(2), and then block all the same.
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd):
         return "polled"
     return "threads"
 
 
 class DescriptorReader(abc.ABC):
-    """The incoming half. It owns its descriptor."""
+    """Reads one descriptor, which it owns."""
 
     @abc.abstractmethod
     async def receive_some(self, max_bytes: int) -> bytes:
-        """Wait for bytes, as `ByteStream.receive_some`."""
+        """Wait for bytes. See `ByteStream.receive_some`."""
 
     @abc.abstractmethod
     def expire(self) -> None:
-        """Let what has arrived be read, and then report the end, even if a writer lives on.
+        """Let the bytes that have arrived be read, and then report the end, even if a writer lives on.
 
-        Wakes a read that waits. This is how a server process that has exited is noticed
-        though a process it left behind holds the pipe.
+        It wakes a read that waits. So the exit of a server process is noticed though a process that it left behind
+        holds the pipe.
         """
 
     @abc.abstractmethod
@@ -75,18 +74,18 @@ class DescriptorReader(abc.ABC):
 
 
 class DescriptorWriter(abc.ABC):
-    """The outgoing half. It owns its descriptor."""
+    """Writes one descriptor, which it owns."""
 
     @abc.abstractmethod
     def try_send(self, data: bytes) -> int:
-        """Write what is taken without waiting, as `ByteStream.try_send`."""
+        """Write the bytes that are taken without waiting. See `ByteStream.try_send`."""
 
     @abc.abstractmethod
     async def send_all(self, data: bytes) -> None:
-        """Write all of it, as `ByteStream.send_all`."""
+        """Write all of it. See `ByteStream.send_all`."""
 
     async def wait_writable(self) -> bool:
-        """Wait until `try_send` may take something, as `ByteStream.wait_writable`."""
+        """Wait until `try_send` may take something. See `ByteStream.wait_writable`."""
         return False
 
     @abc.abstractmethod
@@ -103,7 +102,7 @@ def _lost(exc: OSError, doing: str) -> ConnectionLost:
 
 
 def _enlarged(fd: int) -> bool:
-    """Let a pipe hold more, where that is possible: a message of 1 MB then costs few system calls and wakes."""
+    """Let a pipe hold more, if possible: a message of 1 MB then costs few system calls and wakes."""
     try:
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     except (OSError, AttributeError):  # no pipe, a limit of the system, or not Linux
@@ -120,6 +119,7 @@ class PolledReader(DescriptorReader):
         self._expired = False
 
     async def receive_some(self, max_bytes: int) -> bytes:
+        """See `DescriptorReader`."""
         # Waiting first is one pass of the scheduler in every case; trying first would cost a
         # failed system call, an exception and a checkpoint whenever the peer is slower than we are.
         while not self._expired:
@@ -133,7 +133,7 @@ class PolledReader(DescriptorReader):
                 # `close` or `expire` woke us, and the loop asks which it was.
                 continue
             except BlockingIOError:
-                # Somebody who shares the pipe was faster.
+                # Another reader of the pipe was faster.
                 continue
             except OSError as exc:
                 if self._fd < 0:
@@ -150,11 +150,13 @@ class PolledReader(DescriptorReader):
             return b""
 
     def expire(self) -> None:
+        """See `DescriptorReader`."""
         self._expired = True
         if self._fd >= 0:
             trio.lowlevel.notify_closing(self._fd)
 
     def close(self) -> None:
+        """See `DescriptorReader`."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             trio.lowlevel.notify_closing(fd)
@@ -165,28 +167,33 @@ class PolledWriter(DescriptorWriter):
     """Writes a descriptor that is in non-blocking mode already."""
 
     def __init__(self, fd: int, close: Close = os.close) -> None:
-        self._fd = fd
+        self.fd: int = fd
         self._close = close
         self._is_enlarged = False
 
     def try_send(self, data: bytes | memoryview) -> int:
+        """See `DescriptorWriter`."""
+        sent = self._write(data)
+        if sent < len(data) and not self._is_enlarged:
+            self._is_enlarged = True
+            if _enlarged(self.fd):
+                sent += self._write(memoryview(data)[sent:])
+        return sent
+
+    def _write(self, data: bytes | memoryview) -> int:
         try:
-            sent = os.write(self._fd, data)
-            if sent < len(data) and not self._is_enlarged:
-                self._is_enlarged = True
-                if _enlarged(self._fd):
-                    sent += os.write(self._fd, memoryview(data)[sent:])
-            return sent
+            return os.write(self.fd, data)
         except BlockingIOError:
             return 0
         except OSError as exc:
-            if self._fd < 0:
+            if self.fd < 0:
                 raise _closed() from exc
             raise _lost(exc, "writing") from exc
 
     async def send_all(self, data: bytes) -> None:
+        """See `DescriptorWriter`."""
         await trio.lowlevel.checkpoint()
-        if self._fd < 0:
+        if self.fd < 0:
             raise _closed()
         rest = memoryview(data)
         rest = rest[self.try_send(rest) :]
@@ -195,27 +202,29 @@ class PolledWriter(DescriptorWriter):
             rest = rest[self.try_send(rest) :]
 
     async def wait_writable(self) -> bool:
-        if self._fd < 0:
+        """See `DescriptorWriter`."""
+        if self.fd < 0:
             await trio.lowlevel.checkpoint()
             raise _closed()
         try:
-            await trio.lowlevel.wait_writable(self._fd)
+            await trio.lowlevel.wait_writable(self.fd)
         except trio.ClosedResourceError:
             raise _closed() from None
         return True
 
     def close(self) -> None:
-        fd, self._fd = self._fd, -1
+        """See `DescriptorWriter`."""
+        fd, self.fd = self.fd, -1
         if fd >= 0:
             trio.lowlevel.notify_closing(fd)
             self._close(fd)
 
 
 class _SharedDescriptor:
-    """A descriptor used in threads, closed when the last of them has let go of it.
+    """A descriptor that threads use. It is closed when the last of them has let go of it.
 
-    A thread that was abandoned may be on its way into a system call; closing the descriptor
-    under it could hand its number to another file, and the thread would then read that one.
+    An abandoned thread may be about to make a system call. If the descriptor were closed before, its number could go
+    to another file, and the thread would read that file.
     """
 
     def __init__(self, fd: int, close: Close) -> None:
@@ -223,7 +232,7 @@ class _SharedDescriptor:
         self._close = close
         self._lock = threading.Lock()
         self._users = 0
-        self.closed = False
+        self.closed: bool = False
 
     def use(self, function: Callable[[int], T]) -> T:
         """Call the function with the descriptor. Runs in a worker thread."""
@@ -253,14 +262,14 @@ class _SharedDescriptor:
 class ThreadReader(DescriptorReader):
     """Reads a descriptor in blocking calls, each in a thread.
 
-    A read cannot be interrupted. Cancelled, it is left to itself, at most one at a time;
-    what it brings is kept and given to the next receive.
+    A read cannot be interrupted. After a cancel its thread goes on, at most one at a time; the bytes that it brings are
+    kept for the next receive.
     """
 
     def __init__(self, fd: int, close: Close = os.close) -> None:
         self._descriptor = _SharedDescriptor(fd, close)
-        # One token: a receive after a cancelled one waits for the thread that was left behind.
-        # Nor can it take a thread from anybody else's pool, or lack one because of them.
+        # One token: a receive after a cancelled one waits for the thread that goes on. With a limiter of its own it
+        # neither takes threads from others nor lacks one because of them.
         self._limiter = trio.CapacityLimiter(1)
         self._arrived: bytes | None = None
         self._wait: trio.CancelScope | None = None
@@ -271,6 +280,7 @@ class ThreadReader(DescriptorReader):
             self._arrived = self._descriptor.use(lambda fd: os.read(fd, max_bytes))
 
     async def receive_some(self, max_bytes: int) -> bytes:
+        """See `DescriptorReader`."""
         with trio.CancelScope() as self._wait:
             if self._expired:
                 self._wait.deadline = trio.current_time() + EXPIRY_PATIENCE
@@ -283,16 +293,18 @@ class ThreadReader(DescriptorReader):
                 raise _lost(exc, "reading") from exc
         if self._descriptor.closed:
             raise _closed()
-        # Nothing has arrived only where the scope was cancelled, by `expire`.
+        # It is None only where `expire` has cancelled the scope.
         data, self._arrived = self._arrived, None
         return data or b""
 
     def expire(self) -> None:
+        """See `DescriptorReader`."""
         self._expired = True
         if self._wait is not None:
             self._wait.deadline = trio.current_time() + EXPIRY_PATIENCE
 
     def close(self) -> None:
+        """See `DescriptorReader`."""
         self._descriptor.close()
         if self._wait is not None:
             self._wait.cancel()
@@ -315,11 +327,13 @@ class ThreadWriter(DescriptorWriter):
         self._descriptor.use(write_all)
 
     def try_send(self, data: bytes) -> int:
+        """See `DescriptorWriter`."""
         if self._descriptor.closed:
             raise _closed()
         return 0
 
     async def send_all(self, data: bytes) -> None:
+        """See `DescriptorWriter`."""
         with trio.CancelScope() as self._wait:
             if self._descriptor.closed:
                 await trio.lowlevel.checkpoint()
@@ -332,13 +346,14 @@ class ThreadWriter(DescriptorWriter):
             raise _closed()
 
     def close(self) -> None:
+        """See `DescriptorWriter`."""
         self._descriptor.close()
         if self._wait is not None:
             self._wait.cancel()
 
 
 class DescriptorStream(ByteStream):
-    """A byte stream of a reader and a writer that need not be of one kind."""
+    """Joins a reader and a writer, which may have different backends, to a byte stream."""
 
     def __init__(self, reader: DescriptorReader, writer: DescriptorWriter, description: str) -> None:
         self._reader = reader
@@ -346,27 +361,34 @@ class DescriptorStream(ByteStream):
         self._description = description
 
     def receive_some(self, max_bytes: int) -> Coroutine[Any, Any, bytes]:
-        # Not `async`: on the path of every message, and it has nothing to add.
+        """See `ByteStream`."""
+        # Not `async`, since it is on the path of every message.
         return self._reader.receive_some(max_bytes)
 
     def try_send(self, data: bytes) -> int:
+        """See `ByteStream`."""
         return self._writer.try_send(data)
 
     def send_all(self, data: bytes) -> Coroutine[Any, Any, None]:
+        """See `ByteStream`."""
         return self._writer.send_all(data)
 
     def wait_writable(self) -> Coroutine[Any, Any, bool]:
+        """See `ByteStream`."""
         return self._writer.wait_writable()
 
     async def send_eof(self) -> None:
+        """See `ByteStream`."""
         self._writer.close()
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
+        """See `ByteStream`."""
         self._reader.close()
         self._writer.close()
         await trio.lowlevel.checkpoint()
 
     @property
     def description(self) -> str:
+        """See `ByteStream`."""
         return self._description

@@ -1,55 +1,54 @@
-"""Listening on TCP and Unix sockets: each connection that comes is handed to a handler.
+"""Listens on TCP and Unix sockets, and hands each connection to a handler.
 
-Owns the accept loop and what may go wrong with it. A listener does not end because one
-connection failed or because the process ran out of descriptors: it backs off, and where its
-socket is lost it opens a new one, and says so. What is done with a connection is the handler's.
+A listener does not end because a connection failed or the process ran out of descriptors: it pauses. If its socket is
+lost, it opens another, and reports that.
 
     await nursery.start(functools.partial(serve_tcp, handler, port=8000))
 """
 
 from __future__ import annotations
 
-import abc
-import contextlib
 import errno
 import functools
+import math
 import os
 import socket
-import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 import trio
 
+from trimcp.actors.backoff import Backoff
 from trimcp.errors import ConnectionEnded, UsageError
 from trimcp.framing.lines import DEFAULT_LINE_LIMIT
 from trimcp.observability import events, log
 from trimcp.transports.duplex import Duplex
+from trimcp.transports.endpoints import BoundSockets, Endpoint, TcpEndpoint, UnixEndpoint
 from trimcp.transports.lines import ByteStream
-from trimcp.transports.socket import detached, host_and_port, reason, socket_duplex, socket_stream
+from trimcp.transports.socket import SocketStream, detached, reason, socket_duplex
 
 Handler = Callable[[Duplex], Awaitable[None]]
 """Serves one connection. It is closed when the handler returns or raises."""
 StreamHandler = Callable[[ByteStream], Awaitable[None]]
-"""The same, for a framing of its own."""
+"""Serves one connection as a stream of bytes. It is closed when the handler returns or raises."""
 
 Report = Callable[[str, dict[str, Any]], None]
-"""Told the name of an event and its keys, as they would be logged."""
+"""Called with the name of an event and its keys, as they would be logged."""
 
 MAX_CONNECTIONS: Final = 16384
-"""Connections of one listener at once; more wait in the kernel. What a session may cost is
-limited above this, by refusals that say why; this only keeps tasks from growing without end."""
-BACKLOG: Final = 512
-"""Connections that the kernel holds until they are accepted."""
+"""Connections of one listener at once; more wait in the kernel. Sessions are limited above this, by refusals that say
+why; this bound keeps the number of tasks finite."""
 EXHAUSTED_PAUSE: Final = 0.1
-"""Seconds before another accept, when the process or the system has run out of something."""
+"""Seconds before another accept, after the process or the system has run out of descriptors or memory."""
+EXHAUSTED_QUIET: Final = 60.0
+"""Seconds without that after which it is reported again: clients can cause it over and over."""
 FIRST_RESTART: Final = 0.1
-LAST_RESTART: Final = 5.0
-"""Seconds before a lost socket is opened anew: doubled each time, from first to last."""
-
+"""Seconds before a lost socket is opened again; each failure doubles them."""
+LONGEST_RESTART: Final = 5.0
+"""Seconds between two tries to open a lost socket, at most."""
 
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
-# accept(2): errors of the connection that was to be accepted, gone before we came to it.
+# accept(2): the connection that was to be accepted is gone.
 _GONE: Final = {
     getattr(errno, name)
     for name in (
@@ -81,13 +80,14 @@ async def serve_tcp(
         max_connections: connections at once; more wait unaccepted.
         connections: the nursery that the handlers run in, so that they may outlive the
             listener; None ends them with it.
-        report: told of what goes wrong; None logs it.
+        report: called with failures; None logs them.
 
     Raises:
         UsageError: the address cannot be listened on. Later failures are reported and retried.
     """
-    endpoint = TcpEndpoint(host, port)
-    await _serve(endpoint, handler, limit, max_connections, connections, report or _log, task_status)
+    make = functools.partial(socket_duplex, limit=limit)
+    accepting = Accepting(handler, make, max_connections, report)
+    await _listen(TcpEndpoint(host, port), accepting, connections, task_status)
 
 
 async def serve_tcp_streams(
@@ -100,8 +100,8 @@ async def serve_tcp_streams(
     report: Report | None = None,
     task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
-    """As `serve_tcp`, for a handler that takes bytes as they come."""
-    accepting = _Accepting(handler, socket_stream, max_connections, report or _log)
+    """Listen on TCP, as `serve_tcp`, for a handler that takes a stream of bytes."""
+    accepting = Accepting(handler, SocketStream, max_connections, report)
     await _listen(TcpEndpoint(host, port), accepting, connections, task_status)
 
 
@@ -118,24 +118,21 @@ async def serve_unix(
 ) -> NoReturn:
     """Listen on a Unix socket until cancelled. The status is its path.
 
-    A socket file that nobody answers on is replaced; the file is removed at the end.
+    The socket file of a server that is gone is replaced; the file is removed at the end.
 
     Args:
         handler: serves each connection, in a task of its own.
         path: where the socket's file is made.
-        mode: who may connect: the permissions of that file. The default is this user alone.
-        limit: bytes that an incoming line may have.
-        max_connections: connections at once; more wait unaccepted.
-        connections: the nursery that the handlers run in, so that they may outlive the
-            listener; None ends them with it.
-        report: told of what goes wrong; None logs it.
+        mode: the permissions of that file. By default this user alone may connect.
+        limit, max_connections, connections, report: see `serve_tcp`.
 
     Raises:
-        UsageError: somebody listens there already, the path is another kind of file, or it
-            cannot be made. Later failures are reported and retried.
+        UsageError: another server listens there, or the socket cannot be made at that path. Later failures are
+            reported and retried.
     """
-    endpoint = UnixEndpoint(os.fspath(path), mode)
-    await _serve(endpoint, handler, limit, max_connections, connections, report or _log, task_status)
+    make = functools.partial(socket_duplex, limit=limit)
+    accepting = Accepting(handler, make, max_connections, report)
+    await _listen(UnixEndpoint(os.fspath(path), mode), accepting, connections, task_status)
 
 
 async def serve_unix_streams(
@@ -148,9 +145,23 @@ async def serve_unix_streams(
     report: Report | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
-    """As `serve_unix`, for a handler that takes bytes as they come."""
-    accepting = _Accepting(handler, socket_stream, max_connections, report or _log)
+    """Listen on a Unix socket, as `serve_unix`, for a handler that takes a stream of bytes."""
+    accepting = Accepting(handler, SocketStream, max_connections, report)
     await _listen(UnixEndpoint(os.fspath(path), mode), accepting, connections, task_status)
+
+
+async def serve_bound_streams(
+    handler: StreamHandler,
+    *,
+    sockets: Sequence[socket.socket],
+    max_connections: int = MAX_CONNECTIONS,
+    connections: trio.Nursery | None = None,
+    report: Report | None = None,
+    task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
+) -> NoReturn:
+    """Listen on sockets that the program has bound, and owns no more, as `serve_tcp_streams`."""
+    accepting = Accepting(handler, SocketStream, max_connections, report)
+    await _listen(BoundSockets(sockets), accepting, connections, task_status)
 
 
 def _log(event: str, keys: dict[str, Any]) -> None:
@@ -160,198 +171,101 @@ def _log(event: str, keys: dict[str, Any]) -> None:
         log.warning(event, **keys)
 
 
-class _Endpoint(abc.ABC):
-    """Where to listen: how its sockets are opened, each time anew, and cleaned up."""
-
-    @abc.abstractmethod
-    async def open(self) -> list[trio.socket.SocketType]:
-        """Bind and listen; raises OSError or UsageError."""
-
-    @abc.abstractmethod
-    def address(self) -> Any:
-        """What was bound, for whoever started the listener."""
-
-    @abc.abstractmethod
-    def describe(self, peer: Any) -> str:
-        """What a connection from that peer is called."""
-
-    @abc.abstractmethod
-    def clean(self) -> None:
-        """Remove what `open` left behind beside the sockets."""
-
-    @abc.abstractmethod
-    def __str__(self) -> str: ...
-
-
-class TcpEndpoint(_Endpoint):
-    def __init__(self, host: str, port: int) -> None:
-        self._host = host
-        self._port = port
-
-    async def open(self) -> list[trio.socket.SocketType]:
-        listeners = await trio.open_tcp_listeners(self._port, host=self._host, backlog=BACKLOG)
-        # A restart must come back to the same port, also where the system chose it.
-        self._host, self._port = listeners[0].socket.getsockname()[:2]
-        return [listener.socket for listener in listeners]
-
-    def address(self) -> tuple[str, int]:
-        return self._host, self._port
-
-    def describe(self, peer: Any) -> str:
-        return f"tcp {host_and_port(peer[0], peer[1])}"
-
-    def clean(self) -> None:
-        pass
-
-    def __str__(self) -> str:
-        return f"tcp {host_and_port(self._host, self._port)}"
-
-
-class UnixEndpoint(_Endpoint):
-    def __init__(self, path: str, mode: int) -> None:
-        self._path = path
-        self._mode = mode
-        self._made: tuple[int, int] | None = None
-
-    async def open(self) -> list[trio.socket.SocketType]:
-        await self._remove_stale()
-        sock = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            await sock.bind(self._path)
-            self._made = self._identity()
-            # Nobody can connect before `listen`, so the mode is never wider than asked for.
-            os.chmod(self._path, self._mode)
-            sock.listen(BACKLOG)
-        except BaseException:
-            sock.close()
-            self.clean()
-            raise
-        return [sock]
-
-    async def _remove_stale(self) -> None:
-        try:
-            found = os.lstat(self._path)
-        except FileNotFoundError:
-            return
-        if not stat.S_ISSOCK(found.st_mode):
-            raise UsageError(f"{self._path} exists and is no socket; choose another path or remove it")
-        with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            try:
-                await probe.connect(self._path)
-            except ConnectionRefusedError:
-                # Nobody holds it any more. Only the file that was probed may go.
-                if self._identity() == (found.st_dev, found.st_ino):
-                    os.unlink(self._path)
-                return
-            except FileNotFoundError:
-                return
-        raise UsageError(f"somebody listens on {self._path} already; stop that server or choose another path")
-
-    def _identity(self) -> tuple[int, int] | None:
-        try:
-            found = os.lstat(self._path)
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
-
-    def address(self) -> str:
-        return self._path
-
-    def describe(self, peer: Any) -> str:
-        return f"unix {self._path}"
-
-    def clean(self) -> None:
-        # The path may have been taken over by another server meanwhile: that file stays.
-        if self._made is not None and self._identity() == self._made:
-            with contextlib.suppress(OSError):
-                os.unlink(self._path)
-        self._made = None
-
-    def __str__(self) -> str:
-        return f"unix {self._path}"
-
-
-async def _serve(
-    endpoint: _Endpoint,
-    handler: Handler,
-    limit: int,
-    max_connections: int,
-    connections: trio.Nursery | None,
-    report: Report,
-    task_status: trio.TaskStatus[Any],
-) -> NoReturn:
-    accepting = _Accepting(handler, functools.partial(socket_duplex, limit=limit), max_connections, report)
-    await _listen(endpoint, accepting, connections, task_status)
-
-
 async def _listen(
-    endpoint: _Endpoint,
-    accepting: _Accepting[Any],
+    endpoint: Endpoint,
+    accepting: Accepting[Any],
     connections: trio.Nursery | None,
     task_status: trio.TaskStatus[Any],
 ) -> NoReturn:
-    report = accepting.report
-    try:
-        sockets = await endpoint.open()
-    except OSError as exc:
-        raise UsageError(f"cannot listen on {endpoint}: {reason(exc)}") from exc
+    sockets = await open_sockets(endpoint)
     async with trio.open_nursery() as own:
         task_status.started(endpoint.address())
-        while True:
-            try:
-                failure = await accepting.accept_until_failure(endpoint, sockets, connections or own)
-            finally:
-                for sock in sockets:
-                    sock.close()
-                endpoint.clean()
-            report(events.LISTENER_FAILED, {"endpoint": str(endpoint), "reason": reason(failure)})
-            sockets = await _reopen(endpoint, report)
-            report(events.LISTENER_RESTARTED, {"endpoint": str(endpoint)})
+        await accept_forever(endpoint, sockets, accepting, connections or own)
 
 
-async def _reopen(endpoint: _Endpoint, report: Report) -> list[trio.socket.SocketType]:
-    pause = FIRST_RESTART
+async def open_sockets(endpoint: Endpoint) -> list[trio.socket.SocketType]:
+    """Listen at an address.
+
+    Raises:
+        UsageError: the address cannot be listened on.
+    """
+    try:
+        return await endpoint.open()
+    except OSError as exc:
+        raise UsageError(f"cannot listen on {endpoint}: {reason(exc)}") from exc
+
+
+async def accept_forever(
+    endpoint: Endpoint,
+    sockets: list[trio.socket.SocketType],
+    accepting: Accepting[Any],
+    connections: trio.Nursery,
+) -> NoReturn:
+    """Accept on the open sockets of an endpoint until cancelled, and open them again if they are lost."""
+    report = accepting.report
     while True:
+        try:
+            failure = await accepting.accept_until_failure(endpoint, sockets, connections)
+        finally:
+            for sock in sockets:
+                sock.close()
+            endpoint.clean()
+        report(events.LISTENER_FAILED, {"endpoint": str(endpoint), "reason": reason(failure)})
+        sockets = await _reopen(endpoint, report)
+        report(events.LISTENER_RESTARTED, {"endpoint": str(endpoint)})
+
+
+async def _reopen(endpoint: Endpoint, report: Report) -> list[trio.socket.SocketType]:
+    backoff = Backoff(first=FIRST_RESTART, longest=LONGEST_RESTART, jitter=0.0, budget=None)
+    pause = backoff.next_pause()
+    while True:
+        assert pause is not None, "there is no budget"
         await trio.sleep(pause)
-        pause = min(pause * 2, LAST_RESTART)
+        pause = backoff.next_pause()
         try:
             return await endpoint.open()
         except (OSError, UsageError) as exc:
             report(events.LISTENER_FAILED, {"endpoint": str(endpoint), "reason": reason(exc), "retry_in": pause})
 
 
-class _Medium(Protocol):
-    """What a handler is given for a connection."""
-
-    async def aclose(self) -> None: ...
+class Medium(Protocol):
+    """A connection, as a listener sees it."""
 
     @property
-    def description(self) -> str: ...
+    def description(self) -> str:
+        """The other end, for logs and errors."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection, without waiting for the peer. Idempotent."""
+        ...
 
 
-M = TypeVar("M", bound=_Medium)
+M = TypeVar("M", bound=Medium)
+"""The medium of a connection, as its handler gets it."""
 
 
-class _Accepting(Generic[M]):
-    """The accept loop of one endpoint, over all its sockets."""
+class Accepting(Generic[M]):
+    """Accepts connections on the sockets of one endpoint."""
 
     def __init__(
         self,
         handler: Callable[[M], Awaitable[None]],
         make: Callable[[socket.socket, str], M],
         max_connections: int,
-        report: Report,
+        report: Report | None = None,
     ) -> None:
-        """`make` gets each connection's socket and what it is called, and gives what the handler serves."""
+        """`make`: makes the medium of a connection from its socket and its name."""
         self._handler = handler
         self._make = make
         self._places = trio.Semaphore(max_connections)
-        self.report = report
+        self._exhausted_at = -math.inf
+        self.report: Report = report or _log
 
     async def accept_until_failure(
-        self, endpoint: _Endpoint, sockets: list[trio.socket.SocketType], connections: trio.Nursery
+        self, endpoint: Endpoint, sockets: list[trio.socket.SocketType], connections: trio.Nursery
     ) -> OSError:
-        """Accept on all sockets until one of them is beyond use; return why."""
+        """Accept on all sockets until one of them fails; return its error."""
         failures: list[OSError] = []
 
         async def accept(sock: trio.socket.SocketType) -> None:
@@ -363,7 +277,7 @@ class _Accepting(Generic[M]):
                 nursery.start_soon(accept, sock)
         return failures[0]
 
-    async def _accept(self, endpoint: _Endpoint, sock: trio.socket.SocketType, connections: trio.Nursery) -> OSError:
+    async def _accept(self, endpoint: Endpoint, sock: trio.socket.SocketType, connections: trio.Nursery) -> OSError:
         while True:
             await self._places.acquire()
             try:
@@ -371,7 +285,7 @@ class _Accepting(Generic[M]):
             except OSError as exc:
                 self._places.release()
                 if exc.errno in _EXHAUSTED:
-                    self.report(events.ACCEPT_FAILED, {"endpoint": str(endpoint), "reason": reason(exc)})
+                    self._exhausted(endpoint, exc)
                     await trio.sleep(EXHAUSTED_PAUSE)
                 elif exc.errno not in _GONE:
                     return exc
@@ -382,16 +296,21 @@ class _Accepting(Generic[M]):
                 medium = self._make(detached(connection), endpoint.describe(peer))
                 connections.start_soon(self._handle, medium, name=f"trimcp {medium.description}")
 
+    def _exhausted(self, endpoint: Endpoint, exc: OSError) -> None:
+        before, self._exhausted_at = self._exhausted_at, trio.current_time()
+        if self._exhausted_at - before > EXHAUSTED_QUIET:
+            self.report(events.ACCEPT_FAILED, {"endpoint": str(endpoint), "reason": reason(exc)})
+
     async def _handle(self, medium: M) -> None:
         try:
             await self._handler(medium)
         except ConnectionEnded as exc:
             self.report(events.CONNECTION_LOST, {"peer": medium.description, "reason": reason(exc)})
         except Exception as exc:  # noqa: BLE001
-            # The boundary of a connection: what a handler lets pass must not end its siblings.
+            # The failure of one connection must not end the others.
             self.report(events.CONNECTION_FAILED, {"peer": medium.description, "reason": reason(exc), "exc_info": exc})
         finally:
             self._places.release()
-            # Closing waits for nobody, but it must not be cut short by a scope that was cancelled.
+            # Closing does not wait for the peer, and a cancelled scope must not cut it short.
             with trio.move_on_after(1, shield=True):
                 await medium.aclose()

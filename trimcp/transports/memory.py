@@ -1,8 +1,7 @@
 """Two ends of a connection within one process.
 
-Behaves as a pair of pipes does: bytes, a bounded buffer each way, back-pressure, an end of
-input; so what passes over it has been encoded and cut like anything on a wire. A client of a
-`Server` object in the same process, the tests and the benchmarks connect by it.
+They behave as a pair of pipes: bytes, a bounded buffer each way, back-pressure, an end of input. A client of a `Server`
+object in the same process, the tests and the benchmarks use them.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ def memory_pair(
 
     Args:
         capacity: bytes that each direction buffers before a sender waits.
-        limit: bytes that a line may have before it is received as `Oversized`.
-        description: what both ends call themselves.
+        limit: bytes that an incoming line may have; a longer line arrives as `Oversized`.
+        description: the name of both ends in logs and errors.
     """
     forth, back = _Pipe(capacity), _Pipe(capacity)
     return (
@@ -41,10 +40,9 @@ def memory_pair(
 
 
 class _Pipe:
-    """One direction: portions of bytes in order, and who waits for them or for room.
+    """One direction: portions of bytes in order, and the tasks that wait for them or for room.
 
-    Portions are handed over as they were sent, so a message that fits is never copied
-    unless it arrives together with others.
+    Portions are handed over as they were sent, so a message that fits is only copied if it arrives with others.
     """
 
     __slots__ = (
@@ -60,23 +58,24 @@ class _Pipe:
     def __init__(self, capacity: int) -> None:
         if capacity < 1:
             raise ValueError("a pipe must hold one byte at least")
-        self.capacity = capacity
+        self.capacity: int = capacity
         self.portions: deque[bytes] = deque()
-        self.size = 0
-        self.reading = True
-        self.writing = True
+        self.size: int = 0
+        self.reading: bool = True
+        self.writing: bool = True
         # Parking lots, since an event would have to be made anew for each wait.
-        self.readers = trio.lowlevel.ParkingLot()
-        self.writers = trio.lowlevel.ParkingLot()
+        self.readers: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
+        self.writers: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
 
     def check_writable(self) -> None:
+        """Raise if one of the ends is closed."""
         if not self.writing:
             raise ConnectionClosed("this end of the connection has been closed")
         if not self.reading:
             raise ConnectionLost("the other end of the connection has been closed")
 
     def put(self, data: bytes) -> int:
-        """Take what there is room for."""
+        """Take the bytes that there is room for; return their number."""
         room = self.capacity - self.size
         if len(data) > room:
             data = data[:room]
@@ -88,7 +87,7 @@ class _Pipe:
         return len(data)
 
     def take(self, max_bytes: int) -> bytes:
-        """Give what there is, up to `max_bytes`."""
+        """Return the bytes that there are, up to `max_bytes`."""
         portions = self.portions
         if self.size <= max_bytes:
             data = portions[0] if len(portions) == 1 else b"".join(portions)
@@ -104,11 +103,13 @@ class _Pipe:
         return data
 
     def end_writing(self) -> None:
+        """Close the end that is written to."""
         self.writing = False
         self.readers.unpark_all()
         self.writers.unpark_all()
 
     def end_reading(self) -> None:
+        """Close the end that is read from, and drop the bytes."""
         self.reading = False
         self.portions.clear()
         self.size = 0
@@ -117,12 +118,15 @@ class _Pipe:
 
 
 class _MemoryStream(ByteStream):
+    """One end of a connection: a pipe to read from, and a pipe to write to."""
+
     def __init__(self, incoming: _Pipe, outgoing: _Pipe, description: str) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
         self._description = description
 
     async def receive_some(self, max_bytes: int) -> bytes:
+        """See `ByteStream`."""
         pipe = self._incoming
         if pipe.size or not pipe.writing or not pipe.reading:
             await trio.lowlevel.checkpoint()
@@ -136,11 +140,13 @@ class _MemoryStream(ByteStream):
             await pipe.readers.park()
 
     def try_send(self, data: bytes) -> int:
+        """See `ByteStream`."""
         pipe = self._outgoing
         pipe.check_writable()
         return pipe.put(data)
 
     async def send_all(self, data: bytes) -> None:
+        """See `ByteStream`."""
         pipe = self._outgoing
         await trio.lowlevel.checkpoint()
         pipe.check_writable()
@@ -151,6 +157,7 @@ class _MemoryStream(ByteStream):
             sent += pipe.put(data[sent : sent + pipe.capacity])
 
     async def wait_writable(self) -> bool:
+        """See `ByteStream`."""
         pipe = self._outgoing
         if pipe.size < pipe.capacity or not pipe.writing or not pipe.reading:
             await trio.lowlevel.checkpoint()
@@ -159,14 +166,17 @@ class _MemoryStream(ByteStream):
         return True
 
     async def send_eof(self) -> None:
+        """See `ByteStream`."""
         self._outgoing.end_writing()
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
+        """See `ByteStream`."""
         self._outgoing.end_writing()
         self._incoming.end_reading()
         await trio.lowlevel.checkpoint()
 
     @property
     def description(self) -> str:
+        """See `ByteStream`."""
         return self._description

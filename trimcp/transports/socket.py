@@ -1,8 +1,7 @@
-"""TCP and Unix sockets as a `Duplex`: the connecting side, and the stream both sides use.
+"""TCP and Unix sockets: the byte stream of both ends, and connecting. `listener` accepts connections.
 
-Owns how bytes pass a stream socket; accepting connections is `listener`'s. The stdio page of
-2026-07-28 keeps its framing for sockets, one message per line. Nothing here encrypts or
-authenticates: TCP is for loopback or behind something that does.
+Sockets have the framing of stdio, one message per line, as the stdio page of 2026-07-28 says. Nothing here encrypts or
+authenticates: use TCP on loopback, or behind a proxy that does.
 """
 
 from __future__ import annotations
@@ -17,11 +16,12 @@ import trio
 from trimcp.errors import ConnectionClosed, ConnectionLost
 from trimcp.framing.lines import DEFAULT_LINE_LIMIT
 from trimcp.transports.lines import READ_CHUNK, ByteStream, LineDuplex
+from trimcp.transports.traffic import TRAFFIC
 
 UNREAD_AT_CLOSE: Final = 1024 * 1024
-"""Bytes thrown away at close so that the kernel does not answer them with a reset."""
+"""Unread bytes that are dropped at close, so that the kernel does not answer them with a reset."""
 PATIENCE: Final = 16
-"""Reads that wait at once, after one that was tried in vain."""
+"""Reads that wait at once, after a read without waiting has found no bytes."""
 
 
 async def connect_tcp(host: str, port: int, *, limit: int = DEFAULT_LINE_LIMIT) -> LineDuplex:
@@ -35,7 +35,7 @@ async def connect_tcp(host: str, port: int, *, limit: int = DEFAULT_LINE_LIMIT) 
         limit: bytes that an incoming line may have.
 
     Raises:
-        ConnectionLost: nobody answers there.
+        ConnectionLost: no server answers there.
     """
     description = f"tcp {host_and_port(host, port)}"
     try:
@@ -53,7 +53,7 @@ async def connect_unix(path: str | os.PathLike[str], *, limit: int = DEFAULT_LIN
         limit: bytes that an incoming line may have.
 
     Raises:
-        ConnectionLost: nobody answers there.
+        ConnectionLost: no server answers there.
     """
     description = f"unix {os.fspath(path)}"
     try:
@@ -64,39 +64,29 @@ async def connect_unix(path: str | os.PathLike[str], *, limit: int = DEFAULT_LIN
 
 
 def socket_duplex(sock: socket.socket, description: str, *, limit: int = DEFAULT_LINE_LIMIT) -> LineDuplex:
-    """Make a `Duplex` of a connected stream socket, which it then owns.
+    """Make a `Duplex` of a connected stream socket.
 
     Args:
-        sock: the socket; it is put in non-blocking mode.
-        description: what it calls itself in logs and errors.
+        sock: owned from here on, and put in non-blocking mode.
+        description: the name of the connection in logs and errors.
         limit: bytes that an incoming line may have.
     """
-    return LineDuplex(socket_stream(sock, description), limit=limit)
-
-
-def socket_stream(sock: socket.socket, description: str) -> ByteStream:
-    """Make a byte stream of a connected stream socket, which it then owns, for another framing than lines.
-
-    Args:
-        sock: the socket; it is put in non-blocking mode.
-        description: what it calls itself in logs and errors.
-    """
-    return _SocketStream(sock, description)
+    return LineDuplex(SocketStream(sock, description), limit=limit)
 
 
 def detached(sock: trio.socket.SocketType) -> socket.socket:
-    """Take the plain socket out of Trio's."""
-    # Trio's socket can send only by waiting; the plain one behind it can also be asked once.
+    """Return the plain socket of a socket of Trio's, which is of no use afterwards."""
+    # A socket of Trio's sends only by waiting; a plain socket can also be tried once.
     return socket.socket(fileno=sock.detach())
 
 
 def host_and_port(host: str, port: int) -> str:
-    """Write an address as people do, also an IPv6 one."""
+    """Return an address as text: `HOST:PORT`, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def reason(exc: BaseException) -> str:
-    """Say why, in the system's words where there are such."""
+    """Return why something failed, in the words of the system if it has any."""
     if isinstance(exc.__cause__, ExceptionGroup):
         # All addresses of a name were tried.
         return ", ".join(sorted({reason(cause) for cause in exc.__cause__.exceptions}))
@@ -105,11 +95,18 @@ def reason(exc: BaseException) -> str:
     return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
 
 
-class _SocketStream(ByteStream):
+class SocketStream(ByteStream):
+    """The byte stream of a connected stream socket."""
+
     def __init__(self, sock: socket.socket, description: str) -> None:
+        """
+        Args:
+            sock: owned from here on, and put in non-blocking mode.
+            description: the name of the connection in logs and errors.
+        """
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
-            # Messages are small and wait for answers: joining them is the Writer's business.
+            # Messages are small and wait for answers; the Writer joins those that leave together.
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = sock
@@ -131,14 +128,15 @@ class _SocketStream(ByteStream):
             raise self._was_closed()
 
     async def receive_some(self, max_bytes: int) -> bytes:
-        # Waiting first is one pass of the scheduler in every case; see `descriptors`. Where a process
-        # is so busy that the peer's next message is there before the others have had their turn,
-        # trying first saves a quarter of what a small message costs. So it is tried while that is so.
+        """See `ByteStream`."""
+        # Waiting first is one pass of the scheduler in every case; see `descriptors`. In a process so busy that
+        # the next message arrives before the other tasks had their turn, trying first saves a quarter of the cost
+        # of a small message. So that is done for as long as it succeeds.
         if self._patience:
             self._patience -= 1
         else:
             await trio.lowlevel.checkpoint()
-            data = self._received(max_bytes)
+            data = self.receive_nowait(max_bytes)
             if data is not None:
                 return data
             self._patience = PATIENCE
@@ -150,29 +148,35 @@ class _SocketStream(ByteStream):
                 await trio.lowlevel.wait_readable(self._socket)
             except trio.ClosedResourceError:
                 raise self._was_closed() from None
-            data = self._received(max_bytes)
+            data = self.receive_nowait(max_bytes)
             if data is not None:
                 return data
 
-    def _received(self, max_bytes: int) -> bytes | None:
-        """What is there; None where nothing is, which a kernel may say of a readable socket too."""
+    def receive_nowait(self, max_bytes: int) -> bytes | None:
+        """Return the bytes that have arrived; None where there are none, also of a socket that is readable."""
         try:
-            return self._socket.recv(max_bytes)
+            data = self._socket.recv(max_bytes)
         except BlockingIOError:
             return None
         except OSError as exc:
             raise self._error(exc, "receiving from") from exc
+        TRAFFIC.received += len(data)
+        return data
 
     def try_send(self, data: bytes | memoryview) -> int:
+        """See `ByteStream`."""
         self._check_sending()
         try:
-            return self._socket.send(data)
+            sent = self._socket.send(data)
         except BlockingIOError:
             return 0
         except OSError as exc:
             raise self._error(exc, "sending to") from exc
+        TRAFFIC.sent += sent
+        return sent
 
     async def send_all(self, data: bytes) -> None:
+        """See `ByteStream`."""
         await trio.lowlevel.checkpoint()
         rest = memoryview(data)
         rest = rest[self.try_send(rest) :]
@@ -181,6 +185,10 @@ class _SocketStream(ByteStream):
             rest = rest[self.try_send(rest) :]
 
     async def wait_writable(self) -> bool:
+        """See `ByteStream`."""
+        if self._closed:
+            await trio.lowlevel.checkpoint()
+            raise self._was_closed()
         try:
             await trio.lowlevel.wait_writable(self._socket)
         except trio.ClosedResourceError:
@@ -188,6 +196,7 @@ class _SocketStream(ByteStream):
         return True
 
     async def send_eof(self) -> None:
+        """See `ByteStream`."""
         await trio.lowlevel.checkpoint()
         if not self._sending:
             return
@@ -197,21 +206,37 @@ class _SocketStream(ByteStream):
         except OSError as exc:
             raise self._error(exc, "ending the output to") from exc
 
-    async def aclose(self) -> None:
+    def is_quiet(self) -> bool:
+        """Return whether the peer has neither sent anything nor ended the connection."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        """Close both directions, as `aclose`; it needs no checkpoint."""
         if not self._closed:
             self._sending = False
             self._closed = True
             trio.lowlevel.notify_closing(self._socket)
             with contextlib.suppress(OSError):
-                # A socket closed over unread bytes sends a reset, and a reset overtakes
-                # answers that the peer has not read yet.
+                # A socket that is closed with unread bytes sends a reset, which overtakes answers
+                # that the peer has not read yet.
                 self._socket.shutdown(socket.SHUT_WR)
                 unread = UNREAD_AT_CLOSE
                 while unread > 0 and (data := self._socket.recv(READ_CHUNK)):
                     unread -= len(data)
             self._socket.close()
+
+    async def aclose(self) -> None:
+        """See `ByteStream`."""
+        self.close()
         await trio.lowlevel.checkpoint()
 
     @property
     def description(self) -> str:
+        """See `ByteStream`."""
         return self._description

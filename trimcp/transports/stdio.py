@@ -1,11 +1,8 @@
-"""Our own stdin and stdout as a `Duplex`, for a program that a client has started.
+"""Our own stdin and stdout as a `Duplex`, for a server that a client has started.
 
-Owns which descriptors that is, in which mode they are while we use them, and what stands in
-their place meanwhile. The basic/transports/stdio page says that nothing but messages may be
-written to stdout; `stdio_set_aside` is how that is kept. `server.run()` and the command line
-use both functions, `serve_stdio()` in somebody else's program `stdio_duplex` alone.
-
-Works where descriptors can be polled and, by threads, where not; see `descriptors`.
+The basic/transports/stdio page says that only messages may be written to stdout; `stdio_set_aside` ensures that.
+`server.run()` and the command line use both functions; `serve_stdio()`, in a program of the user's, uses `stdio_duplex`
+alone. Descriptors are polled or read in threads; see `descriptors`.
 """
 
 from __future__ import annotations
@@ -16,10 +13,12 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Final, NamedTuple, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 from trimcp.errors import ConnectionClosed, UsageError
 from trimcp.framing.lines import DEFAULT_LINE_LIMIT
+from trimcp.observability.stderr import StrayOutput
+from trimcp.observability.stderr import open_again as _open_again
 from trimcp.transports.descriptors import (
     Backend,
     DescriptorReader,
@@ -34,11 +33,11 @@ from trimcp.transports.descriptors import (
 from trimcp.transports.lines import LineDuplex
 
 ASIDE: Final = 64
-"""Lowest number for a descriptor set aside: beyond those that programs hand on by convention."""
+"""Lowest number of a descriptor that is set aside: above those that programs hand on by convention."""
 
 
 class StdioDescriptors(NamedTuple):
-    """Where stdin and stdout are for the moment."""
+    """The descriptors of stdin and stdout while they are set aside."""
 
     read_fd: int
     write_fd: int
@@ -52,18 +51,29 @@ def stdio_duplex(
     limit: int = DEFAULT_LINE_LIMIT,
     description: str = "stdio",
 ) -> LineDuplex:
-    """Open a `Duplex` on two descriptors, without touching anything else of the process.
-
-    The descriptors stay the caller's: they are duplicated, so closing the `Duplex` leaves them
-    open, and in the blocking mode they were in. (So the peer sees the end of our output when
-    the caller's is closed as well.) While it is open nobody else should read `read_fd`.
+    """Open a `Duplex` on two descriptors, without changing anything else of the process. See `stdio_stream`.
 
     Args:
-        read_fd: messages come from here.
-        write_fd: messages go there.
-        backend: `polled` or `threads`; None chooses for each descriptor what it allows.
+        read_fd: messages are read from it.
+        write_fd: messages are written to it.
+        backend: `polled` or `threads`; None chooses for each descriptor.
         limit: bytes that an incoming line may have.
-        description: what it calls itself in logs and errors.
+        description: the name of the connection in logs and errors.
+
+    Raises:
+        ConnectionClosed: one of the descriptors is not open.
+    """
+    return LineDuplex(stdio_stream(read_fd, write_fd, backend=backend, description=description), limit=limit)
+
+
+def stdio_stream(
+    read_fd: int = 0, write_fd: int = 1, *, backend: Backend | None = None, description: str = "stdio"
+) -> DescriptorStream:
+    """Open a `ByteStream` on two descriptors.
+
+    The caller keeps the descriptors: they are duplicated, so closing the stream leaves them open, in the blocking
+    mode they had. The peer sees the end of our output when the caller's descriptor is closed as well. While the
+    stream is open, nothing else may read `read_fd`.
 
     Raises:
         ConnectionClosed: one of the descriptors is not open.
@@ -80,14 +90,14 @@ def stdio_duplex(
     writer: DescriptorWriter
     reader = (PolledReader if reading == "polled" else ThreadReader)(read_copy, modes.close)
     writer = (PolledWriter if writing == "polled" else ThreadWriter)(write_copy, modes.close)
-    return LineDuplex(DescriptorStream(reader, writer, description), limit=limit)
+    return DescriptorStream(reader, writer, description)
 
 
 class _Modes:
-    """The blocking modes of the descriptors that one `Duplex` has borrowed.
+    """Sets the blocking modes of the descriptors that one `Duplex` uses, and restores them.
 
-    Blocking mode belongs to the open file, which we share with whoever else has it: our
-    parent, its other children, our own stderr where all three are one terminal. So:
+    Blocking mode belongs to the open file, which others share: our parent, its other children, and our own stderr if
+    all three are one terminal. So:
 
     * Linux can open a terminal or an unnamed pipe once more, and that opening is ours alone;
       nothing needs restoring then, not even after a crash.
@@ -105,7 +115,7 @@ class _Modes:
         self._lock = threading.Lock()  # the last user of a descriptor may be a thread left behind
 
     def open(self, fd: int, flag: int, backend: Backend | None) -> tuple[int, Backend]:
-        """Return a descriptor of our own for the same file, and how to wait for it."""
+        """Return a descriptor of our own for the same file, and its backend."""
         chosen = backend or backend_of(fd)
         if chosen == "polled":
             private = _open_again(fd, flag)
@@ -122,12 +132,13 @@ class _Modes:
         return copy, chosen
 
     def apply(self) -> None:
+        """Note the modes that the descriptors have, and set those that they need."""
         self._original = {fd: os.get_blocking(fd) for fd in self._wanted}
         for fd, blocking in self._wanted.items():
             os.set_blocking(fd, blocking)
 
     def close(self, fd: int) -> None:
-        """Close one of the descriptors, or keep it for the moment if the other is of the same file."""
+        """Close one of the descriptors, or keep it until the other of the same file is closed too."""
         with self._lock:
             if fd not in self._original:
                 os.close(fd)
@@ -136,7 +147,6 @@ class _Modes:
             if any(os.path.sameopenfile(fd, other) for other in self._original if other not in self._done):
                 return
             for done in self._done:
-                # Not worth an error: the medium is being closed.
                 with contextlib.suppress(OSError):
                     os.set_blocking(done, self._original.pop(done))
             for done in self._done:
@@ -144,33 +154,15 @@ class _Modes:
             self._done.clear()
 
 
-def _open_again(fd: int, flag: int) -> int | None:
-    """Open the same pipe or terminal anew, in non-blocking mode; None where that cannot be done."""
-    if not sys.platform.startswith("linux"):  # pragma: no cover
-        return None
-    try:
-        link = f"/proc/self/fd/{fd}"
-        target = os.readlink(link)
-        # Not a socket, since none can be; not a named pipe, which does not become readable at its
-        # end if its last writer left before we opened it; and not the master of a pseudo-terminal,
-        # since to open that is to make another.
-        if not target.startswith("pipe:") and (not os.isatty(fd) or target.endswith("/ptmx")):
-            return None
-        return os.open(link, flag | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        # No /proc, no permission (the user has changed since), or a pipe that has no reader any more.
-        return None
-
-
 @contextlib.contextmanager
 def stdio_set_aside() -> Iterator[StdioDescriptors]:
-    """Move stdin and stdout to other descriptors, so that nobody else in the process can touch them.
+    """Move stdin and stdout to other descriptors, out of the reach of other code in the process.
 
-    In their place descriptor 0 is empty and descriptor 1 leads to stderr: a stray `print`, a C
-    library that writes to descriptor 1 and a child process that inherits both do no harm.
-    What was printed before goes where it was meant to. On exit all is put back.
+    In their place descriptor 0 is empty and descriptor 1 leads to stderr: a stray `print`, a C library that writes to
+    descriptor 1, and a child process that inherits both do no harm. A print that stderr does not take at once is
+    dropped, since a host may not read it. Text that was printed before goes to stdout. On exit all is restored.
 
-    This changes the whole process; use it where the process is yours.
+    This changes the whole process; use it in a process of your own.
 
     Raises:
         UsageError: stdin or stdout is not open.
@@ -181,7 +173,7 @@ def stdio_set_aside() -> Iterator[StdioDescriptors]:
             try:
                 os.fstat(fd)
             except OSError as exc:
-                raise UsageError(f"{name} is not open, so no messages can pass over it") from exc
+                raise UsageError(f"{name} is not open: start this program with stdin and stdout open") from exc
         aside: list[int] = []
         for fd in (0, 1):
             copy = _duplicate_high(fd)
@@ -189,9 +181,15 @@ def stdio_set_aside() -> Iterator[StdioDescriptors]:
             aside.append(copy)
         _point_at_null(0, os.O_RDONLY)
         try:
+            if sys.stderr is None:
+                raise OSError("it was closed at the start, and descriptor 2 may be another file by now")
             os.dup2(2, 1)
         except OSError:
             _point_at_null(1, os.O_WRONLY)
+        if sys.stdout is not None and sys.stdout is sys.__stdout__:
+            back.callback(setattr, sys, "stdout", sys.stdout)
+            raw: Any = StrayOutput()  # a raw stream, as `python -u` has it
+            sys.stdout = io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
         with _prompt(sys.stdout):
             yield StdioDescriptors(*aside)
 
@@ -218,8 +216,8 @@ def _point_at_null(fd: int, flag: int) -> None:
 
 
 def _flush(stream: TextIO | None) -> None:
-    # Python's own buffer holds what was printed for the descriptor as it is now. That it
-    # cannot be written (or that there is no stdout at all) is nobody's concern here.
+    # Python's buffer holds text that was printed for the descriptor as it is now. If that cannot be written, or there
+    # is no stdout at all, nothing is lost that we could save.
     with contextlib.suppress(OSError, ValueError):
         if stream is not None:
             stream.flush()
@@ -227,7 +225,7 @@ def _flush(stream: TextIO | None) -> None:
 
 @contextlib.contextmanager
 def _prompt(stream: TextIO | None) -> Iterator[None]:
-    """Let stray prints appear on stderr line by line, and all of them before stdout is put back."""
+    """Flush stray prints to stderr line by line, and all of them before stdout is restored."""
     changed = isinstance(stream, io.TextIOWrapper) and not stream.line_buffering
     if isinstance(stream, io.TextIOWrapper) and changed:
         stream.reconfigure(line_buffering=True)

@@ -1,9 +1,7 @@
-"""A server that we started: its stdin and stdout as a `Duplex`, its life and its end.
+"""Starts a server as a process, and connects to its stdin and stdout.
 
-Owns the child from its start until nothing of it is left: its pipes, stderr, the exit, and the
-stop sequence of the basic/transports/stdio page (close stdin, wait, then
-force). The client opens one for `connect(["command", …])`. What is said over the pipes is
-the session's.
+The basic/transports/stdio page says how it is stopped: close its stdin, wait, SIGTERM, SIGKILL. The client starts a
+server for `connect(["command", …])`. The messages over the pipes are the session's.
 """
 
 from __future__ import annotations
@@ -15,43 +13,46 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 import trio
 
+from trimcp.actors.containment import unwrapped
 from trimcp.errors import ConnectionClosed, ConnectionLost, ServerExited, UsageError
 from trimcp.framing.lines import DEFAULT_LINE_LIMIT, LineSplitter, Oversized
 from trimcp.observability import events, log
-from trimcp.transports.descriptors import (
-    DescriptorReader,
-    DescriptorStream,
-    DescriptorWriter,
-    PolledReader,
-    PolledWriter,
-    ThreadReader,
-    ThreadWriter,
-)
+from trimcp.observability.cleaning import escaped_lines
+from trimcp.observability.stderr import TERMINAL, is_terminal, write_line
+from trimcp.transports.descriptors import DescriptorReader, DescriptorStream, DescriptorWriter
 from trimcp.transports.duplex import Duplex, Frame
-from trimcp.transports.environment import server_environment
-from trimcp.transports.lines import READ_CHUNK, LineDuplex
-from trimcp.transports.process_group import KILL, group_lives, signal_group
+from trimcp.transports.lines import READ_CHUNK, ByteStream, LineDuplex
+from trimcp.transports.process import (
+    KILL,
+    group_lives,
+    pipe,
+    pipe_reader,
+    pipe_writer,
+    server_environment,
+    signal_group,
+    unread_bytes,
+)
 
 STDERR_LINES: Final = 20
-"""Lines of stderr that are kept for `ServerExited`: a traceback's end, and what led to it."""
+"""Lines of stderr that are kept for `ServerExited`: the end of a traceback."""
 STDERR_KEPT: Final = 500
 """Characters of each that are kept."""
 STDERR_LINE_LIMIT: Final = 65536
 """Bytes of one line of stderr; a longer one is passed on as a note that it was left out."""
 EXIT_PATIENCE: Final = 1.0
-"""Seconds for which a server that has closed a pipe may take to exit, to tell why it did."""
+"""Seconds that a server which has closed a pipe has to exit, so that its status can be told."""
 STDERR_PATIENCE: Final = 0.2
-"""Seconds to wait for the last of stderr after the exit: a process left behind may hold it."""
+"""Seconds to wait for the end of stderr after the exit: a process left behind may hold it."""
 
 
 @attrs.frozen
 class StopDeadlines:
-    """How long each step of stopping a server may take, in seconds."""
+    """The seconds that each step of stopping a server may take."""
 
     grace: float = 5.0
     """From closing its stdin, on which a server should finish and exit, to SIGTERM."""
@@ -62,9 +63,8 @@ class StopDeadlines:
 
 
 def to_our_stderr(line: str) -> None:
-    """Write a line to this program's stderr: what becomes of a server's stderr by default."""
-    if sys.stderr is not None:
-        print(line, file=sys.stderr, flush=True)
+    """Write a line of a server's stderr to our stderr, which is the default. A terminal gets no unsafe characters."""
+    write_line(escaped_lines(line) if is_terminal() else line)
 
 
 @contextlib.asynccontextmanager
@@ -74,17 +74,18 @@ async def server_process(
     env: Mapping[str, str] | None = None,
     inherit_env: bool = False,
     cwd: str | os.PathLike[str] | None = None,
-    on_stderr: Callable[[str], None] | None = to_our_stderr,
+    on_stderr: Callable[[str], None] | Literal["inherit"] | None = to_our_stderr,
+    worth_showing: Callable[[list[str]], list[str]] | None = None,
     stop: StopDeadlines | None = None,
     limit: int = DEFAULT_LINE_LIMIT,
 ) -> AsyncIterator[ServerProcess]:
-    """Start a server and speak to it over its stdin and stdout; stop it on the way out.
+    """Start a server, and connect to its stdin and stdout; stop it when the context is left.
 
-    Leaving the context closes the server's stdin and waits for it to exit; one that does not is
+    Leaving the context closes the server's stdin and waits for it to exit; a server that does not is
     sent SIGTERM, and then SIGKILL. This happens as well when an exception or a cancel passes
     (`StopDeadlines` says how long that may take), so no process stays behind. The server leads
     a process group of its own: Ctrl-C in our terminal does not reach it, signals of ours reach
-    what it has started, and what it left behind when it exited is ended too.
+    what it has started, and processes that it left behind are ended too.
 
     Args:
         command: program and arguments.
@@ -92,7 +93,9 @@ async def server_process(
         inherit_env: give it all of our environment, not just PATH, HOME and the like.
         cwd: directory to run it in; None is ours.
         on_stderr: called with each line that it writes to stderr, without its ending; it must
-            not wait. None discards them. The last ones are kept in any case.
+            not wait. None discards them. The last ones are kept in any case. With `inherit` the
+            server has our stderr itself, and none are known.
+        worth_showing: returns those of the lines that were read at once which `on_stderr` is called with.
         stop: the deadlines of stopping it.
         limit: bytes that a line of its stdout may have.
 
@@ -100,27 +103,24 @@ async def server_process(
         UsageError: the command cannot be run.
         ConnectionLost: the system has no room for another process.
     """
+    if on_stderr is to_our_stderr and is_terminal():
+        env = {TERMINAL: "1", **(env or {})}
     server = await _start(command, server_environment(env, inherit_all=inherit_env), cwd, on_stderr, stop, limit)
-    failure: Exception | None = None
-    try:
+    server._worth_showing = worth_showing
+    with unwrapped() as block:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server._attend, name=f"trimcp {server.description}")
             try:
-                yield server
-            except Exception as exc:  # noqa: BLE001
-                # It leaves below, as itself: that a nursery is used here is nobody's business.
-                failure = exc
+                with block:
+                    yield server
             finally:
                 await server._stop_all()
-    finally:
-        if failure is not None:  # not lost either where the scope around it is cancelled
-            raise failure
 
 
 class ServerProcess(Duplex):
-    """The pipes of a server that we started. `server_process` makes it.
+    """The duplex of a server that we started. `server_process` makes it.
 
-    When the server exits, `receive` gives what it wrote before, and then raises `ServerExited`
+    When the server exits, `receive` returns the frames that it wrote before, and then raises `ServerExited`
     with its status and the end of its stderr, at once, even if a process that it left behind
     holds the pipes. If we had said first that we send no more, its exit is a plain end of input.
     `aclose` closes the connection; the process is stopped by the end of its context.
@@ -142,18 +142,21 @@ class ServerProcess(Duplex):
         self._reader = reader
         self._leftovers = leftovers
         self._stderr = stderr
+        self._writer = writer
+        self._has_sent = False
+        self._has_read = True
         self._on_stderr = on_stderr
         self._stop = stop
-        self._lines = LineDuplex(
-            DescriptorStream(reader, writer, f"process {program} (pid {process.pid})"), limit=limit
-        )
+        self._bytes = DescriptorStream(reader, writer, f"process {program} (pid {process.pid})")
+        self._lines = LineDuplex(self._bytes, limit=limit)
+        self._worth_showing: Callable[[list[str]], list[str]] | None = None
         self._tail: deque[str] = deque(maxlen=STDERR_LINES)
         self._exited = trio.Event()
         self._stderr_ended = trio.Event()
         self._asked_to_end = False
         self._refuses_input = False
-        # Shielded since they must see the stop sequence through; `_stop_all`, whose every
-        # wait has a deadline, cancels it.
+        # Shielded, since it must last until the end of `_stop_all`, which cancels it and has a deadline for
+        # each wait.
         self._attendance = trio.CancelScope(shield=True)
 
     @property
@@ -163,7 +166,7 @@ class ServerProcess(Duplex):
 
     @property
     def returncode(self) -> int | None:
-        """Its exit status as `subprocess` gives it; None while it runs."""
+        """Its exit status, as in `subprocess`; None while it runs."""
         return self._process.returncode
 
     @property
@@ -173,9 +176,16 @@ class ServerProcess(Duplex):
 
     @property
     def description(self) -> str:
+        """See `Duplex`."""
         return self._lines.description
 
+    @property
+    def stream(self) -> ByteStream:
+        """The bytes of its stdout and stdin, in place of `receive` and `send_all`, for a relay that changes nothing."""
+        return self._bytes
+
     async def receive(self) -> Sequence[Frame]:
+        """See `Duplex`."""
         lost: ConnectionLost | None = None
         try:
             frames = await self._lines.receive()
@@ -189,19 +199,25 @@ class ServerProcess(Duplex):
         return frames
 
     def try_send(self, data: bytes) -> int:
+        """See `Duplex`."""
         try:
-            return self._lines.try_send(data)
+            sent = self._lines.try_send(data)
         except ConnectionLost:
             if self._exited.is_set():
                 raise self._exit_error() from None
             # It is about to exit: `send_all` can wait for the reason, and then tell it.
             self._refuses_input = True
             return 0
+        self._has_sent = True
+        return sent
 
     async def wait_writable(self) -> bool:
+        """See `Duplex`."""
         return not self._refuses_input and await self._lines.wait_writable()
 
     async def send_all(self, data: bytes) -> None:
+        """See `Duplex`."""
+        self._has_sent = True
         try:
             await self._lines.send_all(data)
         except ConnectionLost:
@@ -209,11 +225,17 @@ class ServerProcess(Duplex):
             raise
 
     async def send_eof(self) -> None:
+        """See `Duplex`."""
         self._asked_to_end = True
         await self._lines.send_eof()
 
     async def aclose(self) -> None:
+        """See `Duplex`."""
         await self._lines.aclose()
+
+    async def wait_exited(self) -> None:
+        """Wait until the process has exited."""
+        await self._exited.wait()
 
     async def _raise_if_exits(self) -> None:
         with trio.move_on_after(EXIT_PATIENCE):
@@ -233,7 +255,7 @@ class ServerProcess(Duplex):
         else:
             how = f"exited with status {code}"
         last = f": {self._tail[-1]}" if self._tail else ""
-        return ServerExited(f"{self.description} {how}{last}", code, self.stderr)
+        return ServerExited(f"{self.description} {how}{last}", code, self.stderr, has_read=self._has_read)
 
     async def _attend(self) -> None:
         """Watch for the exit, and pass stderr on, until the stop sequence has ended."""
@@ -241,12 +263,13 @@ class ServerProcess(Duplex):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._pass_on_stderr)
                 await self._process.wait()
+                self._has_read = self._has_sent and not unread_bytes(self._writer)
                 self._exited.set()
                 self._reader.expire()
 
     async def _pass_on_stderr(self) -> None:
         splitter = LineSplitter(STDERR_LINE_LIMIT)
-        # If it cannot be read any more there is nothing to pass on, and the server is not to blame.
+        # Where it cannot be read any more there is nothing to pass on.
         with contextlib.suppress(ConnectionLost, ConnectionClosed):
             while data := await self._stderr.receive_some(READ_CHUNK):
                 self._pass_on(splitter.feed(data))
@@ -254,29 +277,31 @@ class ServerProcess(Duplex):
         self._stderr_ended.set()
 
     def _pass_on(self, lines: list[Frame]) -> None:
-        for line in lines:
-            if isinstance(line, Oversized):
-                text = f"(a line of more than {line.limit} bytes was left out)"
-            else:
-                text = line.decode(errors="replace")
-            self._tail.append(text[:STDERR_KEPT])
+        texts = [
+            f"(a line of more than {line.limit} bytes was left out)"
+            if isinstance(line, Oversized)
+            else line.decode(errors="replace")
+            for line in lines
+        ]
+        self._tail.extend(text[:STDERR_KEPT] for text in texts)
+        for text in texts if self._worth_showing is None else self._worth_showing(texts):
             if self._on_stderr is not None:
                 try:
                     self._on_stderr(text)
                 except Exception as exc:  # noqa: BLE001
-                    # The user's function: its failure must not end the session.
+                    # The failure of the user's function must not end the session.
                     log.error(events.STDERR_CALLBACK_FAILED, exc_info=exc, server=self.description)
                     self._on_stderr = None
 
     async def _stop_all(self) -> None:
-        """Run the stop sequence to its end, whatever happens meanwhile."""
+        """Run the stop sequence to its end, whatever happens in the meantime."""
         self._asked_to_end = True
         deadlines = (self._stop.grace, self._stop.terminate, self._stop.kill, self._stop.terminate)
         try:
             with trio.move_on_after(sum(deadlines) + STDERR_PATIENCE, shield=True):
                 await self._lines.send_eof()
                 async with trio.open_nursery() as nursery:
-                    # Nobody reads it any more, and it must not wait for ever to write its last.
+                    # Its output is read and dropped, so that the server is not blocked by a full pipe.
                     nursery.start_soon(self._discard_output)
                     await self._end_process()
                     nursery.cancel_scope.cancel()
@@ -291,9 +316,9 @@ class ServerProcess(Duplex):
                 half.close()
 
     def _kill_now(self) -> None:
-        # An exception from without, such as a second Ctrl-C, has cut the sequence short, or
-        # SIGKILL did not help. A process dies of it within a millisecond or not soon; that
-        # this waits with everything stopped does not matter here, and leaves no zombie.
+        # An exception, such as a second Ctrl-C, has cut the sequence short, or SIGKILL did not help. A process
+        # dies of SIGKILL within a millisecond, or not soon. Blocking the event loop does no harm here, and
+        # leaves no zombie.
         signal_group(self._process, KILL)
         for _ in range(20):
             if self._process.returncode is not None:
@@ -321,12 +346,12 @@ class ServerProcess(Duplex):
                 pass
 
     async def _end_group(self) -> None:
-        """End what the server had started and not taken along."""
+        """End the processes that the server started and left behind."""
         if sys.platform == "win32" or not signal_group(self._process, signal.SIGTERM):
             return
         with trio.move_on_after(self._stop.terminate):
             while group_lives(self._process.pid):  # noqa: ASYNC110
-                # There is no way to wait for processes that are not our children.
+                # Only children of ours can be waited for.
                 await trio.sleep(0.02)
             return
         signal_group(self._process, KILL)
@@ -336,24 +361,23 @@ async def _start(
     command: Sequence[str],
     environment: dict[str, str],
     cwd: str | os.PathLike[str] | None,
-    on_stderr: Callable[[str], None] | None,
+    on_stderr: Callable[[str], None] | Literal["inherit"] | None,
     stop: StopDeadlines | None,
     limit: int,
 ) -> ServerProcess:
     if isinstance(command, str) or not command:
-        raise UsageError("the command of a server is a list: its program, then its arguments")
-    # In a group of its own, so that signals reach all of it and none of our terminal's do.
+        raise UsageError("the command of a server is a list: give the program, then its arguments")
+    # In a group of its own: signals of ours reach all of it, and those of our terminal do not.
     options: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
         try:
-            child_in, to_child = _pipe(theirs, ours)
-            from_child, child_out = _pipe(ours, theirs)
-            child_errors, child_err = _pipe(ours, theirs)
+            child_in, to_child = pipe(theirs, ours)
+            from_child, child_out = pipe(ours, theirs)
+            child_errors, child_err = pipe(ours, theirs)
             leftovers = os.dup(from_child)
             ours.callback(os.close, leftovers)
-            process = await trio.lowlevel.open_process(
-                list(command), stdin=child_in, stdout=child_out, stderr=child_err, cwd=cwd, env=environment, **options
-            )
+            options |= {"stdin": child_in, "stdout": child_out, "stderr": None if on_stderr == "inherit" else child_err}
+            process = await trio.lowlevel.open_process(list(command), cwd=cwd, env=environment, **options)
         except (FileNotFoundError, PermissionError, NotADirectoryError) as exc:
             raise UsageError(f"cannot run {command[0]!r}: {exc.strerror}: {exc.filename!r}") from exc
         except OSError as exc:
@@ -362,33 +386,11 @@ async def _start(
     return ServerProcess(
         process,
         os.path.basename(command[0]),
-        _reader(from_child),
-        _writer(to_child),
-        _reader(leftovers),
-        _reader(child_errors),
-        on_stderr,
+        pipe_reader(from_child),
+        pipe_writer(to_child),
+        pipe_reader(leftovers),
+        pipe_reader(child_errors),
+        None if on_stderr == "inherit" else on_stderr,
         stop or StopDeadlines(),
         limit,
     )
-
-
-def _pipe(reading: contextlib.ExitStack, writing: contextlib.ExitStack) -> tuple[int, int]:
-    read_fd, write_fd = os.pipe()
-    reading.callback(os.close, read_fd)
-    writing.callback(os.close, write_fd)
-    return read_fd, write_fd
-
-
-# Our end of a pipe that we made is an open file of its own: its mode is nobody else's.
-def _reader(fd: int) -> DescriptorReader:
-    if sys.platform == "win32":  # pragma: no cover
-        return ThreadReader(fd)
-    os.set_blocking(fd, False)
-    return PolledReader(fd)
-
-
-def _writer(fd: int) -> DescriptorWriter:
-    if sys.platform == "win32":  # pragma: no cover
-        return ThreadWriter(fd)
-    os.set_blocking(fd, False)
-    return PolledWriter(fd)

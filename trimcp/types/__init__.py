@@ -1,8 +1,8 @@
-"""The vocabulary of MCP: what its messages carry, as classes that know no JSON and no revision.
+"""The vocabulary of MCP: the content of its messages, as classes independent of JSON and of revisions.
 
-Everything here is defined in the module of its feature and imported when it is first asked for
-(PEP 562), since making all the classes takes as long as starting Trio. Three lists say what there is: one for
-type checkers, one for `import *`, one for the import itself; a test holds them together.
+Each name is defined in the module of its feature and imported on first use (PEP 562), since making
+all classes takes as long as starting Trio. Three lists hold the names: for type checkers, for
+`import *`, and for the import itself; a test compares them.
 """
 
 # ruff: noqa: I001, RUF022
@@ -15,14 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 # fmt: off
 if TYPE_CHECKING:
-    from trimcp.types.cancellation import (
-        CancelledNotificationParams,
-    )
     from trimcp.types.capabilities import (
         ClientCapabilities, ClientTaskRequestsCapability, ClientTasksCapability, ElicitationCapability,
         ElicitationTasksCapability, Flag, PromptsCapability, ResourcesCapability, RootsCapability,
         SamplingCapability, SamplingTasksCapability, ServerCapabilities, ServerTaskRequestsCapability,
-        ServerTasksCapability, ToolTasksCapability, ToolsCapability,
+        ServerTasksCapability, ToolsCapability, ToolTasksCapability,
     )
     from trimcp.types.completion import (
         CompleteRequestParams, CompleteResult, Completion, CompletionArgument, CompletionContext,
@@ -33,23 +30,20 @@ if TYPE_CHECKING:
         ResourceLink, TextContent, TextResourceContents,
     )
     from trimcp.types.elicitation import (
-        ElicitAction, ElicitRequestFormParams, ElicitRequestParams, ElicitRequestURLParams, ElicitResult,
-        ElicitationCompleteNotificationParams,
+        ElicitAction, ElicitationCompleteNotificationParams, ElicitRequestFormParams, ElicitRequestParams,
+        ElicitRequestURLParams, ElicitResult, URLElicitationRequiredData,
     )
     from trimcp.types.elicitation_schemas import (
-        BooleanSchema, ElicitRequestedSchema, EnumOption, EnumSchema, LegacyTitledEnumSchema, MultiSelectEnumSchema,
-        NumberSchema, PrimitiveSchemaDefinition, SingleSelectEnumSchema, StringSchema, TitledEnumItems,
-        TitledMultiSelectEnumSchema, TitledSingleSelectEnumSchema, UntitledEnumItems, UntitledMultiSelectEnumSchema,
-        UntitledSingleSelectEnumSchema,
-    )
-    from trimcp.types.error_data import (
-        MissingRequiredClientCapabilityData, URLElicitationRequiredData, UnsupportedProtocolVersionData,
+        BooleanSchema, ElicitRequestedSchema, EnumOption, EnumSchema, LegacyTitledEnumSchema,
+        MultiSelectEnumSchema, NumberSchema, PrimitiveSchemaDefinition, SingleSelectEnumSchema, StringSchema,
+        TitledEnumItems, TitledMultiSelectEnumSchema, TitledSingleSelectEnumSchema, UntitledEnumItems,
+        UntitledMultiSelectEnumSchema, UntitledSingleSelectEnumSchema,
     )
     from trimcp.types.extensions import (
         ExtensionMethod, ExtensionNotification, ExtensionResult,
     )
     from trimcp.types.fields import (
-        ABSENT, Absent,
+        ABSENT, Absent, Extensible,
     )
     from trimcp.types.input_required import (
         CreateMessageRequest, ElicitRequest, InputRequest, InputRequests, InputRequiredResult, InputResponse,
@@ -57,48 +51,37 @@ if TYPE_CHECKING:
     )
     from trimcp.types.jsonrpc import (
         BUSY, CANCELLED_BY_SERVER, DRAINING, ErrorData, ErrorResponse, HEADER_MISMATCH, INTERNAL_ERROR,
-        INVALID_PARAMS, INVALID_REQUEST, JSONRPC_VERSION, METHOD_NOT_FOUND, MISSING_CLIENT_CAPABILITY, Message,
-        Notification, PARSE_ERROR, ProgressToken, RESOURCE_NOT_FOUND, Request, RequestId, Response, TIMED_OUT,
+        INVALID_PARAMS, INVALID_REQUEST, JSONRPC_VERSION, Message, METHOD_NOT_FOUND, MISSING_CLIENT_CAPABILITY,
+        Notification, PARSE_ERROR, ProgressToken, Request, RequestId, RESOURCE_NOT_FOUND, Response, TIMED_OUT,
         TOO_MANY_SESSIONS, UNSUPPORTED_PROTOCOL_VERSION, URL_ELICITATION_REQUIRED,
     )
     from trimcp.types.lifecycle import (
-        DiscoverResult, InitializeRequestParams, InitializeResult,
-    )
-    from trimcp.types.logging import (
-        LOGGING_LEVELS, LoggingLevel, LoggingMessageNotificationParams, SetLevelRequestParams,
-    )
-    from trimcp.types.meta_objects import (
-        MetaObject, NotificationMetaObject, RequestMetaObject, ResultMetaObject,
-        SubscriptionsListenResultMetaObject,
+        DiscoverResult, InitializeRequestParams, InitializeResult, MetaObject,
+        MissingRequiredClientCapabilityData, NotificationMetaObject, RequestMetaObject, ResultMetaObject,
+        SubscriptionsListenResultMetaObject, UnsupportedProtocolVersionData,
     )
     from trimcp.types.metadata import (
         Annotations, CLIENT_CAPABILITIES, CLIENT_INFO, Icon, Implementation, LOG_LEVEL, PROGRESS_TOKEN,
         PROTOCOL_VERSION, RELATED_TASK, Role, SERVER_INFO, SUBSCRIPTION_ID,
     )
     from trimcp.types.methods import (
-        METHODS, Method, methods_of,
-    )
-    from trimcp.types.pagination import (
-        CacheablePage, Cursor, PaginatedRequestParams, PaginatedResult,
+        Method, METHODS, methods_of,
     )
     from trimcp.types.payload import (
-        CacheScope, CacheableResult, EmptyResult, NotificationParams, RequestParams, Result, ResultType,
-        TaskMetadata,
-    )
-    from trimcp.types.progress import (
-        ProgressNotificationParams,
+        CacheablePage, CacheableResult, CacheScope, Cursor, EmptyResult, NotificationParams,
+        PaginatedRequestParams, PaginatedResult, RequestParams, Result, ResultType, TaskMetadata,
     )
     from trimcp.types.prompts import (
         GetPromptRequestParams, GetPromptResult, ListPromptsResult, Prompt, PromptArgument, PromptMessage,
         PromptReference,
     )
     from trimcp.types.resources import (
-        ListResourceTemplatesResult, ListResourcesResult, ReadResourceRequestParams, ReadResourceResult, Resource,
+        ListResourcesResult, ListResourceTemplatesResult, ReadResourceRequestParams, ReadResourceResult, Resource,
         ResourceRequestParams, ResourceTemplate, ResourceTemplateReference, ResourceUpdatedNotificationParams,
         SubscribeRequestParams, UnsubscribeRequestParams,
     )
     from trimcp.types.revisions import (
-        BY_VERSION, Era, LATEST, LATEST_LEGACY, REVISIONS, Revision,
+        BY_VERSION, Era, LATEST, LATEST_LEGACY, Revision, REVISIONS,
     )
     from trimcp.types.roots import (
         ListRootsResult, Root,
@@ -111,6 +94,7 @@ if TYPE_CHECKING:
         SubscriptionFilter, SubscriptionsAcknowledgedNotificationParams, SubscriptionsListenRequestParams,
         SubscriptionsListenResult,
     )
+    from trimcp.types.task_extension import CreatedTask, DetailedTask, ExtensionTask, UpdateTaskParams
     from trimcp.types.tasks import (
         CancelTaskResult, CreateTaskResult, GetTaskPayloadResult, GetTaskResult, ListTasksResult,
         RelatedTaskMetadata, Task, TaskAugmentedRequestParams, TaskRequestParams, TaskStatus,
@@ -119,69 +103,69 @@ if TYPE_CHECKING:
     from trimcp.types.tools import (
         CallToolRequestParams, CallToolResult, ListToolsResult, Tool, ToolAnnotations, ToolExecution,
     )
+    from trimcp.types.utilities import (
+        CancelledNotificationParams, LOGGING_LEVELS, LoggingLevel, LoggingMessageNotificationParams,
+        ProgressNotificationParams, SetLevelRequestParams,
+    )
 
 __all__ = [
-    "CancelledNotificationParams",
     "ClientCapabilities", "ClientTaskRequestsCapability", "ClientTasksCapability", "ElicitationCapability",
     "ElicitationTasksCapability", "Flag", "PromptsCapability", "ResourcesCapability", "RootsCapability",
     "SamplingCapability", "SamplingTasksCapability", "ServerCapabilities", "ServerTaskRequestsCapability",
-    "ServerTasksCapability", "ToolTasksCapability", "ToolsCapability",
+    "ServerTasksCapability", "ToolsCapability", "ToolTasksCapability",
     "CompleteRequestParams", "CompleteResult", "Completion", "CompletionArgument", "CompletionContext",
     "CompletionReference", "MAX_COMPLETION_VALUES",
     "AudioContent", "BlobResourceContents", "ContentBlock", "EmbeddedResource", "ImageContent", "ResourceContents",
     "ResourceLink", "TextContent", "TextResourceContents",
-    "ElicitAction", "ElicitRequestFormParams", "ElicitRequestParams", "ElicitRequestURLParams", "ElicitResult",
-    "ElicitationCompleteNotificationParams",
+    "ElicitAction", "ElicitationCompleteNotificationParams", "ElicitRequestFormParams", "ElicitRequestParams",
+    "ElicitRequestURLParams", "ElicitResult", "URLElicitationRequiredData",
     "BooleanSchema", "ElicitRequestedSchema", "EnumOption", "EnumSchema", "LegacyTitledEnumSchema",
     "MultiSelectEnumSchema", "NumberSchema", "PrimitiveSchemaDefinition", "SingleSelectEnumSchema", "StringSchema",
     "TitledEnumItems", "TitledMultiSelectEnumSchema", "TitledSingleSelectEnumSchema", "UntitledEnumItems",
     "UntitledMultiSelectEnumSchema", "UntitledSingleSelectEnumSchema",
-    "MissingRequiredClientCapabilityData", "URLElicitationRequiredData", "UnsupportedProtocolVersionData",
     "ExtensionMethod", "ExtensionNotification", "ExtensionResult",
-    "ABSENT", "Absent",
-    "CreateMessageRequest", "ElicitRequest", "InputRequest", "InputRequests", "InputRequiredResult",
-    "InputResponse", "InputResponseRequestParams", "InputResponses", "ListRootsRequest", "ListRootsRequestParams",
+    "ABSENT", "Absent", "Extensible",
+    "CreateMessageRequest", "ElicitRequest", "InputRequest", "InputRequests", "InputRequiredResult", "InputResponse",
+    "InputResponseRequestParams", "InputResponses", "ListRootsRequest", "ListRootsRequestParams",
     "BUSY", "CANCELLED_BY_SERVER", "DRAINING", "ErrorData", "ErrorResponse", "HEADER_MISMATCH", "INTERNAL_ERROR",
-    "INVALID_PARAMS", "INVALID_REQUEST", "JSONRPC_VERSION", "METHOD_NOT_FOUND", "MISSING_CLIENT_CAPABILITY",
-    "Message", "Notification", "PARSE_ERROR", "ProgressToken", "RESOURCE_NOT_FOUND", "Request", "RequestId",
-    "Response", "TIMED_OUT", "TOO_MANY_SESSIONS", "UNSUPPORTED_PROTOCOL_VERSION", "URL_ELICITATION_REQUIRED",
-    "DiscoverResult", "InitializeRequestParams", "InitializeResult",
-    "LOGGING_LEVELS", "LoggingLevel", "LoggingMessageNotificationParams", "SetLevelRequestParams",
-    "MetaObject", "NotificationMetaObject", "RequestMetaObject", "ResultMetaObject",
-    "SubscriptionsListenResultMetaObject",
+    "INVALID_PARAMS", "INVALID_REQUEST", "JSONRPC_VERSION", "Message", "METHOD_NOT_FOUND",
+    "MISSING_CLIENT_CAPABILITY", "Notification", "PARSE_ERROR", "ProgressToken", "Request", "RequestId",
+    "RESOURCE_NOT_FOUND", "Response", "TIMED_OUT", "TOO_MANY_SESSIONS", "UNSUPPORTED_PROTOCOL_VERSION",
+    "URL_ELICITATION_REQUIRED",
+    "DiscoverResult", "InitializeRequestParams", "InitializeResult", "MetaObject",
+    "MissingRequiredClientCapabilityData", "NotificationMetaObject", "RequestMetaObject", "ResultMetaObject",
+    "SubscriptionsListenResultMetaObject", "UnsupportedProtocolVersionData",
     "Annotations", "CLIENT_CAPABILITIES", "CLIENT_INFO", "Icon", "Implementation", "LOG_LEVEL", "PROGRESS_TOKEN",
     "PROTOCOL_VERSION", "RELATED_TASK", "Role", "SERVER_INFO", "SUBSCRIPTION_ID",
-    "METHODS", "Method", "methods_of",
-    "CacheablePage", "Cursor", "PaginatedRequestParams", "PaginatedResult",
-    "CacheScope", "CacheableResult", "EmptyResult", "NotificationParams", "RequestParams", "Result", "ResultType",
-    "TaskMetadata",
-    "ProgressNotificationParams",
+    "Method", "METHODS", "methods_of",
+    "CacheablePage", "CacheableResult", "CacheScope", "Cursor", "EmptyResult", "NotificationParams",
+    "PaginatedRequestParams", "PaginatedResult", "RequestParams", "Result", "ResultType", "TaskMetadata",
     "GetPromptRequestParams", "GetPromptResult", "ListPromptsResult", "Prompt", "PromptArgument", "PromptMessage",
     "PromptReference",
-    "ListResourceTemplatesResult", "ListResourcesResult", "ReadResourceRequestParams", "ReadResourceResult",
+    "ListResourcesResult", "ListResourceTemplatesResult", "ReadResourceRequestParams", "ReadResourceResult",
     "Resource", "ResourceRequestParams", "ResourceTemplate", "ResourceTemplateReference",
     "ResourceUpdatedNotificationParams", "SubscribeRequestParams", "UnsubscribeRequestParams",
-    "BY_VERSION", "Era", "LATEST", "LATEST_LEGACY", "REVISIONS", "Revision",
+    "BY_VERSION", "Era", "LATEST", "LATEST_LEGACY", "Revision", "REVISIONS",
     "ListRootsResult", "Root",
     "CreateMessageRequestParams", "CreateMessageResult", "ModelHint", "ModelPreferences", "SamplingContent",
     "SamplingMessage", "SamplingMessageContentBlock", "ToolChoice", "ToolResultContent", "ToolUseContent",
     "SubscriptionFilter", "SubscriptionsAcknowledgedNotificationParams", "SubscriptionsListenRequestParams",
     "SubscriptionsListenResult",
+    "CreatedTask", "DetailedTask", "ExtensionTask", "UpdateTaskParams",
     "CancelTaskResult", "CreateTaskResult", "GetTaskPayloadResult", "GetTaskResult", "ListTasksResult",
     "RelatedTaskMetadata", "Task", "TaskAugmentedRequestParams", "TaskRequestParams", "TaskStatus",
     "TaskStatusNotificationParams",
     "CallToolRequestParams", "CallToolResult", "ListToolsResult", "Tool", "ToolAnnotations", "ToolExecution",
+    "CancelledNotificationParams", "LOGGING_LEVELS", "LoggingLevel", "LoggingMessageNotificationParams",
+    "ProgressNotificationParams", "SetLevelRequestParams",
 ]
 
 _HOMES = {
-    "cancellation": (
-        "CancelledNotificationParams"
-    ),
     "capabilities": (
         "ClientCapabilities ClientTaskRequestsCapability ClientTasksCapability ElicitationCapability "
         "ElicitationTasksCapability Flag PromptsCapability ResourcesCapability RootsCapability SamplingCapability "
         "SamplingTasksCapability ServerCapabilities ServerTaskRequestsCapability ServerTasksCapability "
-        "ToolTasksCapability ToolsCapability"
+        "ToolsCapability ToolTasksCapability"
     ),
     "completion": (
         "CompleteRequestParams CompleteResult Completion CompletionArgument CompletionContext CompletionReference "
@@ -192,8 +176,8 @@ _HOMES = {
         "ResourceLink TextContent TextResourceContents"
     ),
     "elicitation": (
-        "ElicitAction ElicitRequestFormParams ElicitRequestParams ElicitRequestURLParams ElicitResult "
-        "ElicitationCompleteNotificationParams"
+        "ElicitAction ElicitationCompleteNotificationParams ElicitRequestFormParams ElicitRequestParams "
+        "ElicitRequestURLParams ElicitResult URLElicitationRequiredData"
     ),
     "elicitation_schemas": (
         "BooleanSchema ElicitRequestedSchema EnumOption EnumSchema LegacyTitledEnumSchema MultiSelectEnumSchema "
@@ -201,14 +185,11 @@ _HOMES = {
         "TitledMultiSelectEnumSchema TitledSingleSelectEnumSchema UntitledEnumItems UntitledMultiSelectEnumSchema "
         "UntitledSingleSelectEnumSchema"
     ),
-    "error_data": (
-        "MissingRequiredClientCapabilityData URLElicitationRequiredData UnsupportedProtocolVersionData"
-    ),
     "extensions": (
         "ExtensionMethod ExtensionNotification ExtensionResult"
     ),
     "fields": (
-        "ABSENT Absent"
+        "ABSENT Absent Extensible"
     ),
     "input_required": (
         "CreateMessageRequest ElicitRequest InputRequest InputRequests InputRequiredResult InputResponse "
@@ -216,57 +197,51 @@ _HOMES = {
     ),
     "jsonrpc": (
         "BUSY CANCELLED_BY_SERVER DRAINING ErrorData ErrorResponse HEADER_MISMATCH INTERNAL_ERROR INVALID_PARAMS "
-        "INVALID_REQUEST JSONRPC_VERSION METHOD_NOT_FOUND MISSING_CLIENT_CAPABILITY Message Notification "
-        "PARSE_ERROR ProgressToken RESOURCE_NOT_FOUND Request RequestId Response TIMED_OUT TOO_MANY_SESSIONS "
+        "INVALID_REQUEST JSONRPC_VERSION Message METHOD_NOT_FOUND MISSING_CLIENT_CAPABILITY Notification "
+        "PARSE_ERROR ProgressToken Request RequestId RESOURCE_NOT_FOUND Response TIMED_OUT TOO_MANY_SESSIONS "
         "UNSUPPORTED_PROTOCOL_VERSION URL_ELICITATION_REQUIRED"
     ),
     "lifecycle": (
-        "DiscoverResult InitializeRequestParams InitializeResult"
-    ),
-    "logging": (
-        "LOGGING_LEVELS LoggingLevel LoggingMessageNotificationParams SetLevelRequestParams"
-    ),
-    "meta_objects": (
-        "MetaObject NotificationMetaObject RequestMetaObject ResultMetaObject SubscriptionsListenResultMetaObject"
+        "DiscoverResult InitializeRequestParams InitializeResult MetaObject MissingRequiredClientCapabilityData "
+        "NotificationMetaObject RequestMetaObject ResultMetaObject SubscriptionsListenResultMetaObject "
+        "UnsupportedProtocolVersionData"
     ),
     "metadata": (
-        "Annotations CLIENT_CAPABILITIES CLIENT_INFO Icon Implementation LOG_LEVEL PROGRESS_TOKEN "
-        "PROTOCOL_VERSION RELATED_TASK Role SERVER_INFO SUBSCRIPTION_ID"
+        "Annotations CLIENT_CAPABILITIES CLIENT_INFO Icon Implementation LOG_LEVEL PROGRESS_TOKEN PROTOCOL_VERSION "
+        "RELATED_TASK Role SERVER_INFO SUBSCRIPTION_ID"
     ),
     "methods": (
-        "METHODS Method methods_of"
-    ),
-    "pagination": (
-        "CacheablePage Cursor PaginatedRequestParams PaginatedResult"
+        "Method METHODS methods_of"
     ),
     "payload": (
-        "CacheScope CacheableResult EmptyResult NotificationParams RequestParams Result ResultType TaskMetadata"
-    ),
-    "progress": (
-        "ProgressNotificationParams"
+        "CacheablePage CacheableResult CacheScope Cursor EmptyResult NotificationParams PaginatedRequestParams "
+        "PaginatedResult RequestParams Result ResultType TaskMetadata"
     ),
     "prompts": (
         "GetPromptRequestParams GetPromptResult ListPromptsResult Prompt PromptArgument PromptMessage "
         "PromptReference"
     ),
     "resources": (
-        "ListResourceTemplatesResult ListResourcesResult ReadResourceRequestParams ReadResourceResult Resource "
+        "ListResourcesResult ListResourceTemplatesResult ReadResourceRequestParams ReadResourceResult Resource "
         "ResourceRequestParams ResourceTemplate ResourceTemplateReference ResourceUpdatedNotificationParams "
         "SubscribeRequestParams UnsubscribeRequestParams"
     ),
     "revisions": (
-        "BY_VERSION Era LATEST LATEST_LEGACY REVISIONS Revision"
+        "BY_VERSION Era LATEST LATEST_LEGACY Revision REVISIONS"
     ),
     "roots": (
         "ListRootsResult Root"
     ),
     "sampling": (
-        "CreateMessageRequestParams CreateMessageResult ModelHint ModelPreferences SamplingContent "
-        "SamplingMessage SamplingMessageContentBlock ToolChoice ToolResultContent ToolUseContent"
+        "CreateMessageRequestParams CreateMessageResult ModelHint ModelPreferences SamplingContent SamplingMessage "
+        "SamplingMessageContentBlock ToolChoice ToolResultContent ToolUseContent"
     ),
     "subscriptions": (
         "SubscriptionFilter SubscriptionsAcknowledgedNotificationParams SubscriptionsListenRequestParams "
         "SubscriptionsListenResult"
+    ),
+    "task_extension": (
+        "CreatedTask DetailedTask ExtensionTask UpdateTaskParams"
     ),
     "tasks": (
         "CancelTaskResult CreateTaskResult GetTaskPayloadResult GetTaskResult ListTasksResult RelatedTaskMetadata "
@@ -275,19 +250,25 @@ _HOMES = {
     "tools": (
         "CallToolRequestParams CallToolResult ListToolsResult Tool ToolAnnotations ToolExecution"
     ),
+    "utilities": (
+        "CancelledNotificationParams LOGGING_LEVELS LoggingLevel LoggingMessageNotificationParams "
+        "ProgressNotificationParams SetLevelRequestParams"
+    ),
 }
 # fmt: on
 
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> Any:
-    module = _HOME_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # a type checker that sees the function accepts every name
+
+    def __getattr__(name: str) -> Any:
+        module = _HOME_OF.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,7 @@
-"""What a client and a server are able to do, as they declare it.
+"""The capabilities that a client and a server declare.
 
-A capability that is not None is declared; an empty object says as much as a full one. The
-dotted paths in `trimcp.types.methods` name attributes of these classes.
+A capability that is not None is declared; an empty object is enough. The dotted paths in
+`trimcp.types.methods` name attributes of these classes.
 """
 
 from __future__ import annotations
@@ -10,104 +10,97 @@ from typing import Any
 
 import attrs
 
-from trimcp.types.fields import spec_field
+from trimcp.types.fields import Extensible, spec_field
 
 Flag = dict[str, Any]
-"""A capability that has no settings yet: `{}`, or whatever an extension puts there."""
+"""A capability without settings: `{}`, or the settings of an extension."""
 
 
-@attrs.define
-class RootsCapability:
-    """The client tells its roots.
+@attrs.define(eq=False, repr=False)
+class RootsCapability(Extensible):
+    """The client lists its roots.
 
     Attributes:
-        list_changed: whether it sends a notification when they change.
+        list_changed: whether it notifies of their changes.
     """
 
     list_changed: bool | None = spec_field(until="2025-11-25")
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class SamplingCapability:
-    """The client has a model.
+@attrs.define(eq=False, repr=False)
+class SamplingCapability(Extensible):
+    """The client answers sampling requests, by its model.
 
     Attributes:
-        tools: whether it takes `tools` and `toolChoice`.
-        context: whether it takes an `includeContext` other than `none`.
+        tools: whether it accepts `tools` and `toolChoice`.
+        context: whether it accepts an `includeContext` other than `none`.
     """
 
     tools: Flag | None = spec_field(since="2025-11-25")
     context: Flag | None = spec_field(since="2025-11-25")
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ElicitationCapability:
-    """The client asks its user. With neither mode declared, forms are meant.
+@attrs.define(eq=False, repr=False)
+class ElicitationCapability(Extensible):
+    """The client answers elicitation requests, by its user. Without a declared mode, it supports forms.
 
     Attributes:
-        form: whether it shows forms.
-        url: whether it opens web pages.
+        form: whether it supports forms.
+        url: whether it supports opening web pages.
     """
 
     form: Flag | None = spec_field(since="2025-11-25")
     url: Flag | None = spec_field(since="2025-11-25")
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class SamplingTasksCapability:
-    """Which requests about sampling the client runs as tasks."""
+@attrs.define(eq=False, repr=False)
+class SamplingTasksCapability(Extensible):
+    """The sampling requests that the client runs as tasks."""
 
     create_message: Flag | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ElicitationTasksCapability:
-    """Which requests about elicitation the client runs as tasks."""
+@attrs.define(eq=False, repr=False)
+class ElicitationTasksCapability(Extensible):
+    """The elicitation requests that the client runs as tasks."""
 
     create: Flag | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ClientTaskRequestsCapability:
-    """Which requests the client runs as tasks."""
+@attrs.define(eq=False, repr=False)
+class ClientTaskRequestsCapability(Extensible):
+    """The requests that the client runs as tasks."""
 
     sampling: SamplingTasksCapability | None = None
     elicitation: ElicitationTasksCapability | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ClientTasksCapability:
+@attrs.define(eq=False, repr=False)
+class ClientTasksCapability(Extensible):
     """The client runs requests as tasks (2025-11-25).
 
     Attributes:
         list: whether it lists its tasks.
         cancel: whether its tasks can be cancelled.
-        requests: which requests may be tasks.
+        requests: the requests that may be tasks.
     """
 
     list: Flag | None = None
     cancel: Flag | None = None
     requests: ClientTaskRequestsCapability | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ClientCapabilities:
-    """What a client is able to do for a server.
+@attrs.define(eq=False, repr=False)
+class ClientCapabilities(Extensible):
+    """The capabilities of a client.
 
     Attributes:
-        roots: it tells its roots.
-        sampling: it has a model.
-        elicitation: it asks its user.
-        tasks: it runs requests as tasks (2025-11-25 alone; an extension after that).
+        roots: it lists its roots.
+        sampling: it answers sampling requests.
+        elicitation: it answers elicitation requests.
+        tasks: it runs requests as tasks (only 2025-11-25; an extension after that).
         extensions: settings by identifier of the extension (2026-07-28).
-        experimental: what is in no revision, by name.
+        experimental: capabilities outside the revisions, by name.
     """
 
     roots: RootsCapability | None = None
@@ -116,86 +109,79 @@ class ClientCapabilities:
     tasks: ClientTasksCapability | None = spec_field(since="2025-11-25", until="2025-11-25")
     extensions: dict[str, dict[str, Any]] | None = spec_field(since="2026-07-28")
     experimental: dict[str, dict[str, Any]] | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ToolsCapability:
+@attrs.define(eq=False, repr=False)
+class ToolsCapability(Extensible):
     """The server has tools.
 
     Attributes:
-        list_changed: whether it tells when their list changes.
+        list_changed: whether it notifies of changes of their list.
     """
 
     list_changed: bool | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class PromptsCapability:
+@attrs.define(eq=False, repr=False)
+class PromptsCapability(Extensible):
     """The server has prompts.
 
     Attributes:
-        list_changed: whether it tells when their list changes.
+        list_changed: whether it notifies of changes of their list.
     """
 
     list_changed: bool | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ResourcesCapability:
+@attrs.define(eq=False, repr=False)
+class ResourcesCapability(Extensible):
     """The server has resources.
 
     Attributes:
-        list_changed: whether it tells when their list changes.
-        subscribe: whether it tells when one of them changes.
+        list_changed: whether it notifies of changes of their list.
+        subscribe: whether it notifies of changes of a resource.
     """
 
     list_changed: bool | None = None
     subscribe: bool | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ToolTasksCapability:
-    """Which requests about tools the server runs as tasks."""
+@attrs.define(eq=False, repr=False)
+class ToolTasksCapability(Extensible):
+    """The tool requests that the server runs as tasks."""
 
     call: Flag | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ServerTaskRequestsCapability:
-    """Which requests the server runs as tasks."""
+@attrs.define(eq=False, repr=False)
+class ServerTaskRequestsCapability(Extensible):
+    """The requests that the server runs as tasks."""
 
     tools: ToolTasksCapability | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ServerTasksCapability:
+@attrs.define(eq=False, repr=False)
+class ServerTasksCapability(Extensible):
     """The server runs requests as tasks (2025-11-25); see `ClientTasksCapability`."""
 
     list: Flag | None = None
     cancel: Flag | None = None
     requests: ServerTaskRequestsCapability | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ServerCapabilities:
-    """What a server is able to do for a client.
+@attrs.define(eq=False, repr=False)
+class ServerCapabilities(Extensible):
+    """The capabilities of a server.
 
     Attributes:
         tools: it has tools.
         resources: it has resources.
         prompts: it has prompts.
-        completions: it completes arguments; 2024-11-05 has no word for that.
+        completions: it completes arguments; 2024-11-05 has completion without this capability.
         logging: it sends log messages.
-        tasks: it runs requests as tasks (2025-11-25 alone; an extension after that).
+        tasks: it runs requests as tasks (only 2025-11-25; an extension after that).
         extensions: settings by identifier of the extension (2026-07-28).
-        experimental: what is in no revision, by name.
+        experimental: capabilities outside the revisions, by name.
     """
 
     tools: ToolsCapability | None = None
@@ -206,4 +192,3 @@ class ServerCapabilities:
     tasks: ServerTasksCapability | None = spec_field(since="2025-11-25", until="2025-11-25")
     extensions: dict[str, dict[str, Any]] | None = spec_field(since="2026-07-28")
     experimental: dict[str, dict[str, Any]] | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)

@@ -2,48 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
-from trimcp.types.fields import spec_field
+from trimcp.types.fields import Extensible, spec_field
 from trimcp.types.payload import RequestParams, Result
 from trimcp.types.prompts import PromptReference
 from trimcp.types.resources import ResourceTemplateReference
 
 MAX_COMPLETION_VALUES = 100
-"""How many values one completion may hold."""
+"""The maximum number of values in one completion."""
 
 CompletionReference = PromptReference | ResourceTemplateReference
 
 
-@attrs.define
-class CompletionArgument:
-    """The argument that is being written.
+@attrs.define(eq=False, repr=False)
+class CompletionArgument(Extensible):
+    """The argument to complete.
 
     Attributes:
-        name: of the argument.
-        value: what there is of it.
+        name: the name of the argument.
+        value: its text so far.
     """
 
     name: str
     value: str
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class CompletionContext:
-    """What is known beside it (2025-06-18).
+@attrs.define(eq=False, repr=False)
+class CompletionContext(Extensible):
+    """The context of the argument (2025-06-18).
 
     Attributes:
-        arguments: those that are written already, by name.
+        arguments: the arguments known so far, by name.
     """
 
     arguments: dict[str, str] | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class CompleteRequestParams(RequestParams):
     """A request to complete an argument."""
 
@@ -52,23 +48,22 @@ class CompleteRequestParams(RequestParams):
     context: CompletionContext | None = spec_field(since="2025-06-18")
 
 
-@attrs.define
-class Completion:
-    """What the argument might become.
+@attrs.define(eq=False, repr=False)
+class Completion(Extensible):
+    """The suggested values of the argument.
 
     Attributes:
-        values: at most `MAX_COMPLETION_VALUES`.
-        total: how many there are in all.
-        has_more: whether there are more than these.
+        values: at most `MAX_COMPLETION_VALUES` of them.
+        total: the number of all values.
+        has_more: whether there are more values than these.
     """
 
     values: list[str]
     total: int | None = None
     has_more: bool | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class CompleteResult(Result):
     """The answer to a request to complete an argument."""
 

@@ -1,6 +1,6 @@
-"""Blocks of content: what tools return, what prompts and conversations are made of.
+"""Content blocks: the parts of tool results, prompts and conversations.
 
-Which blocks a revision has, and where, is in `trimcp.codec.unions`.
+The blocks of each revision, and their places, are in `trimcp.codec.unions`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from typing import Any, Literal
 
 import attrs
 
-from trimcp.types.fields import ALWAYS, spec_field
+from trimcp.types.fields import ALWAYS, Extensible, spec_field
 from trimcp.types.metadata import Annotations, Icon
 
 
-@attrs.define
-class TextResourceContents:
-    """A resource that is text.
+@attrs.define(eq=False, repr=False)
+class TextResourceContents(Extensible):
+    """The contents of a resource that is text.
 
     Attributes:
-        uri: of the resource.
-        text: all of it.
+        uri: the URI of the resource.
+        text: its whole text.
         mime_type: its media type.
     """
 
@@ -27,16 +27,15 @@ class TextResourceContents:
     text: str
     mime_type: str | None = None
     meta: dict[str, Any] | None = spec_field(since="2025-06-18")
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class BlobResourceContents:
-    """A resource that is bytes.
+@attrs.define(eq=False, repr=False)
+class BlobResourceContents(Extensible):
+    """The contents of a resource that is bytes.
 
     Attributes:
-        uri: of the resource.
-        blob: all of it, in base64.
+        uri: the URI of the resource.
+        blob: all its bytes, in base64.
         mime_type: its media type.
     """
 
@@ -44,29 +43,27 @@ class BlobResourceContents:
     blob: str
     mime_type: str | None = None
     meta: dict[str, Any] | None = spec_field(since="2025-06-18")
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
 ResourceContents = TextResourceContents | BlobResourceContents
 
 
-@attrs.define
-class TextContent:
-    """A text."""
+@attrs.define(eq=False, repr=False)
+class TextContent(Extensible):
+    """A text block."""
 
     text: str
     annotations: Annotations | None = None
     meta: dict[str, Any] | None = spec_field(since="2025-06-18")
     type: Literal["text"] = attrs.field(default="text", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ImageContent:
-    """A picture.
+@attrs.define(eq=False, repr=False)
+class ImageContent(Extensible):
+    """An image block.
 
     Attributes:
-        data: in base64.
+        data: the image in base64.
         mime_type: its media type.
     """
 
@@ -75,15 +72,19 @@ class ImageContent:
     annotations: Annotations | None = None
     meta: dict[str, Any] | None = spec_field(since="2025-06-18")
     type: Literal["image"] = attrs.field(default="image", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
+
+    @property
+    def text(self) -> str:
+        """Empty: every block has this attribute, and only text has a text."""
+        return ""
 
 
-@attrs.define
-class AudioContent:
-    """A sound (2025-03-26).
+@attrs.define(eq=False, repr=False)
+class AudioContent(Extensible):
+    """An audio block (2025-03-26).
 
     Attributes:
-        data: in base64.
+        data: the sound in base64.
         mime_type: its media type.
     """
 
@@ -92,18 +93,22 @@ class AudioContent:
     annotations: Annotations | None = None
     meta: dict[str, Any] | None = spec_field(since="2025-06-18")
     type: Literal["audio"] = attrs.field(default="audio", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
+
+    @property
+    def text(self) -> str:
+        """Empty: every block has this attribute, and only text has a text."""
+        return ""
 
 
-@attrs.define
-class ResourceLink:
-    """A resource to be read where it is (2025-06-18); it need not be in any list.
+@attrs.define(eq=False, repr=False)
+class ResourceLink(Extensible):
+    """A link to a resource, which need not be in any list (2025-06-18).
 
     Attributes:
-        uri: of the resource.
-        name: for machines.
-        title: for people.
-        size: in bytes, before any encoding.
+        uri: the URI of the resource.
+        name: its name for programs.
+        title: its name for people.
+        size: its size in bytes, before any encoding.
     """
 
     uri: str
@@ -116,19 +121,27 @@ class ResourceLink:
     icons: list[Icon] | None = spec_field(since="2025-11-25")
     meta: dict[str, Any] | None = None
     type: Literal["resource_link"] = attrs.field(default="resource_link", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
+
+    @property
+    def text(self) -> str:
+        """Empty: a link has no contents."""
+        return ""
 
 
-@attrs.define
-class EmbeddedResource:
-    """A resource with what is in it."""
+@attrs.define(eq=False, repr=False)
+class EmbeddedResource(Extensible):
+    """A resource with its contents."""
 
     resource: ResourceContents
     annotations: Annotations | None = None
     meta: dict[str, Any] | None = spec_field(since="2025-06-18")
     type: Literal["resource"] = attrs.field(default="resource", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
+
+    @property
+    def text(self) -> str:
+        """The text of the resource; empty if it is bytes."""
+        return self.resource.text if isinstance(self.resource, TextResourceContents) else ""
 
 
 ContentBlock = TextContent | ImageContent | AudioContent | ResourceLink | EmbeddedResource
-"""What tools return and prompts are made of."""
+"""A part of a tool result or of a prompt message."""

@@ -1,21 +1,21 @@
-"""The part of JSON Schema that a form may ask with (client/elicitation).
+"""The part of JSON Schema that forms may use (client/elicitation).
 
-`ElicitRequestFormParams.requested_schema` stays a dict; these classes are for those who draw a
-form from one, or write one, and for the codec, which checks the dict against them.
+`ElicitRequestFormParams.requested_schema` stays a dict. These classes are for programs that draw or
+write forms, and for the codec, which checks the dict against them.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
-from trimcp.types.fields import ALWAYS, spec, spec_field
+from trimcp.types.fields import ALWAYS, Extensible, spec, spec_field
 
 
-@attrs.define
-class StringSchema:
-    """A text."""
+@attrs.define(eq=False, repr=False)
+class StringSchema(Extensible):
+    """A string field."""
 
     title: str | None = None
     description: str | None = None
@@ -24,12 +24,11 @@ class StringSchema:
     format: Literal["email", "uri", "date", "date-time"] | None = None
     default: str | None = spec_field(since="2025-11-25")
     type: Literal["string"] = attrs.field(default="string", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class NumberSchema:
-    """A number."""
+@attrs.define(eq=False, repr=False)
+class NumberSchema(Extensible):
+    """A number field."""
 
     title: str | None = None
     description: str | None = None
@@ -37,23 +36,21 @@ class NumberSchema:
     maximum: float | None = None
     default: float | None = spec_field(since="2025-11-25")
     type: Literal["number", "integer"] = attrs.field(default="number", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class BooleanSchema:
-    """A yes or a no."""
+@attrs.define(eq=False, repr=False)
+class BooleanSchema(Extensible):
+    """A boolean field."""
 
     title: str | None = None
     description: str | None = None
     default: bool | None = None
     type: Literal["boolean"] = attrs.field(default="boolean", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class LegacyTitledEnumSchema:
-    """One of several texts, with their titles in a list beside; `EnumSchema` of 2025-06-18."""
+@attrs.define(eq=False, repr=False)
+class LegacyTitledEnumSchema(Extensible):
+    """One of several strings, with a separate list of titles; `EnumSchema` of 2025-06-18."""
 
     enum: list[str]
     enum_names: list[str] | None = None
@@ -61,54 +58,49 @@ class LegacyTitledEnumSchema:
     description: str | None = None
     default: str | None = spec_field(since="2025-11-25")
     type: Literal["string"] = attrs.field(default="string", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class UntitledSingleSelectEnumSchema:
-    """One of several texts (2025-11-25)."""
+@attrs.define(eq=False, repr=False)
+class UntitledSingleSelectEnumSchema(Extensible):
+    """One of several strings (2025-11-25)."""
 
     enum: list[str]
     title: str | None = None
     description: str | None = None
     default: str | None = None
     type: Literal["string"] = attrs.field(default="string", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class EnumOption:
-    """A text to choose, and what people see of it."""
+@attrs.define(eq=False, repr=False)
+class EnumOption(Extensible):
+    """An option: its value, and its title for people."""
 
     const: str
     title: str
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class TitledSingleSelectEnumSchema:
-    """One of several texts, each with a title (2025-11-25)."""
+@attrs.define(eq=False, repr=False)
+class TitledSingleSelectEnumSchema(Extensible):
+    """One of several strings, each with a title (2025-11-25)."""
 
     one_of: list[EnumOption]
     title: str | None = None
     description: str | None = None
     default: str | None = None
     type: Literal["string"] = attrs.field(default="string", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class UntitledEnumItems:
-    """What the items of an `UntitledMultiSelectEnumSchema` may be."""
+@attrs.define(eq=False, repr=False)
+class UntitledEnumItems(Extensible):
+    """The options of an `UntitledMultiSelectEnumSchema`."""
 
     enum: list[str]
     type: Literal["string"] = attrs.field(default="string", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class UntitledMultiSelectEnumSchema:
-    """Some of several texts (2025-11-25)."""
+@attrs.define(eq=False, repr=False)
+class UntitledMultiSelectEnumSchema(Extensible):
+    """Any of several strings (2025-11-25)."""
 
     items: UntitledEnumItems
     title: str | None = None
@@ -117,20 +109,18 @@ class UntitledMultiSelectEnumSchema:
     max_items: int | None = None
     default: list[str] | None = None
     type: Literal["array"] = attrs.field(default="array", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class TitledEnumItems:
-    """What the items of a `TitledMultiSelectEnumSchema` may be."""
+@attrs.define(eq=False, repr=False)
+class TitledEnumItems(Extensible):
+    """The options of a `TitledMultiSelectEnumSchema`."""
 
     any_of: list[EnumOption]
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class TitledMultiSelectEnumSchema:
-    """Some of several texts, each with a title (2025-11-25)."""
+@attrs.define(eq=False, repr=False)
+class TitledMultiSelectEnumSchema(Extensible):
+    """Any of several strings, each with a title (2025-11-25)."""
 
     items: TitledEnumItems
     title: str | None = None
@@ -139,7 +129,6 @@ class TitledMultiSelectEnumSchema:
     max_items: int | None = None
     default: list[str] | None = None
     type: Literal["array"] = attrs.field(default="array", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
 SingleSelectEnumSchema = UntitledSingleSelectEnumSchema | TitledSingleSelectEnumSchema
@@ -161,15 +150,14 @@ PrimitiveSchemaDefinition = (
     | TitledMultiSelectEnumSchema
     | LegacyTitledEnumSchema
 )
-"""What one property of a form may be."""
+"""A field of a form."""
 
 
-@attrs.define
-class ElicitRequestedSchema:
-    """All of a form: an object, its properties by name, and which of them must be given."""
+@attrs.define(eq=False, repr=False)
+class ElicitRequestedSchema(Extensible):
+    """A whole form: an object with its fields by name, and the names of the required ones."""
 
     properties: dict[str, PrimitiveSchemaDefinition]
     required: list[str] | None = None
     schema: str | None = attrs.field(default=None, metadata=spec(since="2025-11-25", wire_name="$schema"))
     type: Literal["object"] = attrs.field(default="object", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)

@@ -1,8 +1,8 @@
-"""Extensions as both sides declare them: identifiers, and what one adds to the protocol, as data.
+"""Extensions as both sides declare them: identifiers, and their additions to the protocol, as data.
 
-An extension adds requests, notifications and results; what a program does with them is bound to
-these declarations by `trimcp.server.extension` and `trimcp.client.extension`. Neither side's code
-knows any extension by name.
+An extension adds requests, notifications and results; `trimcp.server.server_extension` and
+`trimcp.client.extension` bind a program's functions to these declarations. The code of neither side
+knows an extension by name.
 
 SEP-2133; basic/versioning, "Extension Negotiation", of 2026-07-28.
 """
@@ -29,51 +29,54 @@ _LABEL: Final = r"[A-Za-z](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _IDENTIFIER: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*/[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 MEMBER: Final = "extensions"
-"""The member of the capabilities that declares extensions. Only 2026-07-28 has it in its schema; before, it is one
-of the further capabilities that every revision lets a peer declare, and SEP-2133 puts it there."""
+"""The member of the capabilities that declares extensions.
 
+Only 2026-07-28 has it in its schema. In older revisions it is an additional capability, which every
+revision allows, as SEP-2133 defines.
+"""
 
 TOPICS_OF_THE_CORE: Final = frozenset(
     ("toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions")
 )
-"""The members of what `subscriptions/listen` asks for in 2026-07-28 itself."""
+"""The members of the filter of `subscriptions/listen` that 2026-07-28 defines."""
 
 
 def check_identifier(identifier: str) -> str:
-    """The identifier itself.
+    """Return the identifier, if it is valid.
 
     Raises:
-        UsageError: it is not `prefix/name`, by the rules for keys of `_meta` (basic/index), with the prefix that
-            extensions must have.
+        UsageError: it is not `prefix/name`, by the rules for keys of `_meta` (basic/index), with the
+            prefix that extensions must have.
     """
     if not _IDENTIFIER.fullmatch(identifier):
         raise UsageError(
-            f"{identifier!r} identifies no extension: write a domain of yours backwards, a slash and a name, "
+            f"Invalid extension identifier {identifier!r}: write a domain of yours backwards, a slash and a name, "
             "such as com.example/my-extension"
         )
     return identifier
 
 
 def check_topic(member: str) -> None:
-    """
+    """Check that a topic of an extension is not a topic of the core.
+
     Raises:
-        UsageError: the core itself has that member in what a listen asks for.
+        UsageError: it is one.
     """
     if member in TOPICS_OF_THE_CORE:
-        raise UsageError(f"there is a topic {member} already: it is the core's")
+        raise UsageError(f"the topic {member} belongs to the core: choose another name")
 
 
 def revisions_of(versions: Sequence[str] | None) -> tuple[Revision, ...]:
-    """The revisions of these versions, oldest first; all, if None.
+    """Return the revisions of these versions, oldest first; None stands for all.
 
     Raises:
-        UsageError: there is no such revision, or none at all is given.
+        UsageError: a version is unknown, or the list is empty.
     """
     if versions is None:
         return REVISIONS
     unknown = [version for version in versions if version not in BY_VERSION]
     if unknown or not versions or isinstance(versions, str):
-        raise UsageError(f"an extension needs a list of revisions, of {', '.join(BY_VERSION)}; not {versions!r}")
+        raise UsageError(f"an extension needs a list of revisions out of {', '.join(BY_VERSION)}, not {versions!r}")
     return tuple(revision for revision in REVISIONS if revision.version in versions)
 
 
@@ -85,40 +88,40 @@ class ExtensionMethod(Generic[P, R]):
 
     Its params are a class derived from `trimcp.types.RequestParams`, its result one from
     `trimcp.types.Result`: attrs classes whose fields are checked as those of the core are, and
-    written in camelCase. `dict` in place of either stands for the raw JSON object.
+    written in camelCase. `dict` in place of a class stands for the raw JSON object.
     """
 
     name: str
-    """The method, as it stands on the wire."""
+    """The name of the method on the wire."""
     params: type[P]
     """The class of its params."""
     result: type[R]
     """The class of its result."""
     sender: Side = attrs.field(default="client", kw_only=True)
-    """Who sends it. A server can in the legacy era alone."""
+    """The side that sends it. A server can send requests only in the legacy era."""
     revisions: Sequence[str] | None = attrs.field(default=None, kw_only=True)
-    """The revisions that have it; None for all that its extension is for."""
+    """The revisions that have it; None for all revisions of its extension."""
     cancellable: bool = attrs.field(default=True, kw_only=True)
     """Whether its sender may cancel it."""
     takes_place: bool = attrs.field(default=True, kw_only=True)
-    """Whether it counts among the requests in flight. One that does not is answered at once, also where all places
-    are taken, by a function that is not async."""
+    """Whether it counts among the requests in flight. Otherwise a function that is not async answers it at
+    once, even if all places are taken."""
     default_deadline: float | None = attrs.field(default=DEFAULT_DEADLINE, kw_only=True)
-    """None for a request that its caller waits for as long as it takes; else the timeouts of the client hold."""
+    """None for a request without a deadline; otherwise the timeouts of the client apply."""
     asks: bool = attrs.field(default=False, kw_only=True)
-    """Whether it may be answered with questions to the client (`input_required`, 2026-07-28)."""
+    """Whether its result may be `input_required` (2026-07-28)."""
     needs_declared: bool = attrs.field(default=True, kw_only=True)
-    """Whether it is answered only where its sender declared the extension. Otherwise it is refused: with -32021 and
-    `requiredCapabilities` in 2026-07-28, and before that as a method that is not there (-32601)."""
+    """Whether its sender must have declared the extension. Otherwise the request is refused: with -32021
+    and `requiredCapabilities` in 2026-07-28, as an unknown method (-32601) in older revisions."""
     named_by: str | None = attrs.field(default=None, kw_only=True)
-    """The member of the params that stands in the `Mcp-Name` header over HTTP, if one does."""
+    """The member of the params that the `Mcp-Name` header mirrors over HTTP, if there is one."""
 
     def exists_in(self, revision: Revision) -> bool:
-        """Whether the revision is one of its own, where it has any."""
+        """Tell whether the revision has it."""
         return self.revisions is None or revision.version in self.revisions
 
     def row(self) -> Method:
-        """The same as a row of the table of methods."""
+        """Return the method as a row of the table of methods."""
         return Method(
             self.name,
             "request",
@@ -142,60 +145,60 @@ class ExtensionNotification(Generic[P]):
     name: str
     params: type[P]
     sender: Side = attrs.field(default="server", kw_only=True)
-    """Who sends it. A client sends none in 2026-07-28."""
+    """The side that sends it. A client sends no notifications in 2026-07-28."""
     revisions: Sequence[str] | None = attrs.field(default=None, kw_only=True)
-    """The revisions that have it; None for all that its extension is for."""
+    """The revisions that have it; None for all revisions of its extension."""
 
     def exists_in(self, revision: Revision) -> bool:
-        """Whether the revision is one of its own, where it has any."""
+        """Tell whether the revision has it."""
         return self.revisions is None or revision.version in self.revisions
 
 
 @attrs.frozen
 class ExtensionResult(Generic[R]):
-    """A further way for the core to answer: its own `resultType` (basic/index of 2026-07-28, "ResultType").
+    """A further result of core methods, with a `resultType` of its own (basic/index of 2026-07-28, "ResultType").
 
-    The class is derived from `trimcp.types.Result`, and names the tag:
+    The class is derived from `trimcp.types.Result`, and has the tag:
 
         @attrs.define
         class CreateTaskResult(trimcp.types.Result):
             result_type: ClassVar[str | None] = "task"
             task_id: str
 
-    No revision before 2026-07-28 has such tags, so nothing of it applies there.
+    Revisions before 2026-07-28 have no tags, so the result does not exist there.
     """
 
     result: type[R]
     methods: Sequence[str]
-    """The requests of the core that may be answered so, such as `["tools/call"]`."""
+    """The core requests that may have this result, for example `["tools/call"]`."""
 
     @property
     def tag(self) -> str:
         """The `resultType`.
 
         Raises:
-            UsageError: the class has none, or one of the core's.
+            UsageError: the class has none, or one of the core.
         """
         tag = getattr(self.result, "result_type", None)
         if not isinstance(tag, str) or tag in ("complete", "input_required"):
-            raise UsageError(f"{self.result.__name__} needs a result_type of its own, a ClassVar, not {tag!r}")
+            raise UsageError(f"{self.result.__name__} needs a ClassVar result_type with a tag of its own, not {tag!r}")
         return tag
 
 
 def declared_in(capabilities: ClientCapabilities | ServerCapabilities) -> Mapping[str, Mapping[str, Any]]:
-    """What a peer declared of extensions: settings by identifier, those that nobody here knows included."""
+    """Return the extensions that a peer declared: settings by identifier, unknown extensions included."""
     if capabilities.extensions is not None:
         return capabilities.extensions
-    said = capabilities.extra.get(MEMBER)  # before 2026-07-28, where no schema has checked it
-    if not isinstance(said, dict):
+    declared = capabilities.extra.get(MEMBER)  # before 2026-07-28, whose schemas do not check it
+    if not isinstance(declared, dict):
         return {}
-    return {identifier: settings for identifier, settings in said.items() if isinstance(settings, dict)}
+    return {identifier: settings for identifier, settings in declared.items() if isinstance(settings, dict)}
 
 
 def declare(
     capabilities: ClientCapabilities | ServerCapabilities, revision: Revision, settings: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Add the settings of extensions to the capabilities that are told in a revision."""
+    """Add the settings of extensions to the capabilities for a revision."""
     if not settings:
         return
     written = {identifier: dict(values) for identifier, values in settings.items()}

@@ -1,15 +1,14 @@
-"""How a class of `trimcp.types` declares a field: its span of revisions and what is special about it.
+"""How a class of `trimcp.types` declares a field: the revisions that have it, and its peculiarities.
 
-The declaration is data in the attrs metadata; `trimcp.codec` reads it and nobody else.
-This file knows no JSON and no class. `ABSENT` stands where a field is not there at all,
-for the few fields in which null is a value of its own.
+The declaration is data in the attrs metadata, which only `trimcp.codec` reads. This file knows no
+JSON. `ABSENT` stands for a missing field, for the few fields where null is a value.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import attrs
 
@@ -17,9 +16,9 @@ from trimcp.types.revisions import BY_VERSION, LATEST
 
 
 class Absent(enum.Enum):
-    """The type of `ABSENT`. Its only member is falsy, and is never written to the wire."""
+    """The type of `ABSENT`, its only member, which is falsy and never written to the wire."""
 
-    # No JSON writer takes bytes, so a stray ABSENT in a payload fails instead of leaving as a string.
+    # No JSON writer takes bytes, so an ABSENT left in a payload fails; a string would be sent.
     ABSENT = b"absent"
 
     def __bool__(self) -> Literal[False]:
@@ -30,38 +29,38 @@ class Absent(enum.Enum):
 
 
 ABSENT: Final = Absent.ABSENT
-"""Not there, where `None` would mean a null that is."""
+"""A missing field, where `None` means a null that is present."""
 
 METADATA_KEY: Final = "trimcp"
-"""Where a field's `SpecField` stands in its attrs metadata."""
+"""The key of a field's `SpecField` in its attrs metadata."""
 
-Shape = Literal["input_schema", "output_schema", "structured", "request_meta", "requested_schema", "elicited", "ttl"]
-"""What `codec.shapes` checks of a raw JSON value beyond its type."""
+RawCheck = Literal["input_schema", "output_schema", "structured", "request_meta", "requested_schema", "elicited", "ttl"]
+"""The names of the checks in `codec.strict` for values that stay raw JSON."""
 
 
 @attrs.frozen
 class SpecField:
-    """What a field's declaration says beyond its type; see `spec` for the meaning of each."""
+    """Holds the declaration of a field beyond its type; `spec` explains each part."""
 
     since: int = 0
     until: int = LATEST.order
     required_since: int | None = None
     required_until: int = LATEST.order
     fill: Any = ABSENT
-    shape: Shape | None = None
+    check: RawCheck | None = None
     wire_name: str | None = None
 
     def exists_in(self, order: int) -> bool:
-        """Whether the revision of that order has the field."""
+        """Tell whether the revision of that order has the field."""
         return self.since <= order <= self.until
 
     def required_in(self, order: int) -> bool:
-        """Whether the revision of that order requires a field that has a default in Python."""
+        """Tell whether the revision of that order requires a field that has a default in Python."""
         return self.required_since is not None and self.required_since <= order <= self.required_until
 
 
 PLAIN: Final = SpecField()
-"""What holds for a field that declares nothing."""
+"""The declaration of a field that declares nothing."""
 
 
 def spec(
@@ -71,23 +70,23 @@ def spec(
     required_since: str | None = None,
     required_until: str | None = None,
     fill: Any = ABSENT,
-    shape: Shape | None = None,
+    check: RawCheck | None = None,
     wire_name: str | None = None,
 ) -> Mapping[str, SpecField]:
-    """The metadata of a field of a wire type, for `attrs.field(metadata=spec(...))`.
+    """Return the metadata of a field, for `attrs.field(metadata=spec(...))`.
 
-    A field without a default is required by every revision that has it; the default of an
-    optional one is `None`, or `ABSENT` where null is a value of its own, and leaves it off the wire.
+    A field without a default is required by every revision that has it. The default of an optional
+    field is `None`, or `ABSENT` where null is a value, and keeps the field off the wire.
 
     Args:
-        since: the first revision that has the field; the oldest if not given.
-        until: the last revision that has the field; the latest if not given.
+        since: the first revision that has the field; the default is the oldest.
+        until: the last revision that has the field; the default is the latest.
         required_since: the first revision that requires it, for a field with a default.
         required_until: the last revision that requires it.
-        fill: what the encoder writes, and the decoder assumes, where the revision requires the
-            field and it is not there. Without it, both refuse.
-        shape: what more the codec checks of a value that stays a raw JSON value.
-        wire_name: the name on the wire where it is not the attribute in camelCase.
+        fill: the value that the encoder writes, and the decoder assumes, for a required field that is
+            missing. Without it, both refuse.
+        check: a further check of a value that stays raw JSON.
+        wire_name: the name on the wire, where it is not the attribute in camelCase.
     """
     required = required_since is not None or required_until is not None
     return {
@@ -97,7 +96,7 @@ def spec(
             required_since=_order(required_since, 0) if required else None,
             required_until=_order(required_until, LATEST.order),
             fill=fill,
-            shape=shape,
+            check=check,
             wire_name=wire_name,
         )
     }
@@ -108,19 +107,19 @@ def spec_field(
     default: Any = None,
     since: str | None = None,
     until: str | None = None,
-    shape: Shape | None = None,
+    check: RawCheck | None = None,
     wire_name: str | None = None,
 ) -> Any:
     """Declare an optional field that only some revisions have; see `spec`.
 
-    Type checkers take this call for the default of the field. So a field that has none, or
-    that is keyword-only, is declared by `attrs.field(metadata=spec(...))` in full.
+    Type checkers read this call as the default of the field. A field without a default, or a
+    keyword-only field, is declared by `attrs.field(metadata=spec(...))` in full.
     """
-    return attrs.field(default=default, metadata=spec(since=since, until=until, shape=shape, wire_name=wire_name))
+    return attrs.field(default=default, metadata=spec(since=since, until=until, check=check, wire_name=wire_name))
 
 
 def spec_of(attribute: attrs.Attribute[Any]) -> SpecField:
-    """The declaration of a field of an attrs class."""
+    """Return the declaration of a field of an attrs class."""
     declared: SpecField = attribute.metadata.get(METADATA_KEY, PLAIN)
     return declared
 
@@ -130,4 +129,29 @@ def _order(version: str | None, otherwise: int) -> int:
 
 
 ALWAYS: Final = spec(required_since="2024-11-05")
-"""Required by every revision although it has a default: the tag of a union's member."""
+"""Required by every revision, with a default in Python: the tag of a union's member."""
+
+
+@attrs.define(eq=False, repr=False)
+class Extensible:
+    """The base of classes with fields that the revision, or trimcp, does not know.
+
+    Classes that derive from it take `@attrs.define(eq=False, repr=False)`: they inherit equality and
+    `repr`. To generate these two methods for each class takes more time than the rest of the import.
+
+    Attributes:
+        extra: these fields, by their names on the wire.
+    """
+
+    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
+
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # mutable
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return all(getattr(self, field.name) == getattr(other, field.name) for field in attrs.fields(type(self)))
+
+    def __repr__(self) -> str:
+        values = (f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(type(self)))
+        return f"{type(self).__qualname__}({', '.join(values)})"

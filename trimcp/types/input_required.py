@@ -1,4 +1,4 @@
-"""Questions of a server that keeps no session: `input_required` results of 2026-07-28 (basic/patterns/mrtr)."""
+"""Input requests in `input_required` results of 2026-07-28: questions without a session (basic/patterns/mrtr)."""
 
 from __future__ import annotations
 
@@ -7,65 +7,61 @@ from typing import Any, ClassVar, Literal
 import attrs
 
 from trimcp.types.elicitation import ElicitRequestParams, ElicitResult
-from trimcp.types.fields import ALWAYS, spec_field
+from trimcp.types.fields import ALWAYS, Extensible, spec_field
 from trimcp.types.payload import RequestParams, Result
 from trimcp.types.roots import ListRootsResult
 from trimcp.types.sampling import CreateMessageRequestParams, CreateMessageResult
 
 
-@attrs.define
-class CreateMessageRequest:
-    """A question to the client's model."""
+@attrs.define(eq=False, repr=False)
+class CreateMessageRequest(Extensible):
+    """A sampling request to the client's model."""
 
     params: CreateMessageRequestParams
     method: Literal["sampling/createMessage"] = attrs.field(
         default="sampling/createMessage", kw_only=True, metadata=ALWAYS
     )
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ElicitRequest:
-    """A question to the client's user."""
+@attrs.define(eq=False, repr=False)
+class ElicitRequest(Extensible):
+    """An elicitation request to the client's user."""
 
     params: ElicitRequestParams
     method: Literal["elicitation/create"] = attrs.field(default="elicitation/create", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ListRootsRequestParams:
-    """What a question for the client's roots carries."""
+@attrs.define(eq=False, repr=False)
+class ListRootsRequestParams(Extensible):
+    """The params of a request for the client's roots."""
 
     meta: dict[str, Any] | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ListRootsRequest:
-    """A question for the client's roots."""
+@attrs.define(eq=False, repr=False)
+class ListRootsRequest(Extensible):
+    """A request for the client's roots."""
 
     params: ListRootsRequestParams | None = None
     method: Literal["roots/list"] = attrs.field(default="roots/list", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
 InputRequest = CreateMessageRequest | ListRootsRequest | ElicitRequest
 InputRequests = dict[str, InputRequest]
-"""Questions by keys of the server's own."""
+"""Input requests, by keys that the server chooses."""
 
 InputResponse = CreateMessageResult | ListRootsResult | ElicitResult
 InputResponses = dict[str, InputResponse]
-"""Answers by the keys of the questions."""
+"""Answers, by the keys of the input requests."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class InputRequiredResult(Result):
-    """The server needs answers first, and the same request again with them.
+    """The server needs answers: the client sends the same request again, with them.
 
     Attributes:
-        input_requests: the questions.
-        request_state: to be sent back as it is; the client knows nothing of what is in it.
+        input_requests: the input requests.
+        request_state: opaque to the client, which sends it back unchanged.
     """
 
     result_type: ClassVar[str | None] = "input_required"
@@ -74,9 +70,9 @@ class InputRequiredResult(Result):
     request_state: str | None = None
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class InputResponseRequestParams(RequestParams):
-    """What a request carries that is sent again; see `CallToolRequestParams`."""
+    """The additional params of a request that is sent again; see `CallToolRequestParams`."""
 
     input_responses: dict[str, dict[str, Any]] | None = spec_field(since="2026-07-28")
     request_state: str | None = spec_field(since="2026-07-28")

@@ -1,8 +1,7 @@
-"""JSON-RPC 2.0 as MCP uses it: the four messages, their ids, and every error code in use.
+"""JSON-RPC 2.0 as MCP uses it: the four messages, their ids, and all error codes.
 
-Params and results are raw dicts here; what is in them is the business of the other modules
-of this package and of `trimcp.codec`. The classes are plain records; `codec.envelope` reads
-and writes them.
+Params and results are raw dicts here; other modules of this package and `trimcp.codec` give them
+types. `codec.envelope` reads and writes these classes.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ import attrs
 from trimcp.types.fields import ABSENT
 
 RequestId = int | str
-"""The id of a request. 7 and "7" are two ids; a bool or a float is none."""
+"""The id of a request. 7 and "7" are two ids; bool and float are not allowed."""
 
 ProgressToken = int | str
-"""What links progress notifications to their request."""
+"""Links progress notifications to their request."""
 
 JSONRPC_VERSION: Final = "2.0"
 
@@ -28,7 +27,7 @@ METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 
-# Codes of MCP; the last three came with 2026-07-28.
+# Codes of MCP; the last three are new in 2026-07-28.
 RESOURCE_NOT_FOUND: Final = -32002
 URL_ELICITATION_REQUIRED: Final = -32042
 HEADER_MISMATCH: Final = -32020
@@ -39,18 +38,26 @@ UNSUPPORTED_PROTOCOL_VERSION: Final = -32022
 BUSY: Final = -31001
 """Too many requests in flight; the same request may succeed later."""
 DRAINING: Final = -31002
-"""The server is shutting down and takes no new work."""
+"""The server is shutting down and accepts no new work."""
 TIMED_OUT: Final = -31003
 """The handler did not answer within its deadline."""
 TOO_MANY_SESSIONS: Final = -31004
-"""The server holds as many sessions as it may."""
+"""The server has reached its limit of sessions."""
 CANCELLED_BY_SERVER: Final = -31005
-"""The server gave the request up on its own account."""
+"""The server cancelled the request itself."""
+INSUFFICIENT_SCOPE: Final = -31006
+"""The access token lacks a scope that the operation needs; over HTTP the answer is 403 instead."""
+TASK_CANCELLED: Final = -31008
+"""The task was cancelled, so it has no result."""
+NODE_LOST: Final = -31010
+"""The node that ran the request is gone: the request may or may not have had an effect."""
+STORE_UNAVAILABLE: Final = -31011
+"""The store that the request needs does not answer; the same request may succeed later."""
 
 
 @attrs.define
 class Request:
-    """A message that wants an answer."""
+    """A message that needs a response."""
 
     id: RequestId
     method: str
@@ -59,7 +66,7 @@ class Request:
 
 @attrs.define
 class Notification:
-    """A message that wants none."""
+    """A message without a response."""
 
     method: str
     params: dict[str, Any] | None = None
@@ -67,12 +74,12 @@ class Notification:
 
 @attrs.define
 class ErrorData:
-    """Why a request failed.
+    """The error of a failed request.
 
     Attributes:
-        code: one of the codes above, or an application's own.
+        code: one of the codes above, or a code of the application.
         message: one sentence for people.
-        data: any JSON value beside them; `ABSENT` if there is none, since null may be sent.
+        data: any JSON value; `ABSENT` without one, since null is a value.
     """
 
     code: int
@@ -82,7 +89,7 @@ class ErrorData:
 
 @attrs.define
 class Response:
-    """The answer to a request that succeeded."""
+    """The response to a successful request."""
 
     id: RequestId
     result: dict[str, Any]
@@ -90,11 +97,11 @@ class Response:
 
 @attrs.define
 class ErrorResponse:
-    """The answer to a request that failed; `id` is None where the request's id could not be read."""
+    """The response to a failed request; `id` is None if the request's id could not be read."""
 
     id: RequestId | None
     error: ErrorData
 
 
 Message = Request | Notification | Response | ErrorResponse
-"""Any one JSON-RPC message; arrays of them (2025-03-26) are taken apart before."""
+"""One JSON-RPC message; arrays of them (2025-03-26) are split before."""

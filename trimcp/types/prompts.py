@@ -1,4 +1,4 @@
-"""Prompts: what they are, their list, and what they expand to (server/prompts)."""
+"""Prompts: their description, their list, and their messages (server/prompts)."""
 
 from __future__ import annotations
 
@@ -7,40 +7,38 @@ from typing import Any, Literal
 import attrs
 
 from trimcp.types.content import ContentBlock
-from trimcp.types.fields import ALWAYS, spec_field
+from trimcp.types.fields import ALWAYS, Extensible, spec_field
 from trimcp.types.metadata import Icon, Role
-from trimcp.types.pagination import CacheablePage
-from trimcp.types.payload import RequestParams, Result
+from trimcp.types.payload import CacheablePage, RequestParams, Result
 
 
-@attrs.define
-class PromptArgument:
-    """What a prompt may be given.
+@attrs.define(eq=False, repr=False)
+class PromptArgument(Extensible):
+    """An argument of a prompt.
 
     Attributes:
-        name: for machines.
-        title: for people (2025-06-18).
-        description: what it stands for.
-        required: whether it must be given; None is False.
+        name: its name for programs.
+        title: its name for people (2025-06-18).
+        description: its meaning.
+        required: whether it is required; None is False.
     """
 
     name: str
     title: str | None = spec_field(since="2025-06-18")
     description: str | None = None
     required: bool | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class Prompt:
-    """What a server says of one of its prompts.
+@attrs.define(eq=False, repr=False)
+class Prompt(Extensible):
+    """The description of a prompt.
 
     Attributes:
-        name: what it is asked for by.
-        title: for people (2025-06-18).
-        description: what it is for.
-        arguments: what it may be given.
-        icons: pictures of it (2025-11-25).
+        name: its name in requests.
+        title: its name for people (2025-06-18).
+        description: its purpose.
+        arguments: its arguments.
+        icons: its icons (2025-11-25).
     """
 
     name: str
@@ -49,23 +47,22 @@ class Prompt:
     arguments: list[PromptArgument] | None = None
     icons: list[Icon] | None = spec_field(since="2025-11-25")
     meta: dict[str, Any] | None = spec_field(since="2025-06-18")
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ListPromptsResult(CacheablePage):
     """One page of the server's prompts."""
 
     prompts: list[Prompt]
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class GetPromptRequestParams(RequestParams):
     """A request for the messages of a prompt; `input_responses` and `request_state` as for `CallToolRequestParams`.
 
     Attributes:
-        name: of the prompt.
-        arguments: texts by name.
+        name: the name of the prompt.
+        arguments: strings by name.
     """
 
     name: str
@@ -74,16 +71,15 @@ class GetPromptRequestParams(RequestParams):
     request_state: str | None = spec_field(since="2026-07-28")
 
 
-@attrs.define
-class PromptMessage:
+@attrs.define(eq=False, repr=False)
+class PromptMessage(Extensible):
     """One message of a prompt."""
 
     role: Role
     content: ContentBlock
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class GetPromptResult(Result):
     """The messages of a prompt."""
 
@@ -91,11 +87,10 @@ class GetPromptResult(Result):
     description: str | None = None
 
 
-@attrs.define
-class PromptReference:
-    """Names a prompt, for completion."""
+@attrs.define(eq=False, repr=False)
+class PromptReference(Extensible):
+    """A reference to a prompt, for completion."""
 
     name: str
     title: str | None = spec_field(since="2025-06-18")
     type: Literal["ref/prompt"] = attrs.field(default="ref/prompt", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)

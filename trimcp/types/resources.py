@@ -1,4 +1,4 @@
-"""Resources: what they are, their lists, reading them, and news of them (server/resources)."""
+"""Resources: their description, their lists, reading, and changes (server/resources)."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from typing import Any, Literal
 import attrs
 
 from trimcp.types.content import ResourceContents
-from trimcp.types.fields import ALWAYS, spec_field
+from trimcp.types.fields import ALWAYS, Extensible, spec_field
 from trimcp.types.metadata import Annotations, Icon
-from trimcp.types.pagination import CacheablePage
-from trimcp.types.payload import CacheableResult, NotificationParams, RequestParams
+from trimcp.types.payload import CacheablePage, CacheableResult, NotificationParams, RequestParams
 
 
-@attrs.define
-class Resource:
-    """What a server says of one of its resources.
+@attrs.define(eq=False, repr=False)
+class Resource(Extensible):
+    """The description of a resource.
 
     Attributes:
-        uri: what it is read by.
-        name: for machines.
-        title: for people (2025-06-18).
-        description: what it holds, for a model to read.
+        uri: its URI.
+        name: its name for programs.
+        title: its name for people (2025-06-18).
+        description: its content, described for a model.
         mime_type: its media type.
-        size: in bytes, before any encoding.
-        annotations: hints on what it is good for.
-        icons: pictures of it (2025-11-25).
+        size: its size in bytes, before any encoding.
+        annotations: hints on its use.
+        icons: its icons (2025-11-25).
     """
 
     uri: str
@@ -37,17 +36,16 @@ class Resource:
     annotations: Annotations | None = None
     icons: list[Icon] | None = spec_field(since="2025-11-25")
     meta: dict[str, Any] | None = spec_field(since="2025-06-18")
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
-class ResourceTemplate:
-    """What a server says of a family of resources.
+@attrs.define(eq=False, repr=False)
+class ResourceTemplate(Extensible):
+    """The description of a family of resources.
 
     Attributes:
-        uri_template: of RFC 6570.
-        name: for machines.
-        mime_type: the media type of all of them, if they have it in common.
+        uri_template: the URI template (RFC 6570).
+        name: its name for programs.
+        mime_type: the media type of all its resources, if it is the same.
     """
 
     uri_template: str
@@ -58,78 +56,76 @@ class ResourceTemplate:
     annotations: Annotations | None = None
     icons: list[Icon] | None = spec_field(since="2025-11-25")
     meta: dict[str, Any] | None = spec_field(since="2025-06-18")
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ListResourcesResult(CacheablePage):
     """One page of the server's resources."""
 
     resources: list[Resource]
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ListResourceTemplatesResult(CacheablePage):
     """One page of the server's resource templates."""
 
     resource_templates: list[ResourceTemplate]
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ResourceRequestParams(RequestParams):
     """A request about one resource.
 
     Attributes:
-        uri: of the resource.
+        uri: the URI of the resource.
     """
 
     uri: str
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ReadResourceRequestParams(ResourceRequestParams):
-    """A request for what is in a resource; `input_responses` and `request_state` as for `CallToolRequestParams`."""
+    """A request for the contents of a resource; the last two fields are those of `CallToolRequestParams`."""
 
     input_responses: dict[str, dict[str, Any]] | None = spec_field(since="2026-07-28")
     request_state: str | None = spec_field(since="2026-07-28")
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ReadResourceResult(CacheableResult):
-    """What is in a resource, or in the several that one URI stands for."""
+    """The contents of a resource, or of several resources under one URI."""
 
     contents: list[ResourceContents]
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class SubscribeRequestParams(ResourceRequestParams):
-    """A wish to be told when the resource changes (legacy era)."""
+    """A request for notifications of changes of a resource (legacy era)."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class UnsubscribeRequestParams(ResourceRequestParams):
-    """The end of that wish (legacy era)."""
+    """A request to end these notifications (legacy era)."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ResourceUpdatedNotificationParams(NotificationParams):
     """A resource has changed.
 
     Attributes:
-        uri: of the resource, or of a part of the one that was subscribed to.
+        uri: the URI of the resource, or of a part of the subscribed resource.
     """
 
     uri: str
 
 
-@attrs.define
-class ResourceTemplateReference:
-    """Names a resource template, for completion; `ResourceReference` before 2025-06-18.
+@attrs.define(eq=False, repr=False)
+class ResourceTemplateReference(Extensible):
+    """A reference to a resource template, for completion; `ResourceReference` before 2025-06-18.
 
     Attributes:
-        uri: of a resource, or the template itself.
+        uri: the URI of a resource, or the template.
     """
 
     uri: str
     type: Literal["ref/resource"] = attrs.field(default="ref/resource", kw_only=True, metadata=ALWAYS)
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)

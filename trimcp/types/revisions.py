@@ -1,7 +1,7 @@
-"""The five revisions of MCP, and what differs between them beyond their types, as data.
+"""The five revisions of MCP, and their differences beyond types, as data.
 
-A row here is the only place that knows what a revision does; code asks the row and never
-compares versions. Which methods and fields a revision has is in `methods` and `fields`.
+Only the rows here know what a revision does; code asks the row and never compares versions. The
+methods and fields of a revision are in `methods` and `fields`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import attrs
 
 
 class Era(enum.Enum):
-    """How a peer makes itself known: basic/versioning of 2026-07-28."""
+    """The way in which a peer introduces itself (basic/versioning of 2026-07-28)."""
 
     LEGACY = "legacy"
     """By an `initialize` handshake that opens a session."""
@@ -23,45 +23,45 @@ class Era(enum.Enum):
 
 @attrs.frozen
 class Revision:
-    """One revision of the specification."""
+    """Holds one revision of the specification, and its rules as flags."""
 
     version: str
     """Its date, as it stands on the wire."""
     order: int
-    """0 for the oldest; fields and methods name the span of revisions that have them."""
+    """0 for the oldest; fields and methods have spans of these numbers."""
     era: Era
     batches: bool = False
     """Whether a JSON array of messages must be accepted (basic of 2025-03-26)."""
     unreadable_id_is_null: bool = True
-    """Whether an error about a message whose id could not be read carries `"id": null`;
-    from 2025-11-25 on it carries no id."""
+    """Whether an error about a message with an unreadable id has `"id": null`; from 2025-11-25 on it has
+    no id."""
     progress_message: bool = True
     """Whether `notifications/progress` has a `message`."""
     resource_not_found: int = -32002
     """The code of the error for an unknown resource."""
     result_type: bool = False
-    """Whether every result carries `resultType`, and every cacheable one its hints."""
+    """Whether every result has `resultType`, and every cacheable result its hints."""
     structured_any: bool = False
-    """Whether `structuredContent` and `outputSchema` may be other than an object."""
+    """Whether `structuredContent` and `outputSchema` may be of other types than object."""
     titled_options: bool = True
-    """Whether a form's options may have titles of their own, and several may be chosen."""
+    """Whether the options of a form may have titles, and several may be chosen."""
     primes_streams: bool = False
-    """Whether an event stream over HTTP begins with an event that has an id and no data, and may be left by the
-    server to be polled."""
+    """Whether an event stream over HTTP begins with an event of an id without data, and the server may
+    close it, so that the client polls."""
     server_asks: bool = True
-    """Whether the server may send requests of its own."""
+    """Whether the server may send requests."""
     reserves_codes: bool = False
-    """Whether codes of errors that older revisions used, or later ones may, must not be sent."""
+    """Whether the error codes in `RESERVED` must not be sent."""
 
     def sendable(self, code: int) -> int:
-        """The code that an error goes out with: its own, or, where that is forbidden, what came in its place."""
+        """Return the code to send for an error: its own, or the replacement of a reserved code."""
         if not self.reserves_codes or code not in RESERVED:
             return code
         return self.resource_not_found if code == REVISIONS[0].resource_not_found else -32603
 
 
 RESERVED: Final = frozenset({-32002, *range(-32099, -32022)})
-"""Codes of errors that older revisions used, or later ones may (basic/index of 2026-07-28, "Error Codes")."""
+"""Error codes that older revisions used, or later ones may use (basic/index of 2026-07-28, "Error Codes")."""
 
 REVISIONS: Final = (
     Revision("2024-11-05", 0, Era.LEGACY, progress_message=False, titled_options=False),
@@ -81,6 +81,12 @@ REVISIONS: Final = (
     ),
 )
 """All revisions, oldest first."""
+
+R2025_03_26: Final = 1
+R2025_06_18: Final = 2
+R2025_11_25: Final = 3
+R2026_07_28: Final = 4
+"""The `order` of each revision after the first, for tables."""
 
 BY_VERSION: Final = {revision.version: revision for revision in REVISIONS}
 LATEST: Final = REVISIONS[-1]

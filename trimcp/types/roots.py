@@ -1,4 +1,4 @@
-"""Roots: the places that a client lets its servers work in (client/roots)."""
+"""Roots: the places in which a client lets its servers work (client/roots)."""
 
 from __future__ import annotations
 
@@ -6,28 +6,27 @@ from typing import Any, ClassVar
 
 import attrs
 
-from trimcp.types.fields import spec, spec_field
+from trimcp.types.fields import Extensible, spec, spec_field
 from trimcp.types.payload import Result
 
 
-@attrs.define
-class Root:
-    """One such place.
+@attrs.define(eq=False, repr=False)
+class Root(Extensible):
+    """A root.
 
     Attributes:
-        uri: a file URI.
-        name: for people.
+        uri: its file URI.
+        name: its name for people.
     """
 
     uri: str
     name: str | None = None
     meta: dict[str, Any] | None = spec_field(since="2025-06-18")
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ListRootsResult(Result):
-    """The client's roots; in 2026-07-28 an answer to an input request, which has no `_meta` of its own."""
+    """The client's roots; in 2026-07-28 the answer to an input request, which has no `_meta`."""
 
     result_type: ClassVar[str | None] = None
 

@@ -1,46 +1,44 @@
-"""`subscriptions/listen` of 2026-07-28: one long request for news of the server (basic/patterns/subscriptions)."""
+"""`subscriptions/listen` of 2026-07-28, a long request for notifications (basic/patterns/subscriptions)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
+from trimcp.types.fields import Extensible
 from trimcp.types.payload import NotificationParams, RequestParams, Result
 
 
-@attrs.define
-class SubscriptionFilter:
-    """Which news are wanted, or were granted.
+@attrs.define(eq=False, repr=False)
+class SubscriptionFilter(Extensible):
+    """The notifications that are requested, or accepted.
 
     Attributes:
-        tools_list_changed: of the list of tools.
-        prompts_list_changed: of the list of prompts.
-        resources_list_changed: of the list of resources.
-        resource_subscriptions: of what is in these resources, by URI.
+        tools_list_changed: changes of the list of tools.
+        prompts_list_changed: changes of the list of prompts.
+        resources_list_changed: changes of the list of resources.
+        resource_subscriptions: the URIs of resources whose changes are notified.
     """
 
     tools_list_changed: bool | None = None
     prompts_list_changed: bool | None = None
     resources_list_changed: bool | None = None
     resource_subscriptions: list[str] | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class SubscriptionsListenRequestParams(RequestParams):
-    """A request for news, answered when they end."""
+    """A request for notifications; its response is the end of the subscription."""
 
     notifications: SubscriptionFilter
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class SubscriptionsListenResult(Result):
-    """The end of a subscription; `meta` says of which (`SUBSCRIPTION_ID`)."""
+    """The end of a subscription; its id is in `meta` (`SUBSCRIPTION_ID`)."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class SubscriptionsAcknowledgedNotificationParams(NotificationParams):
-    """The first message of a subscription: what the server granted of what was wanted."""
+    """The first message of a subscription: the notifications that the server accepted."""
 
     notifications: SubscriptionFilter

@@ -1,4 +1,4 @@
-"""Tasks as 2025-11-25 has them in its core (basic/utilities/tasks); an extension after that."""
+"""Tasks of 2025-11-25 (basic/utilities/tasks); later revisions have them as an extension."""
 
 from __future__ import annotations
 
@@ -6,40 +6,39 @@ from typing import Any, Literal
 
 import attrs
 
-from trimcp.types.pagination import PaginatedResult
-from trimcp.types.payload import RequestParams, Result, TaskMetadata
+from trimcp.types.fields import Extensible
+from trimcp.types.payload import PaginatedResult, RequestParams, Result, TaskMetadata
 
 TaskStatus = Literal["working", "input_required", "completed", "failed", "cancelled"]
 """The last three are final."""
 
 
-@attrs.define
-class RelatedTaskMetadata:
-    """In `_meta` (`RELATED_TASK`): the task that a message belongs to."""
+@attrs.define(eq=False, repr=False)
+class RelatedTaskMetadata(Extensible):
+    """The task of a message, in its `_meta` (`RELATED_TASK`)."""
 
     task_id: str
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class TaskAugmentedRequestParams(RequestParams):
     """The params of a request that may be a task."""
 
     task: TaskMetadata | None = None
 
 
-@attrs.define
-class Task:
-    """How a task stands.
+@attrs.define(eq=False, repr=False)
+class Task(Extensible):
+    """The state of a task.
 
     Attributes:
-        task_id: what it is asked about by.
-        status: how far it is.
-        created_at: ISO 8601.
-        last_updated_at: ISO 8601.
-        ttl: how long it is kept after its creation, in milliseconds; None is null, without limit.
-        poll_interval: how long to wait before asking again, in milliseconds.
-        status_message: how it stands, for people.
+        task_id: its id.
+        status: its status.
+        created_at: the time of its creation, in ISO 8601.
+        last_updated_at: the time of its last change, in ISO 8601.
+        ttl: the time for which it is kept after its creation, in milliseconds; None is null: no limit.
+        poll_interval: the time to wait between polls, in milliseconds.
+        status_message: its status, for people.
     """
 
     task_id: str
@@ -49,51 +48,50 @@ class Task:
     ttl: int | None
     poll_interval: int | None = None
     status_message: str | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class CreateTaskResult(Result):
-    """The answer to a request that became a task."""
+    """The result of a request that became a task."""
 
     task: Task
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class TaskRequestParams(RequestParams):
     """A request about one task."""
 
     task_id: str
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class GetTaskResult(Task):
-    """How a task stands, as a result."""
+    """The state of a task, as a result."""
 
     meta: dict[str, Any] | None = attrs.field(default=None, kw_only=True)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class CancelTaskResult(Task):
-    """How a cancelled task stands."""
+    """The state of a cancelled task."""
 
     meta: dict[str, Any] | None = attrs.field(default=None, kw_only=True)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class GetTaskPayloadResult(Result):
-    """The result of the request that became the task: all of it is in `extra`."""
+    """The result of the request that became the task, all in `extra`."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ListTasksResult(PaginatedResult):
     """One page of the receiver's tasks."""
 
     tasks: list[Task]
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class TaskStatusNotificationParams(Task):
-    """A task stands otherwise than before."""
+    """The state of a task has changed."""
 
     meta: dict[str, Any] | None = attrs.field(default=None, kw_only=True)

@@ -28,10 +28,9 @@ from trimcp import (
     open_group,
 )
 from trimcp.actors.supervisor import Supervisor, open_supervisor
-from trimcp.client.group.events import GroupEvent, GroupEvents
-from trimcp.client.group.member import Member
+from trimcp.client.group.events import GroupEvent, GroupEvents, MemberStatus
+from trimcp.client.group.member import MemberRecord
 from trimcp.client.group.member_actor import LEAVING, MemberActor, _Changed
-from trimcp.client.group.member_status import MemberStatus
 from trimcp.client.group.membership import OTHERS, Membership
 from trimcp.types.capabilities import ServerCapabilities
 
@@ -313,10 +312,10 @@ async def test_a_reader_that_comes_when_all_is_over_reads_to_the_end() -> None:
 async def test_a_member_that_comes_in_while_the_group_closes_is_refused_or_closed() -> None:
     async with open_supervisor("group") as supervisor:
         membership = supervisor.add(Membership(supervisor, 4))
-        early, late = (Member(member_of(supervisor, Connections())[0]) for _ in range(2))
+        early, late = (MemberRecord(member_of(supervisor, Connections())[0]) for _ in range(2))
         async with trio.open_nursery() as nursery:
 
-            async def join(member: Member) -> None:
+            async def join(member: MemberRecord) -> None:
                 member.name = f"m{id(member)}"
                 member._actor._group, member._actor.server = membership, member.name
                 await membership.join(member)
@@ -328,7 +327,7 @@ async def test_a_member_that_comes_in_while_the_group_closes_is_refused_or_close
                 await join(late)
         with trio.fail_after(5):
             await membership.wait_empty()
-        assert early.state is CLOSED
+        assert early.member.state is CLOSED
 
 
 async def test_what_was_asked_for_is_seen_before_the_actor_has_its_turn() -> None:

@@ -174,3 +174,28 @@ async def test_whoever_waits_for_a_member_is_told_that_it_was_closed() -> None:
         nursery.start_soon(group.wait_attempted)
         await wait_all_tasks_blocked()
         member.close()
+
+
+async def test_an_interrupt_of_a_member_is_not_replaced_by_an_error_of_the_program() -> None:
+    server = trimcp.Server("interrupts")
+
+    @server.tool
+    async def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.RaisesGroup(KeyboardInterrupt, flatten_subgroups=True):
+        async with open_group() as group:
+            await group.add("one", server)
+            await group.wait_ready("one")
+            try:
+                await group.call_tool("one__interrupt")
+            finally:
+                raise ValueError("of the program")
+
+
+async def test_an_error_of_the_program_leaves_the_group_as_itself_though_closing_is_cancelled() -> None:
+    with trio.CancelScope() as scope, pytest.raises(ValueError, match="of the program"):
+        async with open_group() as group:
+            await group.add("one", offering())
+            scope.cancel()
+            raise ValueError("of the program")

@@ -22,6 +22,7 @@ from trimcp import (
     Restarts,
     open_group,
 )
+from trimcp.auth import AuthorizationFailed, AuthorizationServerUnavailable
 from trimcp.transports.memory import memory_pair
 
 STEADY = Restarts(most=3, window=100, first=1, longest=4, jitter=0)
@@ -322,7 +323,7 @@ async def test_what_cannot_be_added_is_refused() -> None:
     async with open_group(members=2) as group:
         await group.add("one", offering())
         for name in ("", "a__b", "a_", "_a", "a b", "ä", "x" * 33, "a\n"):
-            with pytest.raises(trimcp.UsageError, match="cannot be the name of a member"):
+            with pytest.raises(trimcp.UsageError, match="invalid member name"):
                 await group.add(name, offering())
         with pytest.raises(trimcp.UsageError, match="names are used once"):
             await group.add("one", offering())
@@ -354,3 +355,21 @@ async def test_pauses_are_shortened_by_chance_within_bounds(autojump_clock: Mock
         most = min(8, 2**n)
         assert most / 2 <= pause <= most
     assert len(set(pauses)) == 20
+
+
+@pytest.mark.parametrize("is_down", [True, False])
+async def test_a_member_that_got_no_token_is_restarted_only_where_that_may_help(
+    autojump_clock: MockClock, is_down: bool
+) -> None:
+    why = AuthorizationServerUnavailable("it is down") if is_down else AuthorizationFailed("the person refused")
+
+    class Refused(trimcp.ClientAuth):
+        async def headers(self, request: trimcp.AuthRequest) -> dict[str, str]:
+            raise why
+
+    async with open_group(restarts=STEADY) as group, group.events() as events:
+        member = await group.add("one", "http://127.0.0.1:9/mcp", auth=Refused())
+        seen = await until(events, MemberFailed)
+        assert len(seen) == (4 if is_down else 1)
+        assert member.failure is not None
+        assert member.failure.reason is (FailReason.RESTARTS if is_down else FailReason.AUTHORIZATION)

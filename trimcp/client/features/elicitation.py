@@ -1,9 +1,9 @@
-"""Elicitation: the actor that has a user answer one question at a time.
+"""`Elicitation`, the actor that has a user answer one question at a time.
 
-A server that asks five forms at once opens one dialog after the other, and so do several servers of a group:
-each client, and each group, has one such actor, in both eras. A dialog runs in a worker of the actor's pool. One
-that itself waits for a call to a client lets the next one in, so that nothing can deadlock: the call may be the
-one that asks. A dialog closes when its asker is cancelled. client/elicitation of every revision.
+A server that sends five forms at once opens one dialog after the other, and so do several servers of a group: each
+client, and each group, has one Elicitation actor, in both eras. A dialog runs in a worker of the actor's pool. A dialog
+that waits for a call to a server lets the next dialog open, since that call may need it: otherwise both would wait
+for ever. A dialog closes when its asker is cancelled. client/elicitation of every revision.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from trimcp.actors.pool_call import PoolCall, PoolEnded
 from trimcp.actors.supervisor import Supervisor
 from trimcp.actors.worker_pool import WorkerPool
 from trimcp.errors import ConnectionClosed, RequestFailed
-from trimcp.session.refusals import another_time
+from trimcp.session.refusals import retry_data
 from trimcp.types.jsonrpc import BUSY
 
 T = TypeVar("T")
 
 QUESTIONS: Final = 256
-"""Questions that may wait for the user, of all servers; one more is refused as busy."""
+"""The most questions of all servers that wait for the user; further ones are refused as busy."""
 
 _open_dialog: contextvars.ContextVar[Dialog | None] = contextvars.ContextVar("trimcp dialog", default=None)
 
@@ -39,7 +39,7 @@ class _Ask(NamedTuple):
 
 
 class _GivenUp(NamedTuple):
-    """The asker of a dialog does not wait any more."""
+    """The asker of a dialog no longer waits."""
 
     dialog: Dialog
 
@@ -65,7 +65,7 @@ class Dialog(PoolCall):
     __slots__ = ("_actor", "_outer")
 
     def __init__(self, actor: Elicitation, handler: Callable[[], Awaitable[Any]], outer: Dialog | None) -> None:
-        """`outer`: the dialog in which this one is asked, if it is asked in one."""
+        """`outer`: the dialog whose handler asks this question, if there is one."""
         super().__init__(handler)
         self._actor = actor
         self._outer = outer
@@ -83,7 +83,7 @@ class Dialog(PoolCall):
         await super().run()
 
     def finished(self) -> bool:
-        """See `Work`. Its worker may wait longer, for nurseries that the handler has left open; the user does not."""
+        """See `Work`. The dialog is closed, even if its worker waits for nurseries that the handler left open."""
         is_used_up = super().finished()
         self._actor.tell(_Closed(self))
         return is_used_up
@@ -94,7 +94,7 @@ class Dialog(PoolCall):
 
 
 class Elicitation(Actor[_Message]):
-    """Opens one dialog after the other."""
+    """The actor that opens one dialog after the other."""
 
     name = "elicitation"
 
@@ -107,17 +107,17 @@ class Elicitation(Actor[_Message]):
         """The dialog that keeps the next one from opening."""
 
     async def ask(self, handler: Callable[[], Awaitable[T]]) -> T:
-        """Have the user answer a question, when it is its turn. Leaving it early closes the dialog.
+        """Have the user answer a question, after those that were asked before. Leaving it early closes the dialog.
 
         Args:
             handler: opens the dialog, and returns the answer.
 
         Raises:
-            RequestFailed: as many questions wait as may (busy).
-            Exception: what `handler` raises.
+            RequestFailed: too many questions wait (busy).
+            Exception: an error of `handler`.
         """
         if len(self._waiting) >= QUESTIONS:
-            raise RequestFailed(BUSY, f"Busy: {QUESTIONS} questions wait for the user", another_time("busy"))
+            raise RequestFailed(BUSY, f"Busy: {QUESTIONS} questions wait for the user", retry_data("busy"))
         dialog = Dialog(self, handler, _open_dialog.get())
         self.tell(_Ask(dialog))
         try:
@@ -126,7 +126,7 @@ class Elicitation(Actor[_Message]):
             self.tell(_GivenUp(dialog))
             raise
         except PoolEnded as exc:
-            raise ConnectionClosed("the client has ended, and with it its questions to the user") from exc
+            raise ConnectionClosed("the client has ended, and no longer asks its user") from exc
         return answer
 
     # --- the actor --------------------------------------------------------------------
@@ -155,7 +155,7 @@ class Elicitation(Actor[_Message]):
 
 
 def wait_for_call() -> None:
-    """Take note that a call to a server begins: in a dialog, the next one may open."""
+    """Let the next dialog open, if a dialog is about to wait for a call to a server."""
     dialog = _open_dialog.get()
     if dialog is not None:
         dialog.let_next_in()

@@ -1,8 +1,6 @@
-"""Many servers behind one object: a group of clients, each of them supervised on its own.
+"""Many servers behind one object: a group of clients, each supervised on its own.
 
-`group` is the public face, and opens the supervisor; `membership` is the group's actor, which lets members in and
-out and publishes what becomes of them as `events`. A `member` is what programs hold; its `member_actor` keeps one
-client connected, by the policy in `restarts`, and says how it stands in a `member_status`. `calls` is what a group
-does on all of them, under names that `naming` makes and routes by, from the `lists` that each connection has.
-`options` is what members are connected with.
+Programs use a `group`, and hold a `member` for each server. `membership` is the group's actor: it lets members join and
+leave, and publishes their `events`. A `member_actor` keeps one client connected, by the policy in `restarts`. `lists`
+are read of each member and merged, under names that `naming` makes. `options` are those of the connections.
 """

@@ -1,35 +1,56 @@
-"""What becomes of the members of a group, as small objects, and the queues that programs read them from."""
+"""The states of the members of a group, their events, and the queues that programs read events from."""
 
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
 from trimcp.actors.mailbox import Mailbox, Overflow
-from trimcp.client.notices import PromptsChanged, ResourcesChanged, ToolsChanged
+from trimcp.client.notifications.notices import PromptsChanged, ResourcesChanged, ToolsChanged
 from trimcp.errors import UsageError
+
+if TYPE_CHECKING:
+    from trimcp.client.group.lists import MemberLists
+
+
+class MemberState(enum.Enum):
+    """The state of a member."""
+
+    CONNECTING = "connecting"
+    """A connection is being made."""
+    READY = "ready"
+    """The client can be used."""
+    WAITING = "waiting"
+    """The connection ended, or could not be made; the next attempt comes after a pause."""
+    FAILED = "failed"
+    """No further attempt is made, unless `Member.restart` asks for it."""
+    CLOSED = "closed"
+    """It was closed, and cannot be used any more."""
 
 
 class FailReason(enum.Enum):
     """Why a group no longer tries to connect a member."""
 
     TARGET = "target"
-    """It is nothing that can be connected to: there is no such command, script or option."""
+    """Nothing can be connected to: there is no such command, script or option."""
     ONCE = "once"
-    """It was a `Duplex` made by the program, and only the program can make another."""
+    """The target was a `Duplex`, and only the program can make another."""
     RESTARTS = "restarts"
     """The budget for restarts is used up."""
+    AUTHORIZATION = "authorization"
+    """No token could be got: a person, or another configuration, is needed."""
 
 
 @attrs.frozen
 class Failure:
-    """What a member that has failed ended with.
+    """The end of a member that has failed.
 
     Attributes:
-        reason: why it is not tried again.
-        error: what the last attempt, or the last connection, ended with.
+        reason: why no further attempt is made.
+        error: the error of the last attempt, or of the last connection.
     """
 
     reason: FailReason
@@ -37,8 +58,27 @@ class Failure:
 
 
 @attrs.frozen
+class MemberStatus:
+    """The status of a member at one moment. Its actor makes a new one at each change; all others only read it."""
+
+    state: MemberState
+    restarts: int = 0
+    """Restarts by the program that the actor knows of."""
+    lists: MemberLists | None = None
+    """The lists of the server over this connection, in the state `READY`."""
+    failure: Failure | None = None
+    """Why it has failed, in the state `FAILED`."""
+    error: Exception | None = None
+    """The error that ended the last connection, or attempt at one."""
+    connections: int = 0
+    """Connections that were made so far."""
+    is_attempted: bool = False
+    """Whether the first attempt since the last restart has succeeded or failed."""
+
+
+@attrs.frozen
 class MemberReady:
-    """There is a connection: what the server offers is part of the merged lists, and can be called.
+    """A member is connected: its tools are part of the merged lists, and can be called.
 
     Attributes:
         server: the member's name.
@@ -49,11 +89,11 @@ class MemberReady:
 
 @attrs.frozen
 class MemberLost:
-    """A connection that was ready has ended; what the server offered is gone from the merged lists.
+    """A connection that was ready has ended; the merged lists no longer have its server's tools.
 
     Attributes:
         server: the member's name.
-        error: how it ended: `ServerExited` with what the command said last, `ConnectionLost`, …
+        error: how it ended: `ServerExited` with the last lines of the command, `ConnectionLost`, …
     """
 
     server: str
@@ -67,7 +107,7 @@ class MemberRestarting:
     Attributes:
         server: the member's name.
         delay: the pause, in seconds.
-        error: what the last attempt, or the last connection, ended with.
+        error: the error of the last attempt, or of the last connection.
     """
 
     server: str
@@ -77,7 +117,7 @@ class MemberRestarting:
 
 @attrs.frozen
 class MemberFailed:
-    """The group tries no more; `Member.restart` makes it begin anew.
+    """A member has failed, and no further attempt is made; `Member.restart` begins anew.
 
     Attributes:
         server: the member's name.
@@ -90,7 +130,7 @@ class MemberFailed:
 
 @attrs.frozen
 class MemberClosed:
-    """The member was closed, and nothing of it is left: its name may be used again.
+    """A member was closed, and nothing of it is left: its name may be used again.
 
     Attributes:
         server: the member's name.
@@ -101,7 +141,7 @@ class MemberClosed:
 
 @attrs.frozen
 class MemberChanged:
-    """A server that is ready offers something else than before, or may do so.
+    """A list of a server that is ready has changed, or may have.
 
     Attributes:
         server: the member's name.
@@ -117,23 +157,23 @@ GroupEvent = MemberReady | MemberLost | MemberRestarting | MemberFailed | Member
 
 
 def _change(event: GroupEvent) -> MemberChanged | None:
-    """The key of an event in its queue: a change that waits stands for each later one that is equal."""
+    """Return the key of an event in its queue: a change that waits stands for later equal ones."""
     return event if isinstance(event, MemberChanged) else None
 
 
 class GroupEvents:
     """Events in order: `async for event in events`. One task reads at a time.
 
-    Where a reader is more than the group's bound behind, the oldest events are dropped; `Group.members` says how
-    things stand at any time. A `MemberChanged` that waits already is not kept twice. Reading ends when the group
+    Where a reader is further behind than the group's bound, the oldest events are dropped; `Group.members` has the
+    present states at any time. A `MemberChanged` that waits already is not kept twice. Reading ends when the group
     has closed its members, or the context was left.
     """
 
     def __init__(self, most: int) -> None:
-        """Made by `Group.events`; `most` events may wait."""
+        """Made by `Group.events`. At most `most` events wait."""
         self._mailbox: Mailbox[GroupEvent] = Mailbox(most, Overflow.DROP_OLDEST, key=_change)
         self._is_read = False
-        self.is_over = False
+        self.is_over: bool = False
         """Whether no more events come; those that wait can still be read."""
 
     @property
@@ -147,7 +187,7 @@ class GroupEvents:
             self._mailbox.tell(event)
 
     def finish(self) -> None:
-        """Let nothing more in; what waits can still be read."""
+        """Let no further event in; those that wait can still be read."""
         self.is_over = True
         self._mailbox.close()
 

@@ -1,8 +1,8 @@
-"""The actor of a member: it keeps one client connected.
+"""`MemberActor`, the actor that keeps the client of one member connected.
 
-Its task takes messages and decides. Each connection has a task of its own in the actor's nursery, in which all
-that belongs to the connection (a process, a session, a listen) is entered and left; that task tells the actor
-what becomes of it. A failure of a connection ends here, in a status and an event.
+Its task handles messages. Each connection has a task of its own in the actor's nursery, in which all that belongs to
+the connection (a process, a session, a listen request) is opened and closed; that task tells the actor when the
+connection is ready, lost or closed. A failed connection becomes a status and an event, and affects no other member.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import trio
 
 from trimcp.actors.actor import Actor, Owner
 from trimcp.actors.mailbox import Mailbox, Overflow
+from trimcp.auth.errors import AuthorizationFailed, AuthorizationServerUnavailable
 from trimcp.client.client import Client
 from trimcp.client.group.events import (
     FailReason,
@@ -27,18 +28,19 @@ from trimcp.client.group.events import (
     MemberLost,
     MemberReady,
     MemberRestarting,
+    MemberState,
+    MemberStatus,
 )
-from trimcp.client.group.lists import Lists
-from trimcp.client.group.member_status import MemberState, MemberStatus
-from trimcp.client.group.restarts import Budget, Restarts
-from trimcp.client.notices import PromptsChanged, ResourcesChanged, ToolsChanged
+from trimcp.client.group.lists import MemberLists
+from trimcp.client.group.restarts import RestartBudget, Restarts
+from trimcp.client.notifications.notices import PromptsChanged, ResourcesChanged, ToolsChanged
 from trimcp.errors import ConnectionClosed, ConnectionEnded, TrimcpError, UsageError
 from trimcp.observability import events, log
 from trimcp.types.capabilities import ServerCapabilities
 
 LEAVING: Final = 10.0
-"""Seconds that a connection may take to be closed in good order; what then goes on is cancelled, and a process
-that was started is stopped by its own deadlines."""
+"""Seconds that closing a connection in good order may take; then it is cancelled, and a process that was started is
+stopped by its own deadlines."""
 CAPACITY: Final = 16
 """Messages: one `_Restart`, one `_Close`, three of one connection, one for each of three lists, and some to spare."""
 
@@ -54,14 +56,14 @@ Opener = Callable[[], AbstractAsyncContextManager[Client]]
 
 
 class GroupActor(Protocol):
-    """The group's actor, as its members tell it things. Neither waits."""
+    """The actor of a group, as far as its members use it. Neither method waits."""
 
     def stands(self, server: str, status: MemberStatus, *happened: GroupEvent) -> None:
         """Publish the status of a member, and the events that led to it."""
         ...
 
     def left(self, server: str) -> None:
-        """Take a member out: nothing of it is left."""
+        """Remove a member of which nothing is left."""
         ...
 
 
@@ -82,15 +84,15 @@ class _Close:
 
 @attrs.frozen
 class _Ready:
-    """A connection has a client to be used."""
+    """A connection has a client that can be used."""
 
     connection: _Connection
-    lists: Lists
+    lists: MemberLists
 
 
 @attrs.frozen
 class _Lost:
-    """The session of a connection is over by itself; what is left of the connection is being closed."""
+    """The session of a connection has ended by itself; the rest of the connection is being closed."""
 
     connection: _Connection
     error: ConnectionEnded
@@ -98,7 +100,7 @@ class _Lost:
 
 @attrs.frozen
 class _Changed:
-    """The server of a connection offers something else than before."""
+    """A list of the server of a connection has changed."""
 
     connection: _Connection
     change: ListChanged
@@ -106,7 +108,7 @@ class _Changed:
 
 @attrs.frozen
 class _Ended:
-    """A connection, or an attempt at one, has come to its end: nothing of it is left."""
+    """A connection, or an attempt at one, has ended: nothing of it is left."""
 
     connection: _Connection
     error: Exception | None
@@ -128,32 +130,33 @@ def _key(message: _Message) -> Hashable:
 
 
 class MemberActor(Actor[_Message]):
-    """Keeps the client of one member connected, until it is told to close. Its connections raise nothing here."""
+    """The actor that keeps the client of one member connected, until it is told to close."""
 
     def __init__(
         self, owner: Owner, group: GroupActor, server: str, opener: Opener, restarts: Restarts, *, once: bool
     ) -> None:
-        """
+        """Connect with the first message.
+
         Args:
             owner: the supervisor of the group.
-            group: is told how it stands with the member.
+            group: gets the status and the events of the member.
             server: the member's name.
             opener: makes a connection.
             restarts: when to make another.
             once: whether there can be only one.
         """
         super().__init__(owner, Mailbox(CAPACITY, Overflow.REPLACE, key=_key))
-        self.name = f"member {server}"
-        self.server = server
+        self.name: str = f"member {server}"
+        self.server: str = server
         self._group = group
         self._opener = opener
         self._restarts = restarts
         self._once = once
-        self._budget = Budget(restarts)
+        self._budget = RestartBudget(restarts)
         self._status = MemberStatus(MemberState.CONNECTING)
         self._connection: _Connection | None = None
-        self._is_wanted = False  # the connection that there is, for as long as nothing has asked for its end
-        self._due = math.inf  # when the pause before the next attempt is over
+        self._is_wanted = False  # whether the present connection is to go on
+        self._due = math.inf  # the end of the pause before the next attempt
         self._is_closing = False
         self._is_over = False
         self._nursery: trio.Nursery | None = None
@@ -161,7 +164,7 @@ class MemberActor(Actor[_Message]):
     # --- in front ---------------------------------------------------------------------
 
     def restart(self, number: int) -> None:
-        """Connect, or connect anew, with the whole budget. `number`: how often that was asked for."""
+        """Connect, or connect anew, with the whole budget. `number` counts the restarts by the program."""
         self.tell(_Restart(number))
 
     def close(self) -> None:
@@ -171,7 +174,7 @@ class MemberActor(Actor[_Message]):
     # --- the task ---------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Take messages, and begin an attempt when one is due, until the member is closed and nothing is left of it."""
+        """Handle messages, and begin each attempt that is due, until nothing is left of the closed member."""
         try:
             async with trio.open_nursery() as self._nursery:
                 while not self._is_over:
@@ -199,7 +202,7 @@ class MemberActor(Actor[_Message]):
             case _Ended(_, error):
                 self._ended(error)
             case _Ready() | _Lost() | _Changed() if not self._is_wanted:
-                pass  # its end was asked for since
+                pass  # it is being ended
             case _Ready(_, lists):
                 made = self._status.connections + 1
                 ready = MemberReady(self.server)
@@ -219,7 +222,7 @@ class MemberActor(Actor[_Message]):
             self._connect()
 
     def _leave(self) -> None:
-        """Have the connection end, if there is one, and the pause."""
+        """End the connection, if there is one, and the pause."""
         self._due = math.inf
         self._is_wanted = False
         if self._connection is not None:
@@ -248,7 +251,7 @@ class MemberActor(Actor[_Message]):
             self._recover(self._status.error or ConnectionClosed("the connection ended"))
 
     def _drop(self, error: Exception) -> None:
-        """The connection has ended by itself: it cannot be used any more."""
+        """Publish that the connection has ended by itself, and cannot be used."""
         if self._status.lists is not None:
             self._publish(MemberState.WAITING, MemberLost(self.server, error), lists=None, error=error)
 
@@ -258,6 +261,8 @@ class MemberActor(Actor[_Message]):
             self._fail(FailReason.TARGET, error)
         elif self._once:
             self._fail(FailReason.ONCE, error)
+        elif _is_refused(error):
+            self._fail(FailReason.AUTHORIZATION, error)
         elif (delay := self._budget.take(trio.current_time())) is None:
             self._fail(FailReason.RESTARTS, error)
         else:
@@ -282,7 +287,7 @@ class _Connection:
     def __init__(self, member: MemberActor, opener: Opener, restarts: Restarts) -> None:
         self._member = member
         self._opener = opener
-        self._budget = Budget(restarts)  # of listens
+        self._budget = RestartBudget(restarts)  # of listens
         self._scope = trio.CancelScope()
         self._use = trio.CancelScope()
         self._is_open = False
@@ -290,7 +295,7 @@ class _Connection:
         self._lost: ConnectionEnded | None = None
 
     def leave(self) -> None:
-        """Have the task end: in good order, within some time, where there is a client; else at once."""
+        """End the task: in good order, within some time, where there is a client; else at once."""
         if self._is_leaving:
             return
         self._is_leaving = True
@@ -301,7 +306,7 @@ class _Connection:
             self._scope.cancel()
 
     async def run(self) -> None:
-        """Open it, have it used, and close it; tell the member what became of it. Raises nothing but `Cancelled`."""
+        """Open the connection, let it be used, close it, and tell the member. Raises only `Cancelled`."""
         error: Exception | None = None
         try:
             with self._scope:
@@ -309,14 +314,14 @@ class _Connection:
                     self._is_open = True
                     with self._use:
                         await self._serve(client)
-        except* Exception as group:  # noqa: BLE001 - the boundary: whatever it was, other members go on
+        except* Exception as group:  # noqa: BLE001 - the boundary: no error of a connection affects other members
             error = _alone(group)
         finally:
             self._member.tell(_Ended(self, error or self._lost))
 
     async def _serve(self, client: Client) -> None:
-        """Let the client be used until the session is over, or the member wants its end."""
-        lists = Lists(self._member.server, client)
+        """Let the client be used until the session is over, or the member ends the connection."""
+        lists = MemberLists(self._member.server, client)
         self._member.tell(_Ready(self, lists))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen, lists)
@@ -325,8 +330,8 @@ class _Connection:
             self._member.tell(_Lost(self, self._lost))
             self.leave()
 
-    async def _listen(self, lists: Lists) -> None:
-        """Be told of changes, for as long as the connection lasts. A server that ends it is asked again."""
+    async def _listen(self, lists: MemberLists) -> None:
+        """Listen to changes of lists while the connection lasts; ask again where the server ends that."""
         told = _told_by(lists.client.server_capabilities)
         if not told:
             return
@@ -338,20 +343,20 @@ class _Connection:
                     lists.notices = notices
                     async for notice in notices:
                         lists.forget()
-                        # Anything else says that changes may have been missed.
+                        # After any other notice, changes may have been missed.
                         self._changed(*([notice] if isinstance(notice, ListChanged) else told.values()))
             except TrimcpError as exc:
-                # Over HTTP that may be the end of one stream; where it is that of the session, `_serve` ends too.
+                # Over HTTP it may be one stream that ended; where the session has, `_serve` ends too.
                 log.debug(events.MEMBER_LISTEN_ENDED, server=lists.server, why=str(exc))
             finally:
                 lists.notices = None
                 lists.forget()
             delay = self._budget.take(trio.current_time())
             if delay is None:
-                log.info(events.MEMBER_LISTEN_ENDED, server=lists.server, why="the server ends what tells of changes")
+                log.info(events.MEMBER_LISTEN_ENDED, server=lists.server, why="the server keeps ending it")
                 return
             await trio.sleep(delay)
-            self._changed(*told.values())  # what changed meanwhile was not told
+            self._changed(*told.values())  # changes in between were not told
 
     def _changed(self, *changes: ListChanged) -> None:
         for change in changes:
@@ -359,14 +364,24 @@ class _Connection:
 
 
 def _told_by(capabilities: ServerCapabilities) -> dict[str, ListChanged]:
-    """The lists of whose changes the server would tell."""
+    """Return the lists whose changes the server declared to tell of."""
     declared = {"tools": capabilities.tools, "prompts": capabilities.prompts, "resources": capabilities.resources}
     return {kind: CHANGES[kind] for kind, one in declared.items() if one is not None and one.list_changed}
 
 
+def _is_refused(error: BaseException) -> bool:
+    """Whether no token could be got, so that another try would ask a person again, or fail again."""
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, AuthorizationFailed):
+            return not isinstance(at, AuthorizationServerUnavailable)
+        at = at.__cause__
+    return False
+
+
 def _alone(group: BaseExceptionGroup[Exception]) -> Exception:
-    """The exception in a group of one, however deep; the group where there are several."""
-    error: Exception = group  # type: ignore[assignment]  # nothing in it is no Exception
+    """Return the exception in a group of one, however deep; the group where there are several."""
+    error: Exception = group  # type: ignore[assignment]  # it holds Exceptions alone
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error

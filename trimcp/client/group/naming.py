@@ -1,9 +1,9 @@
-"""Names in a group: what two servers call the same is told apart, and every name says whom it is for.
+"""Names of tools and prompts in a group: each is unique, and names its member.
 
-A tool `search` of the member `files` is `files__search`. Hosts hand such names to language models, whose
-providers take 1 to 64 letters, digits, `_` and `-`, and no two alike. So a name that does not fit, by its
-length or its characters, is cut down and ends in a digest of the whole. The same tool of the same member has
-the same name in every run. Pure functions, called by `calls`, `lists` and `trimcp.client.configuration`.
+A tool `search` of the member `files` is `files__search`. Hosts hand these names to language models, whose
+providers take 1 to 64 letters, digits, `_` and `-`, and no name twice. So a name that is too long, or has other
+characters, is cut and ends in a digest of the whole. The same tool of the same member has the same name in every run.
+Pure functions.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from trimcp.errors import UsageError
 
 SEPARATOR: Final = "__"
 LONGEST_NAME: Final = 64
-"""The longest name that providers of language models take for a tool."""
+"""The most characters of a tool's name that providers of language models take."""
 LONGEST_SERVER: Final = 32
-"""The longest name of a member: it leaves as much room for the tool."""
+"""The most characters of a member's name: it leaves the same room for the tool."""
 DIGEST: Final = 12
-"""Hexadecimal digits: for two tools of one server to meet by chance takes some millions of them."""
+"""Hexadecimal digits: only among millions of tools of one server would two have the same digest by chance."""
 
-# The first separator of a merged name ends the member's name, so that holds none, and does not end in half of one.
+# The first separator of a merged name ends the member's name. So a member's name has no separator, nor half of one at
+# its end.
 _SERVER: Final = re.compile(r"(?!.*__)[A-Za-z0-9](?:[A-Za-z0-9_-]{0,30}[A-Za-z0-9-])?")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")
 _DIGESTED: Final = re.compile(rf"-[0-9a-f]{{{DIGEST}}}\Z")
@@ -30,23 +31,24 @@ _OTHERS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def check_server_name(name: str) -> None:
-    """
+    """Check the name of a member.
+
     Raises:
-        UsageError: no member can be called that.
+        UsageError: it is invalid.
     """
     if _SERVER.fullmatch(name) is None:
         raise UsageError(
-            f"{name!r} cannot be the name of a member: 1 to {LONGEST_SERVER} letters, digits, - and single _, "
+            f"invalid member name {name!r}: use 1 to {LONGEST_SERVER} letters, digits, - and single _, "
             "beginning with a letter or digit and not ending in _"
         )
 
 
 def server_name_of(text: str, *, distinct: bool = False) -> str:
-    """A name for a member, made of any text: the text itself where it is one. The same for the same text.
+    """Return a member's name for any text: the text itself where that is valid. Equal strings have equal names.
 
     Args:
-        text: what somebody called it.
-        distinct: have a name that no other text has.
+        text: such as a key of a configuration.
+        distinct: return a name that no other text has.
     """
     if _SERVER.fullmatch(text) is not None:
         return text
@@ -57,9 +59,9 @@ def server_name_of(text: str, *, distinct: bool = False) -> str:
 
 
 def merged_name(server: str, own: str) -> str:
-    """What the group calls a tool, or a prompt, that its server calls `own`."""
+    """Return the name in the group of a tool or prompt; `own` is its name on the server."""
     name = f"{server}{SEPARATOR}{own}"
-    # One that ends like a digest gets a digest too, or it could be the short form of another.
+    # A name that ends like a digest gets a digest too: otherwise it could be the short form of another name.
     if len(name) <= LONGEST_NAME and _PLAIN.fullmatch(own) is not None and not is_digested(own):
         return name
     stem = _OTHERS.sub("_", own)[: LONGEST_NAME - len(server) - len(SEPARATOR) - DIGEST - 1]
@@ -67,26 +69,24 @@ def merged_name(server: str, own: str) -> str:
 
 
 def split(name: str) -> tuple[str, str]:
-    """The member of a merged name, and the rest.
+    """Split a name of the group into the member's name and the rest.
 
     Raises:
-        UsageError: it names no member.
+        UsageError: it has no member's name.
     """
     server, separator, rest = name.partition(SEPARATOR)
     if not separator:
-        raise UsageError(
-            f"{name!r} names no member: names in a group are SERVER{SEPARATOR}NAME, as its lists have them"
-        )
+        raise UsageError(f"{name!r} names no member: use a name of the group's lists, SERVER{SEPARATOR}NAME")
     return server, rest
 
 
 def is_digested(rest: str) -> bool:
-    """Whether that, behind the separator, stands for a name that did not fit."""
+    """Return whether the part behind the separator is the short form of a name."""
     return _DIGESTED.search(rest) is not None
 
 
 def reference(server: str, uri: str) -> str:
-    """What the group calls a resource: no URI, since the scheme of none holds an underscore."""
+    """Return the reference of a resource in the group. It is never a URI, since no scheme has an underscore."""
     return f"{server}{SEPARATOR}{uri}"
 
 

@@ -1,6 +1,6 @@
-"""What the members of a group are connected with: options of `trimcp.connect`, and functions that know for whom.
+"""The options that members of a group are connected with, and the functions that answer the servers of all members.
 
-A group's functions answer for all of its servers, and get the name of the one that asks before what it asks.
+A function of a group gets the name of the member whose server asks first.
 """
 
 from __future__ import annotations
@@ -13,32 +13,42 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import attrs
 
+from trimcp.actors.containment import answer_of
+from trimcp.client.features.consent import Consent, ConsentInTurn, consent_of
 from trimcp.errors import UsageError
 
 if TYPE_CHECKING:
     import httpx2
 
-    from trimcp.client.client import Timeouts
     from trimcp.client.extension import ClientExtension
+    from trimcp.client.features.client_features import (
+        Answer,
+        Elicitation,
+        Folder,
+        RootsSource,
+        Sampling,
+        Visit,
+    )
+    from trimcp.client.features.consent import ConsentFunction, QuestionParams
     from trimcp.client.features.elicitation import Elicitation as ElicitationActor
-    from trimcp.client.handlers import Asked, Consent, Elicitation, RootsSource, Sampling, Visit
-    from trimcp.session.limits import Limits
-    from trimcp.transports.http.client_auth import Auth
+    from trimcp.client.requests import Timeouts
+    from trimcp.http.client.auth import Auth
+    from trimcp.limits import Limits
+    from trimcp.observability.telemetry import Telemetry
+    from trimcp.observability.wire_tap import WireTap
     from trimcp.types.elicitation import ElicitRequestFormParams, ElicitRequestURLParams, ElicitResult
-    from trimcp.types.logging import LoggingLevel
-    from trimcp.types.roots import Root
     from trimcp.types.sampling import CreateMessageRequestParams, CreateMessageResult
+    from trimcp.types.utilities import LoggingLevel
 
-    GroupSampling = Callable[[str, CreateMessageRequestParams], Awaitable[CreateMessageResult | str]]
-    GroupElicitation = Callable[[str, ElicitRequestFormParams], Awaitable[ElicitResult | dict[str, Any] | None]]
-    GroupVisit = Callable[[str, ElicitRequestURLParams], Awaitable[ElicitResult | bool]]
-    GroupConsent = Callable[[str, str, Asked], Awaitable[bool]]
-    Folder = str | os.PathLike[str] | Root
-    GroupRoots = Sequence[Folder] | Callable[[str], Awaitable[Sequence[Folder]]]
+    GroupSampling = Callable[[str, CreateMessageRequestParams], Answer[CreateMessageResult | str]]
+    GroupElicitation = Callable[[str, ElicitRequestFormParams], Answer[ElicitResult | dict[str, Any] | None]]
+    GroupVisit = Callable[[str, ElicitRequestURLParams], Answer[ElicitResult | bool]]
+    GroupConsent = Callable[[str, str, QuestionParams], Answer[bool]]
+    GroupRoots = Sequence[Folder] | Callable[[str], Answer[Sequence[Folder]]]
 
 
 class GroupOptions(TypedDict, total=False):
-    """The options of `trimcp.connect` that are the same for a group, and for one of its members."""
+    """The options of `trimcp.connect` that a group takes for all of its members."""
 
     revision: str | None
     timeouts: Timeouts | None
@@ -49,6 +59,9 @@ class GroupOptions(TypedDict, total=False):
     log_level: LoggingLevel | None
     cache: bool
     extensions: Sequence[ClientExtension]
+    telemetry: Telemetry | None
+    tap: WireTap | None
+    tasks: bool
     headers: Mapping[str, str] | None
     http_client: httpx2.AsyncClient | None
     transport: Literal["http", "sse"] | None
@@ -59,30 +72,30 @@ class GroupOptions(TypedDict, total=False):
 
 
 class ConnectOptions(GroupOptions, total=False):
-    """The options of `trimcp.connect`, which says what they are."""
+    """The options of `trimcp.connect`, which documents them."""
 
     sampling: Sampling | None
     elicitation: Elicitation | None
     visit: Visit | None
     roots: RootsSource | None
-    consent: Consent | None
+    consent: Consent | ConsentFunction | None
     auth: Auth | None
     on_stderr: Callable[[str], None] | None
 
 
 @attrs.frozen(kw_only=True)
 class GroupFunctions:
-    """The functions of a group; each takes the name of the member first, then what `connect`'s takes."""
+    """Holds the functions of a group: as those of `connect`, with the name of the member as first argument."""
 
     sampling: GroupSampling | None = None
     elicitation: GroupElicitation | None = None
     visit: GroupVisit | None = None
     roots: GroupRoots | None = None
-    consent: GroupConsent | None = None
+    consent: Consent | GroupConsent | None = None
     on_stderr: Callable[[str, str], None] | None = None
 
     def of(self, server: str) -> dict[str, Any]:
-        """The same as options of `connect`, for one member."""
+        """Return them as options of `connect`, for one member."""
         options: dict[str, Any] = {}
         for field in attrs.fields(type(self)):
             given = getattr(self, field.name)
@@ -91,32 +104,28 @@ class GroupFunctions:
         return options
 
 
-def ask_in_turn(options: dict[str, Any], elicitation: ElicitationActor) -> None:
-    """Have the functions among the options that ask the user open one dialog after the other, over all members."""
+def ask_in_turn(options: dict[str, Any], server: str, elicitation: ElicitationActor) -> None:
+    """Wrap the options that ask the user about a member, so that all members open one dialog after the other."""
     for name in ("elicitation", "visit"):
         if options.get(name) is not None:
             options[name] = functools.partial(_asked, elicitation, options[name])
-    if options.get("consent") is not None:
-        options["consent"] = functools.partial(_asked_for_consent, elicitation, options["consent"])
+    consent = consent_of(options.get("consent"))
+    if consent is not None:
+        options["consent"] = ConsentInTurn(consent.named(server), elicitation.ask)
 
 
 async def _asked(elicitation: ElicitationActor, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-    return await elicitation.ask(functools.partial(function, *args))
-
-
-async def _asked_for_consent(elicitation: ElicitationActor, function: Consent, method: str, params: Asked) -> bool:
-    if method == "elicitation/create":
-        return await elicitation.ask(functools.partial(function, method, params))
-    return await function(method, params)
+    return await elicitation.ask(functools.partial(answer_of, function, *args))
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """
+    """Check the names of options.
+
     Raises:
-        UsageError: `connect` has no such option.
+        UsageError: `connect` has no option of that name.
     """
     from trimcp.client.connect import connect
 
     unknown = options.keys() - inspect.signature(connect).parameters.keys() | options.keys() & {"target"}
     if unknown:
-        raise UsageError(f"trimcp.connect has no option {', '.join(sorted(unknown))}")
+        raise UsageError(f"trimcp.connect has no option {', '.join(sorted(unknown))}: see its parameters")

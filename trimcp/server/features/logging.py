@@ -1,7 +1,8 @@
-"""Logging: messages to a client, at or above the level that it asked for.
+"""Logging: log messages to a client, at or above the level that the client asked for.
 
-A legacy client asks for its session, by `logging/setLevel`; a modern one with each request. Where no level
-was asked for, no message is sent. server/utilities/logging of every revision.
+A legacy client sets the level of its session by `logging/setLevel`; until then the server's own level applies
+(`Server(log_level=…)`). A modern client sends a level with each request, and gets no message without one.
+server/utilities/logging of every revision.
 """
 
 from __future__ import annotations
@@ -14,30 +15,31 @@ from trimcp.actors.actor import Actor
 from trimcp.actors.mailbox import Mailbox
 from trimcp.codec.envelope import encode_notification
 from trimcp.errors import UsageError
-from trimcp.protocol.cancelling import CancelReason
+from trimcp.protocol.cancel_reason import CancelReason
 from trimcp.session.request import InboundRequest
-from trimcp.types.logging import LOGGING_LEVELS, LoggingLevel, SetLevelRequestParams
 from trimcp.types.payload import EmptyResult
+from trimcp.types.utilities import LOGGING_LEVELS, LoggingLevel, SetLevelRequestParams
 
 if TYPE_CHECKING:
     from trimcp.actors.actor import Owner
 
 SEVERITY: Final = {level: order for order, level in enumerate(LOGGING_LEVELS)}
+"""The order of the levels."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _LogMessage:
-    """A notification for the stream of a request."""
+    """A log message for the stream of a request."""
 
     request: InboundRequest
     frame: bytes
 
 
 class LogMessages(Actor[_LogMessage]):
-    """Posts the log messages of handlers, each on the stream of its request, in the order of the calls.
+    """The actor that posts the log messages of handlers, each on the stream of its request, in their order.
 
-    It works in the turn of the handler: a message must be posted before the answer that the handler returns
-    next. Messages from threads come through the kernel, which keeps their order and number.
+    It works in the turn of the handler: a message must be posted before the answer of the handler. Messages from
+    threads come through the mailbox, which keeps their order and number.
     """
 
     name = "log messages"
@@ -47,16 +49,16 @@ class LogMessages(Actor[_LogMessage]):
         self.accept_threads()
 
     def send(self, request: InboundRequest, level: LoggingLevel, data: Any, logger: str | None) -> None:
-        """Send a log message on the stream of a request, if its client wants that level. From any thread.
+        """Send a log message on the stream of a request, if the client wants the level. From any thread.
 
-        When too many wait to leave, the oldest are dropped (`Limits.log_messages`).
+        If too many messages wait to leave, the oldest are dropped (`Limits.log_messages`).
 
         Raises:
-            UsageError: there is no such level.
-            InvalidPayload: the data are not JSON.
+            UsageError: the level is unknown.
+            InvalidPayload: the data are no JSON value.
         """
         if level not in SEVERITY:
-            raise UsageError(f"no log level {level!r}; there are {', '.join(LOGGING_LEVELS)}")
+            raise UsageError(f"Unknown log level {level!r}: use {', '.join(LOGGING_LEVELS)}")
         profile = request.profile
         wanted = None if profile is None else profile.log_level
         if wanted is None or SEVERITY[level] < SEVERITY[wanted] or _is_over(request):
@@ -68,17 +70,18 @@ class LogMessages(Actor[_LogMessage]):
 
     def handle(self, message: _LogMessage) -> None:
         """See `Actor`."""
-        if not _is_over(message.request):  # it may be, since a message came from another thread
+        if not _is_over(message.request):  # the message of a thread can come late
             message.request.post_log(message.frame)
 
 
 def _is_over(request: InboundRequest) -> bool:
-    """Whether the request takes no messages any more: it was answered, or its client cancelled it."""
+    """Whether the request takes no more messages: it was answered, or its client cancelled it."""
     return request.is_settled or request.cancel_reason is CancelReason.CANCELLED
 
 
 def set_level(request: InboundRequest, params: SetLevelRequestParams) -> EmptyResult:
-    """Answer `logging/setLevel`: from now on the session gets messages at or above that level."""
+    """Answer `logging/setLevel`: from now on the session gets messages at or above the level."""
     if request.profile is not None:
         request.profile.log_level = params.level
+        request.session.profile_changed()
     return EmptyResult()

@@ -1,7 +1,7 @@
-"""Runs the functions of a program that handle notifications of clients: one at a time per session and kind.
+"""Runs the functions that handle notifications of clients: one at a time per session and method.
 
-The session hands a notification over and goes on. Notifications that come while the function runs wait, in
-their order; of those that say no more than that something changed, the newest replaces the others.
+The session passes a notification on, and does not wait. Notifications that arrive while the function runs wait in
+their order. A notification of a change replaces those of the same method that wait.
 """
 
 from __future__ import annotations
@@ -20,74 +20,77 @@ if TYPE_CHECKING:
     import trio
 
     from trimcp.actors.supervisor import Supervisor
-    from trimcp.session.limits import Limits
-    from trimcp.session.session import Session
+    from trimcp.limits import Limits
+    from trimcp.session.peer import Peer
 
 WAITING: Final = 64
-"""Notifications of one kind and session that wait for the function; the oldest of more is dropped, and logged."""
+"""Notifications of one method and session that wait for the function. Of more, the oldest is dropped and logged."""
 INCOMING: Final = 4096
-"""Notifications that wait for this actor, of all sessions, before it has had its turn; more are dropped, and logged."""
+"""Notifications of all sessions that wait for the actor. More are dropped and logged."""
 
 Handle = Callable[[], Awaitable[None]]
-"""Calls the function of the program for one notification."""
+"""Calls the function of the user for one notification."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Notified:
-    session: Session
-    kind: Hashable
+    """A notification has arrived."""
+
+    session: Peer
+    method: str
     handle: Handle
     latest: bool
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Handled:
-    """A function has ended, and its worker is free."""
+    """A function has ended."""
 
-    session: Session
-    kind: Hashable
+    session: Peer
+    method: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _SessionEnded:
-    session: Session
+    """A session is over."""
+
+    session: Peer
 
 
 _Message = _Notified | _Handled | _SessionEnded
 
 
 class NotificationHandlers(Actor[_Message]):
-    """All notifications of clients that a program handles, in one run of a server."""
+    """The actor that runs the notification handlers of one run of a server."""
 
     name = "notification handlers"
 
     def __init__(self, supervisor: Supervisor, limits: Limits) -> None:
-        """`limits`: of the server; as many functions run at once as it runs requests."""
+        """`limits`: the limits of the server. As many functions can run at once as requests."""
         room = limits.server_requests + limits.sessions  # one `_Handled` for each that runs, one end for each session
         super().__init__(supervisor, Mailbox(INCOMING + room, Overflow.REPLACE, key=_key))
         self._most = limits.server_requests
         self._pool = supervisor.open_pool(self.name, limits.server_requests)
-        self._queues: dict[Session, dict[Hashable, _Queue]] = {}
-        self._turns: deque[_Queue] = deque()  # those that wait since as many as may run already
+        self._queues: dict[Peer, dict[str, _Queue]] = {}
+        self._turns: deque[_Queue] = deque()  # the queues that wait until fewer functions run
         self._running = 0
-        self._dropped = 0
 
-    def notified(self, session: Session, kind: Hashable, handle: Handle, *, latest: bool = False) -> None:
-        """Handle a notification, after those of the same session and kind. Never waits, nor raises.
+    def notified(self, session: Peer, method: str, handle: Handle, *, latest: bool = False) -> None:
+        """Handle a notification, after those of the same session and method. Never waits or raises.
 
         Args:
-            session: of the client that sent it. Its end cancels the handling.
-            kind: of notification.
-            handle: calls the function of the program. The log gets its exception.
-            latest: whether it replaces those of its kind that wait.
+            session: the session of the client. Its end cancels the function.
+            method: the method of the notification.
+            handle: calls the function of the user. Its exception goes to the log.
+            latest: whether the notification replaces those of its method that wait.
         """
         if self.mailbox.waiting < INCOMING:
-            self.tell(_Notified(session, kind, handle, latest))
+            self.tell(_Notified(session, method, handle, latest))
         else:
-            self._drop(kind)
+            self._drop(method)
 
-    def session_ended(self, session: Session) -> None:
-        """Cancel what runs for a session, and forget what waits."""
+    def session_ended(self, session: Peer) -> None:
+        """Cancel the functions that run for a session, and drop the notifications that wait."""
         if self.mailbox.told:
             self.tell(_SessionEnded(session))
 
@@ -96,11 +99,11 @@ class NotificationHandlers(Actor[_Message]):
     def handle(self, message: _Message) -> None:
         """See `Actor`."""
         match message:
-            case _Notified(session, kind):
-                if session.end is None:  # nothing of it would be cancelled any more
-                    self._notified(self._queues.setdefault(session, {}).setdefault(kind, _Queue(kind)), message)
-            case _Handled(session, kind):
-                self._handled(session, kind)
+            case _Notified(session, method):
+                if session.end is None:  # nothing would cancel the function any more
+                    self._notified(self._queues.setdefault(session, {}).setdefault(method, _Queue(method)), message)
+            case _Handled(session, method):
+                self._handled(session, method)
             case _SessionEnded(session):
                 self._forget(session)
 
@@ -109,7 +112,7 @@ class NotificationHandlers(Actor[_Message]):
             queue.waiting.clear()
         elif len(queue.waiting) >= WAITING:
             queue.waiting.popleft()
-            self._drop(message.kind)
+            self._drop(message.method)
         queue.waiting.append(message)
         if queue.running is None and not queue.has_turn:
             self._start(queue)
@@ -123,17 +126,17 @@ class NotificationHandlers(Actor[_Message]):
         queue.running = _Handling(queue.waiting.popleft(), self)
         self._pool.post(queue.running)
 
-    def _handled(self, session: Session, kind: Hashable) -> None:
+    def _handled(self, session: Peer, method: str) -> None:
         self._running -= 1
         queues = self._queues.get(session, {})
-        queue = queues.get(kind)
+        queue = queues.get(method)
         if queue is not None:
             queue.running = None
             if queue.waiting:
                 queue.has_turn = True
                 self._turns.append(queue)
             else:
-                del queues[kind]
+                del queues[method]
                 if not queues:
                     del self._queues[session]
         while self._turns and self._running < self._most:
@@ -142,33 +145,31 @@ class NotificationHandlers(Actor[_Message]):
             if queue.waiting:  # none, where its session has ended
                 self._start(queue)
 
-    def _forget(self, session: Session) -> None:
+    def _forget(self, session: Peer) -> None:
         for queue in self._queues.pop(session, {}).values():
             queue.waiting.clear()
             if queue.running is not None:
                 queue.running.cancel()
 
-    def _drop(self, kind: Hashable) -> None:
-        self._dropped += 1
-        if log.is_worth_saying(self._dropped):
-            log.warning(events.MESSAGE_IGNORED, method=str(kind), why="too many wait", count=self._dropped)
+    def _drop(self, method: str) -> None:
+        log.warning(events.MESSAGE_IGNORED, method=method, why="too many wait")
 
 
 class _Queue:
-    """The notifications of one kind that a session has sent."""
+    """The notifications of one method that a session has sent."""
 
-    __slots__ = ("has_turn", "kind", "running", "waiting")
+    __slots__ = ("has_turn", "method", "running", "waiting")
 
-    def __init__(self, kind: Hashable) -> None:
-        self.kind = kind
+    def __init__(self, method: str) -> None:
+        self.method = method
         self.waiting: deque[_Notified] = deque()
         self.running: _Handling | None = None
         self.has_turn = False
-        """Whether it is among those that wait for others to end."""
+        """Whether the queue waits until fewer functions run."""
 
 
 class _Handling:
-    """`Work` of the pool: one notification."""
+    """`Work` of the pool: handles one notification."""
 
     def __init__(self, message: _Notified, actor: NotificationHandlers) -> None:
         self.scope: trio.CancelScope | None = None
@@ -177,7 +178,7 @@ class _Handling:
         self._is_cancelled = False
 
     def cancel(self) -> None:
-        """End it: its session is over."""
+        """Cancel the function: its session is over."""
         self._is_cancelled = True
         if self.scope is not None:
             self.scope.cancel()
@@ -188,21 +189,21 @@ class _Handling:
             await self._message.handle()
 
     def failed(self, error: BaseException) -> None:
-        """See `Work`: the next notification is not to blame."""
-        log.error(events.HANDLER_FAILED, exc_info=error, method=str(self._message.kind))
+        """Log the exception. The next notification is handled all the same."""
+        log.error(events.HANDLER_FAILED, exc_info=error, method=self._message.method)
 
     def finished(self) -> bool:
-        """See `Work`. The next notification need not wait for what this one has left open."""
-        self._actor.tell(_Handled(self._message.session, self._message.kind))
+        """Start the next notification, even if this function has left something open."""
+        self._actor.tell(_Handled(self._message.session, self._message.method))
         return self._is_cancelled
 
     def left(self) -> None:
-        """See `Work`."""
+        """Do nothing: there is no place to give back."""
 
     def handed_back(self) -> None:
-        """See `Work`: the run is over."""
+        """Do nothing: the run is over."""
 
 
 def _key(message: _Message) -> Hashable | None:
-    """Those that say no more than that something changed replace each other."""
-    return (message.session, message.kind) if isinstance(message, _Notified) and message.latest else None
+    """Return the key under which notifications of a change replace each other."""
+    return (message.session, message.method) if isinstance(message, _Notified) and message.latest else None

@@ -1,8 +1,8 @@
-"""Pages of a list, and the cursors that lead from one to the next.
+"""Pages of a list, and the cursors that lead from one page to the next.
 
-server/utilities/pagination of every revision. A cursor names the last item of its page, so it
-stays good while other items come and go, and carries a MAC under a key of the server's: one that
-is of another server or another list, was tampered with, or whose item is gone, is refused.
+A cursor names the last item of its page, so it stays valid while other items come and go. It carries a MAC under a
+key of the server. A cursor of another server or list, one that was changed, and one whose item is gone are refused.
+server/utilities/pagination of every revision.
 """
 
 from __future__ import annotations
@@ -11,94 +11,97 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
 
 import attrs
 
 from trimcp.errors import InvalidParams
-from trimcp.server.keys import Keys
+from trimcp.stores.memory import MemorySecretStore
 
 T = TypeVar("T")
 
 CURSOR_BYTES: Final = 16384
-"""The longest cursor that is looked at."""
+"""The most bytes of a cursor that is read."""
 MAC_BYTES: Final = 16
 PURPOSE: Final = b"trimcp cursor"
-"""What keys for cursors are derived for."""
+"""The purpose for which the keys of cursors are derived."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Page(Generic[T]):
-    """One page, and the cursor for the one after it; None after the last."""
+    """One page of a list, and the cursor of the next page; None on the last page."""
 
-    items: Sequence[T]
+    items: list[T]
     next_cursor: str | None
 
 
-class Pages:
-    """Cuts the lists of one server."""
+class Paginator:
+    """Cuts the lists of one server into pages."""
 
-    def __init__(self, keys: Keys, size: int) -> None:
+    def __init__(self, keys: MemorySecretStore, size: int) -> None:
         """
         Args:
-            keys: the server's.
-            size: how many items make a page.
+            keys: the secrets of the server.
+            size: the number of items on a page.
         """
-        self._keys = keys  # derived from when needed, since secrets may rotate
-        self.size = size
+        self._keys = keys  # cursor keys are derived when needed, since secrets may rotate
+        self.size: int = size
 
-    def page(self, items: Mapping[str, T], cursor: str | None, *, kind: str) -> Page[T]:
-        """The page of `items` (by key, in their order) that a cursor leads to.
+    def page(self, items: Mapping[str, T], cursor: str | None, *, label: str) -> Page[T]:
+        """Return the page that a cursor leads to.
 
         Args:
-            items: all of them.
-            cursor: as it came from the client; None for the first page.
-            kind: what is listed, so that a cursor of another list is refused.
+            items: all items by key, in their order.
+            cursor: the cursor that the client sent; None for the first page.
+            label: the name of the list, so that a cursor of another list is refused.
 
         Raises:
-            InvalidParams: the cursor is not one of this list, or its place is gone.
+            InvalidParams: the cursor is invalid for this list, or its place is gone.
         """
         if cursor is None and len(items) <= self.size:
             return Page(list(items.values()), None)
         keys = list(items)
-        start = 0 if cursor is None else self._after(keys, cursor, kind)
-        chosen = keys[start : start + self.size]
-        more = start + self.size < len(keys)
-        return Page([items[key] for key in chosen], self.seal(kind, chosen[-1]) if more and chosen else None)
+        if cursor is not None:
+            keys = keys_after(keys, self.unseal(label, cursor))
+        chosen = keys[: self.size]
+        is_last = len(keys) <= self.size
+        return Page([items[key] for key in chosen], None if is_last else self.seal(label, chosen[-1]))
 
-    def seal(self, kind: str, place: str) -> str:
+    def seal(self, label: str, place: str) -> str:
         """Make the cursor of a place in a list."""
         encoded = place.encode()
-        return base64.urlsafe_b64encode(_mac(self._keys.derive(PURPOSE)[0], kind, encoded) + encoded).decode()
+        return base64.urlsafe_b64encode(_mac(self._keys.current.derive(PURPOSE)[0], label, encoded) + encoded).decode()
 
-    def unseal(self, kind: str, cursor: str) -> str | None:
-        """Return the place that a cursor of this list leads to; None where it is not one of this list."""
+    def unseal(self, label: str, cursor: str) -> str | None:
+        """Return the place that a cursor leads to; None if the cursor is invalid for this list."""
         try:
             if len(cursor) > CURSOR_BYTES:
                 return None
             sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
             mac, place = sealed[:MAC_BYTES], sealed[MAC_BYTES:]
-            if not any(hmac.compare_digest(mac, _mac(key, kind, place)) for key in self._keys.derive(PURPOSE)):
+            if not any(hmac.compare_digest(mac, _mac(key, label, place)) for key in self._keys.current.derive(PURPOSE)):
                 return None
             return place.decode()
         except (ValueError, binascii.Error):
             return None
 
-    def _after(self, keys: list[str], cursor: str, kind: str) -> int:
-        place = self.unseal(kind, cursor)
-        try:
-            if place is None:
-                raise invalid_cursor()
-            return keys.index(place) + 1
-        except ValueError:
-            raise invalid_cursor() from None
+
+def keys_after(keys: list[str], place: str | None) -> list[str]:
+    """Return the keys of a list that come after one of them.
+
+    Raises:
+        InvalidParams: that key is gone.
+    """
+    if place not in keys:
+        raise invalid_cursor()
+    return keys[keys.index(place) + 1 :]
 
 
 def invalid_cursor() -> InvalidParams:
-    """The refusal of a cursor that leads nowhere."""
+    """Make the error for a cursor that leads to no place."""
     return InvalidParams("Invalid cursor: list again from the start", {"problems": ["invalid @ $.cursor"]})
 
 
-def _mac(key: bytes, kind: str, place: bytes) -> bytes:
-    return hmac.new(key, kind.encode() + b"\0" + place, hashlib.sha256).digest()[:MAC_BYTES]
+def _mac(key: bytes, label: str, place: bytes) -> bytes:
+    return hmac.new(key, label.encode() + b"\0" + place, hashlib.sha256).digest()[:MAC_BYTES]

@@ -1,54 +1,63 @@
-"""Prompts: the registry that a program declares into, its snapshots, and the answers to requests for them.
+"""Prompts: the declarations of a program, and the handlers of `prompts/list` and `prompts/get`.
 
-The handlers run in the workers of the session's, or the endpoint's, handler actor for prompts. Each reads the
-catalog once. server/prompts of every revision.
+A request runs in a worker of the handler actor for prompts, and reads the catalog once. server/prompts of every
+revision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import typing
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
-import attrs
 import trio
 
-from trimcp.errors import InvalidParams, UsageError
-from trimcp.server.dependencies import Dependencies
-from trimcp.server.features.pagination import Pages
+from trimcp.codec.revisions import codec_for
+from trimcp.errors import InvalidParams, InvalidPayload, InvalidResult, UsageError
+from trimcp.protocol.scopes import check_scopes
+from trimcp.schema.dump import dump, text_of
+from trimcp.schema.exact_json import NotJson
+from trimcp.server.context.client_view import ContextRun
+from trimcp.server.context.context import Context
 from trimcp.server.features.provider import ProvidedPrompt
-from trimcp.server.features.provider_lists import Listed, ProviderLists
-from trimcp.server.function import MakeContext, PreparedFunction
-from trimcp.server.messages import prompt_result
-from trimcp.server.signature import ToolSignature, inspect_function
-from trimcp.server.texts import InvalidTexts, TextBinder
+from trimcp.server.features.provider_lists import DefinitionList, ProviderLists
+from trimcp.server.invocation.dependencies import Dependencies
+from trimcp.server.invocation.function import PreparedFunction
+from trimcp.server.invocation.media import Audio, File, Image
+from trimcp.server.invocation.signature import FunctionSignature, inspect_function
+from trimcp.server.invocation.string_arguments import InvalidStringArguments, StringArgumentBinder
+from trimcp.server.options import DefinitionOptions
 from trimcp.session.request import InboundRequest
-from trimcp.types.metadata import Icon
-from trimcp.types.pagination import PaginatedRequestParams
-from trimcp.types.prompts import GetPromptRequestParams, GetPromptResult, ListPromptsResult, Prompt, PromptArgument
+from trimcp.types.content import (
+    BlobResourceContents,
+    ContentBlock,
+    EmbeddedResource,
+    TextContent,
+    TextResourceContents,
+)
+from trimcp.types.payload import PaginatedRequestParams
+from trimcp.types.prompts import (
+    GetPromptRequestParams,
+    GetPromptResult,
+    ListPromptsResult,
+    Prompt,
+    PromptArgument,
+    PromptMessage,
+)
+from trimcp.types.revisions import REVISIONS
 
 NAME_LENGTH: Final = 256
-"""The longest name of a prompt, in characters; the specification names no bound."""
-
-
-@attrs.frozen(kw_only=True)
-class PromptOptions:
-    """What a declaration says of a prompt beyond its function."""
-
-    name: str | None = None
-    title: str | None = None
-    description: str | None = None
-    icons: Sequence[Icon] | None = None
-    meta: dict[str, Any] | None = None
+"""The most characters in the name of a prompt. The specification has no bound."""
 
 
 class FunctionPrompt:
-    """One prompt, whose messages a function makes."""
+    """A prompt whose messages a function makes."""
 
     def __init__(
         self,
-        signature: ToolSignature,
-        options: PromptOptions,
+        signature: FunctionSignature,
+        options: DefinitionOptions,
         dependencies: Dependencies,
         threads: trio.CapacityLimiter,
     ) -> None:
@@ -56,112 +65,93 @@ class FunctionPrompt:
         Raises:
             UsageError: a parameter has no form as text.
         """
-        self.name = signature.name
+        self.name: str = signature.name
+        self.scopes: frozenset[str] = frozenset(check_scopes(options.scopes, f"scopes of the prompt {self.name}"))
         self._owner = f"{signature.name}()"
-        self.binder = TextBinder(signature.parameters, self._owner)
+        self.binder: StringArgumentBinder = StringArgumentBinder(signature.parameters, self._owner)
         self._function = PreparedFunction(signature, dependencies, threads)
-        self._description = options.description or signature.description
         arguments = [
             PromptArgument(p.name, p.title, p.description, required=p.required) for p in self.binder.parameters.values()
         ]
-        self.definition = Prompt(
+        self.definition: Prompt = Prompt(
             name=self.name,
             title=options.title,
-            description=self._description,
+            description=options.description or signature.description,
             arguments=arguments or None,
             icons=None if options.icons is None else list(options.icons),
             meta=options.meta,
         )
+        self._description = self.definition.description
 
     async def get(
-        self, request: InboundRequest, arguments: Mapping[str, str] | None, context: MakeContext
+        self, request: InboundRequest, arguments: Mapping[str, str] | None, run: ContextRun
     ) -> GetPromptResult:
-        """Call the function, and shape what it returns.
+        """Call the function, and convert its value to a result.
 
         Raises:
             InvalidParams: an argument is missing, unknown, or does not fit.
         """
         try:
             kwargs = self.binder.bind(arguments)
-        except InvalidTexts as exc:
+        except InvalidStringArguments as exc:
             problems = [problem.replace("@ $", "@ $.arguments", 1) for problem in exc.problems]
             raise InvalidParams(f"Invalid arguments for the prompt {self.name}", {"problems": problems}) from None
-        value = await self._function.call(request, kwargs, context)
-        return prompt_result(value, self._description, self._owner)
-
-
-@attrs.frozen(eq=False)
-class PromptCatalog:
-    """The declared prompts at one moment, in the order of declaration. A change makes another catalog."""
-
-    prompts: Mapping[str, FunctionPrompt] = MappingProxyType({})
-    """By name."""
-    definitions: Mapping[str, Prompt] = MappingProxyType({})
-    """As they are listed, by name."""
-
-    def has_choices(self) -> bool:
-        """Whether some argument has choices to complete it from."""
-        return any(p.choices for prompt in self.prompts.values() for p in prompt.binder.parameters.values())
-
-    def with_prompt(self, prompt: FunctionPrompt) -> PromptCatalog:
-        """Return a catalog with one prompt more."""
-        return PromptCatalog(
-            MappingProxyType({**self.prompts, prompt.name: prompt}),
-            MappingProxyType({**self.definitions, prompt.name: prompt.definition}),
-        )
-
-    def without(self, name: str) -> PromptCatalog:
-        """Return a catalog without a prompt."""
-        return PromptCatalog(
-            MappingProxyType({key: kept for key, kept in self.prompts.items() if key != name}),
-            MappingProxyType({key: kept for key, kept in self.definitions.items() if key != name}),
-        )
+        value = await self._function.call(request, kwargs, run)
+        return _result(value, self._description, self._owner)
 
 
 class PromptRegistry:
-    """The prompts that a program has declared on one server."""
+    """Holds the prompts that a program has declared on one server."""
 
-    def __init__(self, dependencies: Dependencies, threads: trio.CapacityLimiter, show: Callable[[Any], None]) -> None:
-        """`show` is called with each definition before it is entered, and may change or refuse it."""
+    def __init__(self, dependencies: Dependencies, threads: trio.CapacityLimiter) -> None:
         self._dependencies = dependencies
         self._threads = threads
-        self._show = show
-        self.catalog = PromptCatalog()
-        """The newest snapshot."""
+        self.catalog: Mapping[str, FunctionPrompt] = MappingProxyType({})
+        """The declared prompts by name, in the order of declaration. Each change makes another mapping."""
 
-    def add(self, function: Callable[..., Any], options: PromptOptions) -> None:
-        """Declare a prompt.
+    def prepare(self, function: Callable[..., Any], options: DefinitionOptions) -> FunctionPrompt:
+        """Prepare a function as a prompt. `add` declares the prompt.
 
         Raises:
             UsageError: the name is taken or invalid, or the function cannot be a prompt.
         """
         signature = inspect_function(function, injected=self._dependencies.injects, name=options.name)
         name = signature.name
-        if name in self.catalog.prompts:
-            raise UsageError(f"there is a prompt named {name!r} already: give this one a name=…")
+        if name in self.catalog:
+            raise UsageError(f"Duplicate prompt name {name!r}: give one of the two prompts another name=…")
         if not 0 < len(name) <= NAME_LENGTH or not name.isprintable():
-            raise UsageError(f"invalid prompt name {name!r}: use 1 to {NAME_LENGTH} characters that can be printed")
-        prompt = FunctionPrompt(signature, options, self._dependencies, self._threads)
-        self._show(prompt.definition)
-        self.catalog = self.catalog.with_prompt(prompt)
+            raise UsageError(f"Invalid prompt name {name!r}: use 1 to {NAME_LENGTH} printable characters")
+        return FunctionPrompt(signature, options, self._dependencies, self._threads)
+
+    def add(self, prompt: FunctionPrompt) -> None:
+        """Declare a prompt that was prepared."""
+        self.catalog = MappingProxyType({**self.catalog, prompt.name: prompt})
 
     def remove(self, name: str) -> FunctionPrompt:
-        """Remove a prompt. Its functions that run go on.
+        """Remove a prompt. Requests for the prompt that run continue.
 
         Raises:
-            UsageError: there is none of that name.
+            UsageError: no prompt has that name.
         """
-        removed = self.catalog.prompts.get(name)
+        removed = self.catalog.get(name)
         if removed is None:
-            raise UsageError(f"there is no prompt named {name!r}")
-        self.catalog = self.catalog.without(name)
+            raise UsageError(f"Unknown prompt {name!r}: use the name of a declared prompt")
+        self.catalog = MappingProxyType({key: prompt for key, prompt in self.catalog.items() if key != name})
         return removed
 
+    def definitions(self) -> Iterator[Prompt]:
+        """Yield the definitions of the declared prompts, in the order of declaration."""
+        return (prompt.definition for prompt in self.catalog.values())
+
+    def has_choices(self) -> bool:
+        """Whether an argument of a prompt has choices to complete it from."""
+        return any(p.choices for prompt in self.catalog.values() for p in prompt.binder.parameters.values())
+
     def __len__(self) -> int:
-        return len(self.catalog.prompts)
+        return len(self.catalog)
 
 
-PROMPTS: Final = Listed(
+PROMPTS: Final = DefinitionList(
     "prompts", "prompts", Prompt, lambda prompt: prompt.name, "list_prompts", "find_prompt", ProvidedPrompt
 )
 
@@ -169,33 +159,90 @@ PROMPTS: Final = Listed(
 class PromptRequests:
     """The handlers of `prompts/list` and `prompts/get`, in one run of a server."""
 
-    def __init__(self, registry: PromptRegistry, providers: ProviderLists, pages: Pages, context: MakeContext) -> None:
+    def __init__(self, registry: PromptRegistry, providers: ProviderLists, run: ContextRun) -> None:
         self._registry = registry
         self._providers = providers
-        self._pages = pages
-        self._context = context
+        self._run = run
 
     async def list(self, request: InboundRequest, params: PaginatedRequestParams) -> ListPromptsResult:
-        """Answer `prompts/list`: in the order of declaration, then of the providers."""
-        if self._providers.is_needed:
-            page = await self._providers.page(PROMPTS, self._context(request), params.cursor)
-        else:
-            page = self._pages.page(self._registry.catalog.definitions, params.cursor, kind=PROMPTS.label)
-        return ListPromptsResult([*page.items], next_cursor=page.next_cursor)
+        """Answer `prompts/list`: the declared prompts, then the prompts of the providers."""
+        page = await self._providers.page(PROMPTS, self._registry.catalog, request, params.cursor)
+        return ListPromptsResult(page.items, next_cursor=page.next_cursor)
 
     def get(self, request: InboundRequest, params: GetPromptRequestParams) -> Awaitable[GetPromptResult]:
         """Answer `prompts/get`."""
-        prompt = self._registry.catalog.prompts.get(params.name)
+        prompt = self._registry.catalog.get(params.name)
         if prompt is not None:
-            return prompt.get(request, params.arguments, self._context)
+            return prompt.get(request, params.arguments, self._run)
         if not self._providers.is_needed:
             raise InvalidParams(f"Unknown prompt: {params.name}")
         return self._get_provided(request, params)
 
     async def _get_provided(self, request: InboundRequest, params: GetPromptRequestParams) -> GetPromptResult:
-        ctx, name = self._context(request), params.name
-        prompt = await self._providers.find("prompts", "find_prompt", ProvidedPrompt, ctx, name)
+        ctx, name = Context(request, self._run), params.name
+        prompt = await self._providers.find(PROMPTS, ctx, name)
         if prompt is None:
             raise InvalidParams(f"Unknown prompt: {name}")
         value = await prompt.get(ctx, {} if params.arguments is None else params.arguments)
-        return prompt_result(value, prompt.definition.description, f"the prompt {name}")
+        return _result(value, prompt.definition.description, f"the prompt {name}")
+
+
+# --- from the value of a function to messages -----------------------------------------
+
+_BLOCKS: Final = typing.get_args(ContentBlock)
+_MEDIA: Final = (Image, Audio, File)
+_CONTENTS: Final = (TextResourceContents, BlobResourceContents)
+LATEST: Final = codec_for(REVISIONS[-1])
+
+
+def _result(value: Any, description: str | None, owner: str) -> GetPromptResult:
+    """Convert the value that the function of a prompt returned.
+
+    A text, a content block and an `Image` become one message of the user. A list becomes a message for each item,
+    which may be a whole `PromptMessage`, or one written as a dict. Any other value is sent as JSON text.
+
+    Raises:
+        InvalidResult: the value cannot be sent.
+    """
+    if isinstance(value, GetPromptResult):
+        return value
+    if value is None:
+        raise InvalidResult([f"{owner} returned None: return a text, or messages"])
+    items: Iterable[Any] = value if isinstance(value, list | tuple) else (value,)
+    return GetPromptResult([_message(item, owner) for item in items], description)
+
+
+def _message(value: Any, owner: str) -> PromptMessage:
+    if isinstance(value, PromptMessage):
+        return value
+    if isinstance(value, Mapping) and "role" in value:
+        return _written_message(value, owner)
+    return PromptMessage("user", _block(value, owner))
+
+
+def _written_message(value: Mapping[Any, Any], owner: str) -> PromptMessage:
+    """Convert a message that is written as a dict, with a text or a content block of any form."""
+    content = value.get("content")
+    if not isinstance(content, Mapping):
+        if not isinstance(content, (str, *_BLOCKS, *_MEDIA, *_CONTENTS)):
+            raise InvalidResult([f"{owner} returned a message without a text or one content block: add its 'content'"])
+        content = LATEST.unstructure(_block(content, owner))
+    try:
+        return LATEST.structure({**value, "content": content}, PromptMessage)
+    except InvalidPayload as exc:
+        raise InvalidResult([f"{owner} returned an invalid message: {exc}"]) from None
+
+
+def _block(value: Any, owner: str) -> ContentBlock:
+    if isinstance(value, str):
+        return TextContent(value)
+    if isinstance(value, _BLOCKS):
+        return cast("ContentBlock", value)
+    if isinstance(value, _MEDIA):
+        return value.to_content()
+    if isinstance(value, _CONTENTS):
+        return EmbeddedResource(value)
+    try:
+        return TextContent(text_of(dump(value)))
+    except NotJson as exc:
+        raise InvalidResult([f"{owner} returned a value that cannot be sent: {exc}"]) from None

@@ -1,257 +1,321 @@
-"""Lists and finds over all providers of a server: whose definition a name stands for, and pages that lead on.
+"""Lists and finds the definitions of a server: its declared functions first, then its providers in their order.
 
-The functions that the program declares come first, then the added providers in their order. The first
-provider that finds a name has it: a list leaves out what a call would not reach. A cursor names a provider,
-the provider's own cursor, and the last item that was looked at, under the server's MAC; it stays good while
-other items and providers come and go.
+The first source that finds a name owns the name, so a list leaves out items that a call would not reach. A cursor names
+a provider, the provider's own cursor, and the last item that was looked at, under the MAC of the server. A cursor
+stays valid while other items and providers come and go.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import attrs
 import trio
 
 from trimcp.observability import events, log
-from trimcp.server.features.pagination import CURSOR_BYTES, Page, Pages, invalid_cursor
+from trimcp.server.context.client_view import ContextRun
+from trimcp.server.context.context import Context
+from trimcp.server.features import Feature
+from trimcp.server.features.access import permits, visible
+from trimcp.server.features.pagination import CURSOR_BYTES, Page, Paginator, invalid_cursor, keys_after
 from trimcp.server.features.provider import ProvidedPage, ProvidedPrompt, ProvidedResource, ProvidedTool
 from trimcp.server.features.provider_registry import AddedProvider, ProviderRegistry
-
-if TYPE_CHECKING:
-    from trimcp.server.context import Context
-    from trimcp.server.features.kinds import Kind
+from trimcp.session.request import InboundRequest
 
 T = TypeVar("T")
-Provided = ProvidedTool | ProvidedResource | ProvidedPrompt
-P = TypeVar("P", bound=Provided)
+T_co = TypeVar("T_co", covariant=True)
+P = TypeVar("P", bound=ProvidedTool | ProvidedResource | ProvidedPrompt)
 
 PROVIDER_CURSOR: Final = 4096
-"""The longest cursor that a provider may have, in characters: the server's cursor contains it."""
+"""The most characters in a cursor of a provider: the cursor of the server contains it."""
 MOST_PAGES: Final = 100
-"""Pages of providers that are read for one page of the server; a provider with so many empty pages has no end."""
+"""Pages of providers that are read for one page of the server: a list of empty pages must end."""
 CHECKED_AT_ONCE: Final = 256
 """Items that are looked at before other tasks get a turn."""
 
 
-@attrs.frozen
-class Listed(Generic[T]):
-    """One list of the protocol."""
+@attrs.frozen(eq=False, repr=False)
+class DefinitionList(Generic[T, P]):
+    """One list of the protocol, and how providers list and find its items."""
 
-    kind: Kind
+    feature: Feature
     label: str
-    """Of the list, for its cursors."""
+    """The name of the list in its cursors and in errors."""
     item: type[T]
     key: Callable[[T], str]
     list_method: str
     """The method of a provider that lists."""
-    find_method: str | None = None
-    """The method that finds one by its key; None where the providers have no such method."""
-    found: type[Provided] | None = None
-    """The class of what it finds."""
+    find_method: str = ""
+    """The method of a provider that finds one item by its key."""
+    found: type[P] | None = None
+    """The class that the find method returns; None if providers have no such method."""
 
 
-@attrs.frozen
+class Declared(Protocol[T_co]):
+    """A declared tool, resource, template or prompt."""
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes that it needs."""
+        ...
+
+    @property
+    def definition(self) -> T_co:
+        """The definition to list."""
+        ...
+
+
+@attrs.frozen(eq=False, repr=False)
 class _Position:
-    """A place in the lists of all providers."""
+    """A place in the lists of all sources."""
 
     provider: str
-    """By name; empty for the declared functions."""
+    """The name of the provider; empty for the declared functions."""
     cursor: str | None
-    """The provider's own, for the page that the place is on."""
+    """The provider's own cursor of the page that the place is on."""
     key: str | None
-    """The last item that was looked at; None before the first one of the page."""
+    """The last item that was looked at; None before the first item of the page."""
 
 
 class ProviderLists:
-    """The lists of one server, whose providers may have more than is declared."""
+    """Answers lists and look-ups of one run of a server."""
 
-    def __init__(self, registry: ProviderRegistry, pages: Pages) -> None:
-        self.registry = registry
-        self._pages = pages
-        self._shadowed = 0
+    def __init__(self, registry: ProviderRegistry, paginator: Paginator, run: ContextRun) -> None:
+        self._registry = registry
+        self._paginator = paginator
+        self._run = run
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is more than the declared functions."""
-        return bool(self.registry.added)
+        """Whether the server has providers beside its declared functions."""
+        return bool(self._registry.added)
 
-    # --- finding ----------------------------------------------------------------------
+    @property
+    def has_tasks(self) -> bool:
+        """Whether calls of the tools of any provider may be tasks."""
+        return any(added.provider.tasks for added in self._registry.added)
 
-    async def find(self, kind: Kind, method: str, expected: type[P], ctx: Context, key: str) -> P | None:
-        """Ask the added providers for one definition, in their order.
+    def scopes(self, feature: Feature, key: str) -> frozenset[str]:
+        """Return the scopes that an item of the providers needs. See `ProviderRegistry`."""
+        return self._registry.scopes(feature, key)
+
+    async def find(self, listed: DefinitionList[Any, P], ctx: Context, key: str) -> P | None:
+        """Ask the providers for one definition, in their order. The declared functions are not asked.
 
         Raises:
             RequestFailed: a provider failed, or took too long.
         """
-        for added in self.registry.of(kind):
-            found = await self._find(added, method, expected, ctx, key)
+        for added in self._registry.of(listed.feature):
+            found = await _find(added, listed, ctx, key)
             if found is not None:
                 return found
         return None
 
-    async def _find(self, added: AddedProvider, method: str, expected: type[P], ctx: Context, key: str) -> P | None:
-        found: P | None = await added.ask((expected, type(None)), getattr(added.provider, method), ctx, key)
-        if found is not None and expected is not ProvidedResource and getattr(found.definition, "name", None) != key:
-            raise added.failure(f"{method} returned another one than {key!r}")
-        return found
-
     # --- listing ----------------------------------------------------------------------
 
-    async def page(self, listed: Listed[T], ctx: Context, cursor: str | None) -> Page[T]:
+    async def page(
+        self,
+        listed: DefinitionList[T, Any],
+        declared: Mapping[str, Declared[T]],
+        request: InboundRequest,
+        cursor: str | None,
+        *,
+        reachable: Container[str] = (),
+    ) -> Page[T]:
         """Return the page of a list that a cursor leads to.
 
+        Args:
+            listed: the list.
+            declared: the declared items, by their keys.
+            request: the request for the list.
+            cursor: the cursor that the client sent; None for the first page.
+            reachable: further keys that lead to declared items: the URIs that match templates.
+
         Raises:
-            InvalidParams: the cursor is not one of this list, or its place is gone.
+            InvalidParams: the cursor is invalid for this list, or its place is gone.
             RequestFailed: a provider failed, or took too long.
         """
-        walk: _Walk[T] = _Walk(self._pages.size)
+        if not self._registry.added:
+            page = self._paginator.page(visible(request.delivery, declared), cursor, label=listed.label)
+            return Page([item.definition for item in page.items], page.next_cursor)
         position = None if cursor is None else self._position(listed, cursor)
-        providers = (self.registry.declared, *self.registry.of(listed.kind))
-        if position is not None:
-            names = [added.name for added in providers]
-            if position.provider not in names:
-                raise invalid_cursor()
-            start = names.index(position.provider)
-        else:
-            start = 0
-        for index in range(start, len(providers)):
-            own = position if index == start else None
-            if await self._read(providers[: index + 1], listed, ctx, own, walk):
-                return Page(walk.items, self._cursor(listed, walk, providers[index]))
-        return Page(walk.items, None)
+        providers = self._registry.of(listed.feature)
+        reader = _PageReader(self, listed, Context(request, self._run), providers, self._paginator.size)
+        if not await reader.read(declared, reachable, position):
+            return Page(reader.items, None)
+        return Page(reader.items, self._cursor(listed, providers, reader.last))
 
-    async def _read(
-        self,
-        providers: Sequence[AddedProvider],
-        listed: Listed[T],
-        ctx: Context,
-        position: _Position | None,
-        walk: _Walk[T],
-    ) -> bool:
-        """Read on in the last of these providers. Returns whether the page is full, and there may be more."""
-        added = providers[-1]
-        inner, after = (None, None) if position is None else (position.cursor, position.key)
-        while True:
-            items, next_cursor = await self._read_page(added, listed, ctx, inner, walk)
-            for item in _items_after(items, after, listed.key):
-                if walk.is_full:
-                    return True
-                walk.looked_at += 1
-                if not walk.looked_at % CHECKED_AT_ONCE:
-                    await trio.lowlevel.checkpoint()
-                key = listed.key(item)
-                walk.last = _Position(added.name, inner, key)
-                if key in walk.owners:
-                    self._log_shadowed(listed, key, added, walk.owners[key])
-                elif not await self._is_shadowed(providers, listed, ctx, key):
-                    walk.owners[key] = added
-                    walk.items.append(item)
-            if next_cursor is None:
-                return False
-            inner, after = next_cursor, None
-            walk.last = _Position(added.name, inner, None)
-            if walk.is_full:
-                return True
-
-    async def _read_page(
-        self, added: AddedProvider, listed: Listed[T], ctx: Context, cursor: str | None, walk: _Walk[T]
-    ) -> tuple[Sequence[T], str | None]:
-        """Read one page of a provider, and check it."""
-        walk.pages += 1
-        if walk.pages > MOST_PAGES:
-            raise added.failure(f"{listed.list_method} came to no end within {MOST_PAGES} pages")
-        listing = await added.ask((ProvidedPage, Sequence), getattr(added.provider, listed.list_method), ctx, cursor)
-        items: Any = listing
-        next_cursor: Any = None
-        if isinstance(listing, ProvidedPage):
-            items, next_cursor = listing.items, listing.next_cursor
-        if not isinstance(items, Sequence) or not all(isinstance(item, listed.item) for item in items):
-            raise added.failure(f"{listed.list_method} returned something else than {listed.item.__name__}s")
-        by_key: dict[Any, T] = {}  # a key leads to one place in the page: the first one
-        for item in items:
-            key = listed.key(item)
-            if not isinstance(key, str):
-                raise added.failure(f"{listed.list_method} returned a {listed.item.__name__} whose name is no text")
-            if by_key.setdefault(key, item) is not item:
-                self._log_shadowed(listed, key, added, added)
-        if next_cursor is not None and (not isinstance(next_cursor, str) or len(next_cursor) > PROVIDER_CURSOR):
-            raise added.failure(
-                f"{listed.list_method} returned no text of up to {PROVIDER_CURSOR} characters as its cursor"
-            )
-        return list(by_key.values()), next_cursor
-
-    async def _is_shadowed(self, providers: Sequence[AddedProvider], listed: Listed[T], ctx: Context, key: str) -> bool:
-        """Whether a provider before the last one of these has the definition of that name."""
-        *earlier, last = providers
-        if listed.find_method is None or listed.found is None:
-            return False
-        for added in earlier:
-            if await self._find(added, listed.find_method, listed.found, ctx, key) is not None:
-                self._log_shadowed(listed, key, last, added)
-                return True
-        return False
-
-    def _log_shadowed(self, listed: Listed[Any], key: str, added: AddedProvider, by: AddedProvider) -> None:
-        self._shadowed += 1
-        if log.is_worth_saying(self._shadowed):
-            winner = by.name or "a declared function"
-            log.warning(events.DEFINITION_SHADOWED, kind=listed.kind, name=key, provider=added.name, by=winner)
+    def log_shadowed(self, listed: DefinitionList[Any, Any], key: str, added: AddedProvider, owner: str) -> None:
+        """Log that a definition of a provider cannot be reached, since another source owns its name."""
+        owner = owner or "a declared function"
+        log.warning(events.DEFINITION_SHADOWED, kind=listed.feature, name=key, provider=added.name, by=owner)
 
     # --- cursors ----------------------------------------------------------------------
 
-    def _cursor(self, listed: Listed[T], walk: _Walk[T], added: AddedProvider) -> str:
-        last = walk.last
+    def _cursor(
+        self, listed: DefinitionList[Any, Any], providers: Sequence[AddedProvider], last: _Position | None
+    ) -> str:
         assert last is not None
         if not last.provider:
-            return self._pages.seal(listed.label, last.key or "")
+            return self._paginator.seal(listed.label, last.key or "")
         place = json.dumps([last.provider, last.cursor, last.key], separators=(",", ":"))
-        cursor = self._pages.seal(_of_providers(listed), place)
+        cursor = self._paginator.seal(_label_of_providers(listed), place)
         if len(cursor) > CURSOR_BYTES:
+            added = next(added for added in providers if added.name == last.provider)
             raise added.failure(f"{listed.list_method} returned names that are too long for a cursor")
         return cursor
 
-    def _position(self, listed: Listed[T], cursor: str) -> _Position:
-        key = self._pages.unseal(listed.label, cursor)
+    def _position(self, listed: DefinitionList[Any, Any], cursor: str) -> _Position:
+        key = self._paginator.unseal(listed.label, cursor)
         if key is not None:
             return _Position("", None, key)
-        place = self._pages.unseal(_of_providers(listed), cursor)
+        place = self._paginator.unseal(_label_of_providers(listed), cursor)
         if place is None:
             raise invalid_cursor()
         return _Position(*json.loads(place))
 
 
-class _Walk(Generic[T]):
-    """One page as it fills."""
+class _PageReader(Generic[T]):
+    """Reads one page from the sources of a list."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(
+        self,
+        lists: ProviderLists,
+        listed: DefinitionList[T, Any],
+        ctx: Context,
+        providers: Sequence[AddedProvider],
+        size: int,
+    ) -> None:
+        self._lists = lists
+        self._listed = listed
+        self._ctx = ctx
+        self._providers = providers
         self._size = size
+        self._declared: tuple[Container[str], ...] = ()
+        self._owners: dict[str, str] = {}  # the names of the sources of the items, by key
+        self._pages = 0
+        self._looked_at = 0
         self.items: list[T] = []
-        self.owners: dict[str, AddedProvider] = {}
         self.last: _Position | None = None
-        self.pages = 0
-        self.looked_at = 0
+        """The last item that was looked at."""
+
+    async def read(
+        self, declared: Mapping[str, Declared[T]], reachable: Container[str], position: _Position | None
+    ) -> bool:
+        """Fill the page. Returns whether it is full and there may be more."""
+        self._declared = (declared, reachable)
+        start = 0
+        if position is not None and position.provider:
+            names = [added.name for added in self._providers]
+            if position.provider not in names:
+                raise invalid_cursor()
+            start = names.index(position.provider)
+        else:
+            # A declared item that is hidden from the sender still owns its name.
+            shown = visible(self._ctx.request.delivery, declared)
+            if self._read_declared(shown, None if position is None else position.key):
+                return True
+            position = None
+        for index in range(start, len(self._providers)):
+            if await self._read_provider(index, position):
+                return True
+            position = None
+        return False
+
+    def _read_declared(self, declared: Mapping[str, Declared[T]], after: str | None) -> bool:
+        for key in list(declared) if after is None else keys_after(list(declared), after):
+            if self._is_full:
+                return True
+            self.last = _Position("", None, key)
+            self._owners[key] = ""
+            self.items.append(declared[key].definition)
+        return False
+
+    async def _read_provider(self, index: int, position: _Position | None) -> bool:
+        added, listed = self._providers[index], self._listed
+        cursor, after = (None, None) if position is None else (position.cursor, position.key)
+        while True:
+            items, next_cursor = await self._read_page(added, cursor)
+            for key in list(items) if after is None else keys_after(list(items), after):
+                if self._is_full:
+                    return True
+                self._looked_at += 1
+                if not self._looked_at % CHECKED_AT_ONCE:
+                    await trio.lowlevel.checkpoint()
+                owner = self._owners.get(key)
+                if owner is None:
+                    owner = await self._owner_before(index, key)
+                if owner is None:
+                    self._owners[key] = added.name
+                    if self._is_hidden(key):
+                        continue  # the cursor does not name it either
+                    self.items.append(items[key])
+                self.last = _Position(added.name, cursor, key)
+                if owner is not None:
+                    self._lists.log_shadowed(listed, key, added, owner)
+            if next_cursor is None:
+                return False
+            cursor, after = next_cursor, None
+            self.last = _Position(added.name, cursor, None)
+            if self._is_full:
+                return True
+
+    async def _read_page(self, added: AddedProvider, cursor: str | None) -> tuple[dict[str, T], str | None]:
+        """Read one page of a provider, and check it. Returns its items by key, and the next cursor."""
+        listed = self._listed
+        self._pages += 1
+        if self._pages > MOST_PAGES:
+            raise added.failure(f"{listed.list_method} came to no end within {MOST_PAGES} pages")
+        method = getattr(added.provider, listed.list_method)
+        items: Any = await added.ask((ProvidedPage, Sequence), method, self._ctx, cursor)
+        next_cursor: Any = None
+        if isinstance(items, ProvidedPage):
+            items, next_cursor = items.items, items.next_cursor
+        if not isinstance(items, Sequence) or not all(isinstance(item, listed.item) for item in items):
+            raise added.failure(f"{listed.list_method} returned something else than {listed.item.__name__}s")
+        by_key: dict[str, T] = {}  # a key leads to one place in the page: the first one
+        for item in items:
+            key = listed.key(item)
+            if not isinstance(key, str):
+                raise added.failure(f"{listed.list_method} returned a {listed.item.__name__} whose name is no text")
+            if by_key.setdefault(key, item) is not item:
+                self._lists.log_shadowed(listed, key, added, added.name)
+        if next_cursor is not None and (not isinstance(next_cursor, str) or len(next_cursor) > PROVIDER_CURSOR):
+            raise added.failure(
+                f"{listed.list_method} returned no text of up to {PROVIDER_CURSOR} characters as its cursor"
+            )
+        return by_key, next_cursor
+
+    async def _owner_before(self, index: int, key: str) -> str | None:
+        """Return the name of the first source before a provider that finds a key; None if no source does."""
+        if self._listed.found is None:
+            return None
+        if any(key in names for names in self._declared):
+            return ""
+        for added in self._providers[:index]:
+            if await _find(added, self._listed, self._ctx, key) is not None:
+                return added.name
+        return None
+
+    def _is_hidden(self, key: str) -> bool:
+        delivery = self._ctx.request.delivery
+        return delivery.hides_forbidden and not permits(delivery, self._lists.scopes(self._listed.feature, key))
 
     @property
-    def is_full(self) -> bool:
+    def _is_full(self) -> bool:
         return len(self.items) >= self._size
 
 
-def _items_after(items: Sequence[T], after: str | None, key: Callable[[T], str]) -> Sequence[T]:
-    """The items of a page behind one of them.
-
-    Raises:
-        InvalidParams: it is gone.
-    """
-    if after is None:
-        return items
-    for index, item in enumerate(items):
-        if key(item) == after:
-            return items[index + 1 :]
-    raise invalid_cursor()
+async def _find(added: AddedProvider, listed: DefinitionList[Any, P], ctx: Context, key: str) -> P | None:
+    assert listed.found is not None
+    method = getattr(added.provider, listed.find_method)
+    found: P | None = await added.ask((listed.found, type(None)), method, ctx, key)
+    if found is not None and listed.found is not ProvidedResource and getattr(found.definition, "name", None) != key:
+        raise added.failure(f"{listed.find_method} returned another one than {key!r}")
+    return found
 
 
-def _of_providers(listed: Listed[Any]) -> str:
+def _label_of_providers(listed: DefinitionList[Any, Any]) -> str:
     return f"{listed.label} of providers"

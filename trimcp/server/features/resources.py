@@ -1,40 +1,44 @@
-"""Resources: the registry that a program declares into, its snapshots, and the answers to requests for them.
+"""Resources: the registry of the declarations of a program, and the handlers of the requests.
 
-The handlers run in the workers of the session's, or the endpoint's, handler actor for resources. Each reads the
-catalog once. server/resources of every revision.
+A request runs in a worker of the handler actor for resources, and reads the catalog once. server/resources of every
+revision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
 import attrs
 import trio
 
 from trimcp.errors import RequestFailed, ResourceNotFound, UsageError
-from trimcp.server.contents import ContentsShaper
-from trimcp.server.dependencies import Dependencies
-from trimcp.server.features.pagination import Page, Pages
+from trimcp.framing.uri_syntax import fold, normal_uri
+from trimcp.server.context.client_view import ContextRun
+from trimcp.server.context.context import Context
+from trimcp.server.features.access import check_permitted
+from trimcp.server.features.declared_resources import FunctionResource, ResourceOptions, ValueResource
 from trimcp.server.features.provider import ProvidedResource
-from trimcp.server.features.provider_lists import Listed, ProviderLists
-from trimcp.server.function import MakeContext
-from trimcp.server.resource import FunctionResource, ResourceOptions, ValueResource
-from trimcp.server.signature import inspect_function
-from trimcp.server.uri_syntax import normal_uri
+from trimcp.server.features.provider_lists import Declared, DefinitionList, ProviderLists
+from trimcp.server.features.subscriptions.bus import SubscriptionBus
+from trimcp.server.invocation.dependencies import Dependencies
+from trimcp.server.invocation.resource_contents import ResourceResultConverter
+from trimcp.server.invocation.signature import inspect_function
 from trimcp.session.request import InboundRequest
-from trimcp.types.pagination import PaginatedRequestParams
+from trimcp.types.payload import EmptyResult, PaginatedRequestParams
 from trimcp.types.resources import (
     ListResourcesResult,
     ListResourceTemplatesResult,
     ReadResourceRequestParams,
     ReadResourceResult,
     Resource,
+    ResourceRequestParams,
     ResourceTemplate,
 )
 
-T = TypeVar("T")
+R = TypeVar("R")
 
 DeclaredResource = FunctionResource | ValueResource
 
@@ -44,23 +48,18 @@ class ResourceCatalog:
     """The declared resources and templates at one moment, in the order of declaration. A change makes another."""
 
     resources: Mapping[str, DeclaredResource] = MappingProxyType({})
-    """Those with a URI of their own, by it."""
+    """The resources by URI."""
     templates: Mapping[str, FunctionResource] = MappingProxyType({})
-    """By URI template."""
-    definitions: Mapping[str, Resource] = MappingProxyType({})
-    """As they are listed, by URI."""
-    template_definitions: Mapping[str, ResourceTemplate] = MappingProxyType({})
-    """As they are listed, by URI template."""
+    """The templates by URI template."""
     _by_normal: Mapping[str, DeclaredResource] = MappingProxyType({})
-    """The resources by their URIs as `normal_uri` writes them."""
+    """The resources by URI in normal form."""
 
     def __len__(self) -> int:
         return len(self.resources) + len(self.templates)
 
-    def all_definitions(self) -> Iterable[Resource | ResourceTemplate]:
-        """All definitions of resources, and then of templates."""
-        yield from self.definitions.values()
-        yield from self.template_definitions.values()
+    def __contains__(self, uri: object) -> bool:
+        """Whether a URI leads to a resource, or matches a template."""
+        return isinstance(uri, str) and self.find(uri) is not None
 
     # --- finding ----------------------------------------------------------------------
 
@@ -74,10 +73,29 @@ class ResourceCatalog:
             kwargs = resource.arguments(normal)
             if kwargs is not None:
                 return resource, kwargs
-        return None
+        return None if own is not None else self._find_folded(normal)
+
+    def _find_folded(self, normal: str) -> tuple[DeclaredResource, dict[str, Any]] | None:
+        """Find the only resource, else the only template, whose URI differs in the case of scheme and host alone."""
+        folded, _ = fold(normal)
+        own = self._by_folded.get(folded, ())
+        found: list[tuple[DeclaredResource, dict[str, Any]]] = [(each, each.arguments(normal) or {}) for each in own]
+        for template in () if own else self.templates.values():
+            kwargs = template.arguments_folded(normal, folded)
+            if kwargs is not None:
+                found.append((template, kwargs))
+        return found[0] if len(found) == 1 else None
+
+    @functools.cached_property
+    def _by_folded(self) -> Mapping[str, Sequence[DeclaredResource]]:
+        """The resources by URI in normal form, with scheme and host in lower case. Made when a URI is not found."""
+        folded: dict[str, list[DeclaredResource]] = {}
+        for normal, resource in self._by_normal.items():
+            folded.setdefault(fold(normal)[0], []).append(resource)
+        return folded
 
     def same_uri(self, normal: str) -> DeclaredResource | None:
-        """Return the resource with a URI, given as `normal_uri` writes it."""
+        """Return the resource with a URI in normal form."""
         return self._by_normal.get(normal)
 
     def matching(self, uri: str) -> FunctionResource | None:
@@ -87,122 +105,116 @@ class ResourceCatalog:
             return None
         return next((t for t in self.templates.values() if t.arguments(normal) is not None), None)
 
-    def has_choices(self) -> bool:
-        """Whether some variable of a template has choices to complete it from."""
-        return any(p.choices for template in self.templates.values() for p in template.binder.parameters.values())
-
     # --- other catalogs ---------------------------------------------------------------
 
-    def with_resource(self, resource: DeclaredResource, normal: str, definition: Resource) -> ResourceCatalog:
+    def with_resource(self, resource: DeclaredResource, normal: str) -> ResourceCatalog:
         """Return a catalog with one resource more."""
         return attrs.evolve(
             self,
             resources=MappingProxyType({**self.resources, resource.key: resource}),
-            definitions=MappingProxyType({**self.definitions, resource.key: definition}),
             by_normal=MappingProxyType({**self._by_normal, normal: resource}),
         )
 
-    def with_template(self, template: FunctionResource, definition: ResourceTemplate) -> ResourceCatalog:
+    def with_template(self, template: FunctionResource) -> ResourceCatalog:
         """Return a catalog with one template more."""
-        return attrs.evolve(
-            self,
-            templates=MappingProxyType({**self.templates, template.key: template}),
-            template_definitions=MappingProxyType({**self.template_definitions, template.key: definition}),
-        )
+        return attrs.evolve(self, templates=MappingProxyType({**self.templates, template.key: template}))
 
-    def without(self, uri: str) -> ResourceCatalog:
-        """Return a catalog without a resource or a template, by the URI that it was declared with."""
-        gone = self.templates.get(uri) or self.resources.get(uri)
+    def without(self, gone: DeclaredResource) -> ResourceCatalog:
+        """Return a catalog without a resource or a template."""
         return ResourceCatalog(
-            _without(self.resources, gone),
-            _without(self.templates, gone),
-            MappingProxyType({key: kept for key, kept in self.definitions.items() if key != uri}),
-            MappingProxyType({key: kept for key, kept in self.template_definitions.items() if key != uri}),
-            _without(self._by_normal, gone),
+            _without(self.resources, gone), _without(self.templates, gone), _without(self._by_normal, gone)
         )
 
 
-def _without(mapping: Mapping[str, Any], gone: object) -> Mapping[str, Any]:
+def _without(mapping: Mapping[str, R], gone: object) -> Mapping[str, R]:
     return MappingProxyType({key: kept for key, kept in mapping.items() if kept is not gone})
 
 
 class ResourceRegistry:
-    """The resources and templates that a program has declared on one server."""
+    """Holds the resources and templates that a program has declared on one server."""
 
-    def __init__(self, dependencies: Dependencies, threads: trio.CapacityLimiter, show: Callable[[Any], None]) -> None:
-        """`show` is called with each definition before it is entered, and may change or refuse it."""
+    def __init__(self, dependencies: Dependencies, threads: trio.CapacityLimiter) -> None:
         self._dependencies = dependencies
-        self.threads = threads
-        self._show = show
-        self.catalog = ResourceCatalog()
+        self.threads: trio.CapacityLimiter = threads
+        self.catalog: ResourceCatalog = ResourceCatalog()
         """The newest snapshot."""
 
-    def add(self, uri: str, function: Callable[..., Any], options: ResourceOptions) -> None:
-        """Declare a resource by its URI, or a family of them by a template.
+    def prepare(self, uri: str, function: Callable[..., Any], options: ResourceOptions) -> FunctionResource:
+        """Prepare a function as a resource, or as the resources of a template. `add` declares the result.
 
         Raises:
-            UsageError: the URI is none or taken, or the function cannot be a resource.
+            UsageError: the URI is invalid or taken, or the function cannot be a resource.
         """
         self._check_free(uri)
         signature = inspect_function(function, injected=self._dependencies.injects, name=options.name)
         resource = FunctionResource(uri, signature, options, self._dependencies, self.threads)
-        if resource.template is None:
-            required = [parameter.name for parameter in signature.parameters if parameter.required]
-            if required:
-                raise UsageError(
-                    f"{signature.name}() needs {required[0]!r}, which {uri!r} does not have: write {{…}} in it"
-                )
-            self._add(resource)
-        else:
-            definition = resource.template_definition
-            self._show(definition)
-            self.catalog = self.catalog.with_template(resource, definition)
+        required = [parameter.name for parameter in signature.parameters if parameter.required]
+        if resource.template is None and required:
+            raise UsageError(
+                f"{signature.name}() needs {required[0]!r}, which {uri!r} does not have: write {{{required[0]}}} in it"
+            )
+        return resource
 
-    def add_value(self, uri: str, value: Any, options: ResourceOptions) -> None:
-        """Declare a resource whose contents are there.
+    def prepare_value(self, uri: str, value: Any, options: ResourceOptions) -> ValueResource:
+        """Prepare a resource with given contents. `add` declares the resource.
 
         Raises:
-            UsageError: the URI is none, is a template, or is taken.
+            UsageError: the URI is invalid, a template, or taken.
         """
         if "{" in uri:
-            raise UsageError(f"{uri!r} is a template: it needs a function")
+            raise UsageError(f"{uri!r} is a template, which needs a function: use @server.resource")
         self._check_free(uri)
-        self._add(ValueResource(uri, value, options, self.threads))
-
-    def _add(self, resource: DeclaredResource) -> None:
-        normal = normal_uri(resource.key)
-        if normal is None:
-            raise UsageError(
-                f"{resource.key!r} is no URI, such as config://app: percent-encode what is not allowed there"
-            )
-        same = self.catalog.same_uri(normal)
-        if same is not None:
-            raise UsageError(f"{same.key!r} is the same URI as {resource.key!r}")
-        definition = resource.definition
-        self._show(definition)
-        self.catalog = self.catalog.with_resource(resource, normal, definition)
+        return ValueResource(uri, value, options, self.threads)
 
     def _check_free(self, uri: str) -> None:
         if uri in self.catalog.resources or uri in self.catalog.templates:
-            raise UsageError(f"there is a resource {uri!r} already")
+            raise UsageError(f"Duplicate resource {uri!r}: declare each URI once")
+        if "{" in uri:
+            return
+        normal = normal_uri(uri)
+        if normal is None:
+            raise UsageError(
+                f"Invalid URI {uri!r}: begin with a scheme, such as config://app, and percent-encode other characters"
+            )
+        same = self.catalog.same_uri(normal)
+        if same is not None:
+            raise UsageError(f"Duplicate resource {uri!r}: {same.key!r} is the same URI")
+
+    def add(self, resource: DeclaredResource) -> None:
+        """Declare a resource or a template that was prepared."""
+        normal = normal_uri(resource.key)
+        if isinstance(resource, FunctionResource) and resource.template is not None:
+            self.catalog = self.catalog.with_template(resource)
+        elif normal is not None:
+            self.catalog = self.catalog.with_resource(resource, normal)
 
     def remove(self, uri: str) -> DeclaredResource:
-        """Remove a resource or a template, by the URI it was declared with. Reads of it that run go on.
+        """Remove a resource or a template, by the URI of its declaration. Reads that run continue.
 
         Raises:
-            UsageError: there is none of that URI.
+            UsageError: no resource has that URI.
         """
         removed = self.catalog.templates.get(uri) or self.catalog.resources.get(uri)
         if removed is None:
-            raise UsageError(f"there is no resource {uri!r}")
-        self.catalog = self.catalog.without(uri)
+            raise UsageError(f"Unknown resource {uri!r}: use the URI of a declared resource or template")
+        self.catalog = self.catalog.without(removed)
         return removed
+
+    def definitions(self) -> Iterator[Resource | ResourceTemplate]:
+        """Yield the definitions of the declared resources, and then of the templates."""
+        for resource in (*self.catalog.resources.values(), *self.catalog.templates.values()):
+            yield resource.definition
+
+    def has_choices(self) -> bool:
+        """Whether a variable of a template has choices to complete it from."""
+        templates = self.catalog.templates.values()
+        return any(p.choices for template in templates for p in template.binder.parameters.values())
 
     def __len__(self) -> int:
         return len(self.catalog)
 
 
-RESOURCES: Final = Listed(
+RESOURCES: Final = DefinitionList(
     "resources",
     "resources",
     Resource,
@@ -211,7 +223,7 @@ RESOURCES: Final = Listed(
     "find_resource",
     ProvidedResource,
 )
-TEMPLATES: Final = Listed(
+TEMPLATES: Final[DefinitionList[ResourceTemplate, ProvidedResource]] = DefinitionList(
     "resources",
     "resource templates",
     ResourceTemplate,
@@ -220,35 +232,44 @@ TEMPLATES: Final = Listed(
 )
 
 
+@runtime_checkable
+class KeepsSubscriptions(Protocol):
+    """A session whose subscriptions are kept in a store, so that another process can continue it."""
+
+    async def subscribed(self, uri: str, *, is_on: bool) -> None:
+        """Keep in the store whether the session is subscribed to a resource. Waits only where nodes share the store.
+
+        Raises:
+            RequestFailed: nodes share the store, and it has not kept it.
+        """
+        ...
+
+
 class ResourceRequests:
-    """The handlers of `resources/list`, `resources/templates/list` and `resources/read`, in one run of a server."""
+    """The handlers of the requests for resources, in one run of a server."""
 
     def __init__(
-        self, registry: ResourceRegistry, providers: ProviderLists, pages: Pages, context: MakeContext
+        self, registry: ResourceRegistry, providers: ProviderLists, subscriptions: SubscriptionBus, run: ContextRun
     ) -> None:
         self._registry = registry
         self._providers = providers
-        self._pages = pages
-        self._context = context
+        self._subscriptions = subscriptions
+        self._run = run
 
     async def list(self, request: InboundRequest, params: PaginatedRequestParams) -> ListResourcesResult:
-        """Answer `resources/list`: in the order of declaration, then of the providers."""
-        page = await self._page(RESOURCES, self._registry.catalog.definitions, request, params)
-        return ListResourcesResult([*page.items], next_cursor=page.next_cursor)
+        """Answer `resources/list`: the declared resources, then the resources of the providers."""
+        catalog = self._registry.catalog
+        declared = cast("Mapping[str, Declared[Resource]]", catalog.resources)
+        page = await self._providers.page(RESOURCES, declared, request, params.cursor, reachable=catalog)
+        return ListResourcesResult(page.items, next_cursor=page.next_cursor)
 
     async def list_templates(
         self, request: InboundRequest, params: PaginatedRequestParams
     ) -> ListResourceTemplatesResult:
-        """Answer `resources/templates/list`: in the order of declaration, then of the providers."""
-        page = await self._page(TEMPLATES, self._registry.catalog.template_definitions, request, params)
-        return ListResourceTemplatesResult([*page.items], next_cursor=page.next_cursor)
-
-    async def _page(
-        self, listed: Listed[T], declared: Mapping[str, T], request: InboundRequest, params: PaginatedRequestParams
-    ) -> Page[T]:
-        if self._providers.is_needed:
-            return await self._providers.page(listed, self._context(request), params.cursor)
-        return self._pages.page(declared, params.cursor, kind=listed.label)
+        """Answer `resources/templates/list`: the declared templates, then the templates of the providers."""
+        declared = cast("Mapping[str, Declared[ResourceTemplate]]", self._registry.catalog.templates)
+        page = await self._providers.page(TEMPLATES, declared, request, params.cursor)
+        return ListResourceTemplatesResult(page.items, next_cursor=page.next_cursor)
 
     async def read(self, request: InboundRequest, params: ReadResourceRequestParams) -> ReadResourceResult:
         """Answer `resources/read`."""
@@ -257,17 +278,46 @@ class ResourceRequests:
             if found is None:
                 return await self._read_provided(request, params.uri)
             resource, kwargs = found
-            return await resource.read(request, params, kwargs, self._context)
+            return await resource.read(request, params, kwargs, self._run)
         except ResourceNotFound as exc:
             raise RequestFailed(request.revision.resource_not_found, exc.message, {"uri": params.uri}) from None
 
     async def _read_provided(self, request: InboundRequest, uri: str) -> ReadResourceResult:
         if not self._providers.is_needed:
             raise ResourceNotFound(uri)
-        ctx = self._context(request)
-        resource = await self._providers.find("resources", "find_resource", ProvidedResource, ctx, uri)
+        ctx = Context(request, self._run)
+        resource = await self._providers.find(RESOURCES, ctx, uri)
         if resource is None:
             raise ResourceNotFound(uri)
+        definition = resource.definition
+        own = definition.uri if isinstance(definition, Resource) else definition.uri_template
+        if own != uri:  # it may be the same resource in another spelling
+            check_permitted(request, self._providers.scopes("resources", own))
         value = await resource.read(ctx, uri)
-        shaper = ContentsShaper(uri, resource.definition.mime_type, True, self._registry.threads)
-        return await shaper.shape(value, uri, request.session.limits.result_bytes)
+        converter = ResourceResultConverter(uri, resource.definition.mime_type, True, self._registry.threads)
+        return await converter.convert(value, uri, request.session.limits.result_bytes)
+
+    async def subscribe(self, request: InboundRequest, params: ResourceRequestParams) -> EmptyResult:
+        """Answer `resources/subscribe` of the legacy revisions. A second one for a resource changes nothing.
+
+        Raises:
+            InvalidParams: the URI is too long, or the client may not subscribe to it.
+            RequestFailed: the session has too many subscriptions; the function of the user raised it or failed; the
+                store has not kept it.
+        """
+        session, uri = request.session, params.uri
+        if await self._subscriptions.subscribe(request, uri) and isinstance(session, KeepsSubscriptions):
+            try:
+                await session.subscribed(uri, is_on=True)
+            except RequestFailed:
+                self._subscriptions.unsubscribe(session, uri)
+                raise
+        return EmptyResult()
+
+    async def unsubscribe(self, request: InboundRequest, params: ResourceRequestParams) -> EmptyResult:
+        """Answer `resources/unsubscribe` of the legacy revisions, also without a subscription."""
+        session = request.session
+        self._subscriptions.unsubscribe(session, params.uri)
+        if isinstance(session, KeepsSubscriptions):
+            await session.subscribed(params.uri, is_on=False)
+        return EmptyResult()

@@ -1,1 +1,1 @@
-"""Subscriptions: who is told of which change, and the actor that tells them."""
+"""Subscriptions: which changes a client gets, and the actor that notifies clients."""

@@ -1,180 +1,223 @@
-"""The SubscriptionBus: the actor that owns who is told of which change, for all sessions of one run of a server.
+"""The SubscriptionBus: the actor that notifies clients of changes, for all sessions of one run of a server.
 
-One call tells every client, whatever its era: a legacy session hears of the lists by right, and of the
-resources it subscribed to; a modern client of the changes that its `subscriptions/listen` was granted. A
-listen stays in flight without a task of its own. The bus gets its task with the first message.
+One call notifies the clients of both eras. A legacy session gets the changes of all lists, and of the resources that
+it subscribed to. A modern client gets the changes that its `subscriptions/listen` was granted.
 
-server/resources and the list-changed parts of server/{tools,prompts} in every revision;
-basic/patterns/subscriptions of 2026-07-28.
+server/{resources,tools,prompts} of every revision; basic/patterns/subscriptions of 2026-07-28.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
 
 from trimcp.actors.actor import Actor
-from trimcp.actors.mailbox import Mailbox, MailboxFull, Overflow
+from trimcp.actors.mailbox import Mailbox
 from trimcp.actors.reply import Reply
-from trimcp.codec.envelope import encode_notification
 from trimcp.errors import RequestFailed
-from trimcp.protocol.lifecycle import Phase
-from trimcp.server.features.subscriptions.ask_user import AskAboutListen, AskAboutSubscription
-from trimcp.server.features.subscriptions.listener import (
-    LISTS,
-    UPDATED,
-    EncodedNotice,
-    Frame,
-    Listener,
-    about,
-    frame_of,
-    list_changed,
+from trimcp.server.features import Feature
+from trimcp.server.features.subscriptions.grants import (
+    Approval,
+    GrantedListen,
+    ListenApproval,
+    SubscribeApproval,
+    SubscriptionGrants,
+    busy,
 )
-from trimcp.server.features.subscriptions.open_listens import OpenListens, refuse
-from trimcp.server.features.subscriptions.register import SubscriptionRegister, busy
+from trimcp.server.features.subscriptions.notices import LISTS, EncodedNotice
+from trimcp.server.features.subscriptions.poster import ChangePoster
+from trimcp.server.features.subscriptions.register import ListenEnds, OpenListens, SubscriptionRegister
+from trimcp.server.features.subscriptions.snapshot import SubscriptionsSnapshot
 from trimcp.session.request import InboundRequest
 
 if TYPE_CHECKING:
     from trimcp.actors.supervisor import Supervisor
-    from trimcp.server.features.kinds import Kind
-    from trimcp.server.features.subscriptions.grants import Granted, Grants
-    from trimcp.session.limits import Limits
-    from trimcp.session.session import Session
+    from trimcp.limits import Limits
+    from trimcp.session.peer import Peer
+    from trimcp.stores.node_messages import NodeMessages
     from trimcp.types.extensions import ExtensionNotification
     from trimcp.types.revisions import Revision
     from trimcp.types.subscriptions import SubscriptionFilter, SubscriptionsListenRequestParams
 
 
-@attrs.frozen
-class _Changed:
-    """A list has changed. Equal ones that wait are one, as `_Updated` and `_Notice` are."""
+class _Message:
+    """A message to the bus."""
 
-    kind: Kind
+    __slots__ = ()
 
 
-@attrs.frozen
-class _Updated:
+@attrs.frozen(repr=False)
+class _Changed(_Message):
+    """A list has changed. Equal messages that wait to come in from a thread become one, as those of the next two."""
+
+    feature: Feature
+
+
+@attrs.frozen(repr=False)
+class _Updated(_Message):
     """A resource has changed."""
 
     uri: str
 
 
-@attrs.frozen
-class _Notice:
-    """An extension has something to tell; the newest frames of that name and key are in `_frames`."""
+@attrs.frozen(repr=False)
+class _Notice(_Message):
+    """An extension notifies clients. `_frames` holds the newest frames of the name and the key."""
 
     name: str
     watched: tuple[str, str] | None
+    everywhere: bool
+    """Whether the clients of other nodes get it too."""
 
 
-@attrs.frozen
-class _Subscribe:
-    session: Session
+@attrs.frozen(eq=False, repr=False)
+class _Subscribe(_Message):
+    """A legacy session subscribes to a resource."""
+
+    session: Peer
     uri: str
     reply: Reply[None]
 
 
-@attrs.frozen
-class _Unsubscribe:
-    session: Session
+@attrs.frozen(eq=False, repr=False)
+class _Unsubscribe(_Message):
+    """A legacy session unsubscribes from a resource."""
+
+    session: Peer
     uri: str
-    reply: Reply[None]
 
 
-@attrs.frozen
-class _Open:
-    """A listen has come in."""
+@attrs.frozen(eq=False, repr=False)
+class _Open(_Message):
+    """A listen has arrived."""
 
     request: InboundRequest
     wanted: SubscriptionFilter
 
 
-@attrs.frozen
-class _Grant:
-    """The functions of the user have said what a listen may be told of."""
+@attrs.frozen(eq=False, repr=False)
+class _Grant(_Message):
+    """The functions of the user have granted changes to a listen."""
 
     request: InboundRequest
-    granted: Granted
+    granted: GrantedListen
 
 
-@attrs.frozen
-class _Finish:
+@attrs.frozen(eq=False, repr=False)
+class _Finish(_Message):
     """The session of a listen drains."""
 
     request: InboundRequest
 
 
-@attrs.frozen
-class _Released:
+@attrs.frozen(eq=False, repr=False)
+class _Released(_Message):
     """A listen is over: answered, refused or cancelled."""
 
     request: InboundRequest
 
 
-@attrs.frozen
-class _SessionEnded:
-    session: Session
+@attrs.frozen(eq=False, repr=False)
+class _EndsDue(_Message):
+    """The time has come to end answered listens."""
 
 
-_Message = (
-    _Changed | _Updated | _Notice | _Subscribe | _Unsubscribe | _Open | _Grant | _Finish | _Released | _SessionEnded
-)
+@attrs.frozen(eq=False, repr=False)
+class _SessionEnded(_Message):
+    """A legacy session is over."""
+
+    session: Peer
 
 
 class SubscriptionBus(Actor[_Message]):
-    """Tells sessions and listens of changes. Every door is synchronous, but those that wait for a reply."""
+    """The actor that notifies sessions and listens of changes.
+
+    It works in the turn of its sender: the notice of a change that a handler makes must be posted before the answer
+    of the handler, and the acknowledgement of a listen before all messages that are posted after its request.
+    """
 
     name = "subscription bus"
 
     def __init__(
         self,
         supervisor: Supervisor,
-        sessions: Collection[Session],
-        grants: Grants,
+        sessions: Collection[Peer],
+        grants: SubscriptionGrants,
         limits: Limits,
         revisions: Sequence[Revision],
+        messages: NodeMessages | None = None,
     ) -> None:
         """
         Args:
-            supervisor: of the run.
-            sessions: the legacy sessions of the run, as they come and go.
-            grants: the rules on who is told of what.
-            limits: of the server.
-            revisions: that the server offers.
+            supervisor: the supervisor of the run.
+            sessions: the legacy sessions of the run; they come and go.
+            grants: decides which changes a client gets.
+            limits: the limits of the server.
+            revisions: the revisions that the server offers.
+            messages: to the other nodes of a shared store, whose clients get the changes too.
         """
-        super().__init__(supervisor, Mailbox(_capacity(limits), Overflow.REPLACE, key=_key))
-        self._sessions = sessions
+        super().__init__(supervisor, Mailbox(1), in_turn=True)  # the mailbox of an actor in turn stays empty
         self._grants = grants
-        self._limits = limits
         self._revisions = revisions
         self._register = SubscriptionRegister(limits.subscriptions)
-        self._users = supervisor.open_pool("who may subscribe", 2 * limits.server_listens + 2 * limits.server_requests)
+        self._poster = ChangePoster(sessions, self._register, grants, revisions, messages)
+        self._approvals = supervisor.open_pool("may subscribe", 2 * limits.server_listens + 2 * limits.server_requests)
         self._listens = OpenListens(limits, grants, self._register)
-        self._known: dict[Session, set[InboundRequest]] = {}  # of `open`: those that the mailbox may have messages of
-        self._known_in_all = 0
+        self._ends = supervisor.add(ListenEnds(supervisor, self))
         self._frames: dict[_Notice, EncodedNotice] = {}
+        self._handlers: dict[type[Any], Callable[[Any], None]] = {
+            _Changed: self._tell_changed,
+            _Updated: self._tell_updated,
+            _Notice: self._tell_notice,
+            _Subscribe: self._subscribe,
+            _Unsubscribe: self._unsubscribe,
+            _SessionEnded: self._forget_session,
+            _Open: self._open,
+            _Grant: self._grant,
+            _Finish: self._finish,
+            _Released: self._forget,
+            _EndsDue: self._end_answered,
+        }
         self.accept_threads()
 
     # --- facts that others read -------------------------------------------------------
 
     @property
     def listens(self) -> int:
-        """Listens in flight, of all sessions."""
+        """The listens in flight, of all sessions."""
         return len(self._listens)
 
     @property
     def watched(self) -> int:
-        """Subscriptions to resources, of all sessions and listens."""
+        """The subscriptions to resources, of all sessions and listens."""
         return self._register.size
 
-    def check_room(self, session: Session, uri: str) -> bool:
-        """Whether a legacy session has not subscribed to a resource yet, and may.
+    def snapshot_of_all(self, most: int | None) -> SubscriptionsSnapshot:
+        """Take a snapshot of the listens and the watched resources, of at most that many each."""
+        uris = self._register.uris
+        return SubscriptionsSnapshot(
+            listens=self._listens.snapshots(most),
+            listens_open=len(self._listens),
+            uris=tuple((uri, self._register.sessions_of(uri)) for uri in uris[:most]),
+            uris_watched=len(uris),
+        )
+
+    def is_watched(self, key: tuple[str, str]) -> bool:
+        """Whether a listen watches the key of a topic."""
+        return key in self._register
+
+    def watched_keys(self, topic: str) -> Sequence[str]:
+        """The keys of a topic that listens watch."""
+        return self._register.keys(topic)
+
+    def _has_room(self, session: Peer, uri: str) -> bool:
+        """Return False if a legacy session has subscribed to a resource already.
 
         Raises:
-            RequestFailed: it has as many subscriptions as it may.
+            RequestFailed: the session has no room for one more subscription.
         """
         if self._register.has(session, uri):
             return False
@@ -183,17 +226,14 @@ class SubscriptionBus(Actor[_Message]):
 
     # --- changes, from any thread -----------------------------------------------------
 
-    def changed(self, kind: Kind) -> None:
-        """Tell every client that a list has changed, by the name of the capability.
-
-        Nothing happens where the server does not have the feature, and so has not declared it.
-        """
-        if kind in LISTS:
-            self.tell_from_thread(_Changed(kind), coalesce=True)
+    def changed(self, feature: Feature) -> None:
+        """Notify all clients that the list of a feature has changed, if the server has the feature."""
+        if feature in LISTS:
+            self.tell_from_thread(_Changed(feature), coalesce=True)
 
     def updated(self, uri: str) -> None:
-        """Tell the clients that subscribed to a resource that it has changed."""
-        if uri in self._register:  # so that the messages that wait are bounded by what is watched
+        """Notify the subscribers of a resource that it has changed."""
+        if self._poster.is_shared or uri in self._register:  # alone, subscriptions bound the messages of threads
             self.tell_from_thread(_Updated(uri), coalesce=True)
 
     def notify(
@@ -202,15 +242,20 @@ class SubscriptionBus(Actor[_Message]):
         notification: ExtensionNotification[Any],
         params: Any,
         watched: tuple[str, str] | None,
+        *,
+        everywhere: bool = True,
     ) -> None:
-        """Tell a notification of an extension: to the listens that watch a key or, if None, to legacy sessions.
+        """Send a notification of an extension: to the listens that watch a key or, if None, to legacy sessions.
+
+        `everywhere`: whether the clients of other nodes get it too.
 
         Raises:
             InvalidPayload: the params have no form in JSON.
         """
-        if watched is not None and watched not in self._register:
+        everywhere = everywhere and self._poster.is_shared
+        if watched is not None and watched not in self._register and not everywhere:
             return
-        notice = _Notice(notification.name, watched)
+        notice = _Notice(notification.name, watched, everywhere)
         self._frames[notice] = EncodedNotice.of(
             identifier, notification, params, self._revisions, is_watched=watched is not None
         )
@@ -218,194 +263,128 @@ class SubscriptionBus(Actor[_Message]):
 
     # --- legacy subscriptions ---------------------------------------------------------
 
-    async def subscribe(self, request: InboundRequest, uri: str) -> None:
-        """Tell the session of a request of the changes of a resource. A second time changes nothing.
+    async def subscribe(self, request: InboundRequest, uri: str) -> bool:
+        """Subscribe the session of a request to a resource. Returns False if it has the subscription already.
 
         Raises:
-            RequestFailed: it has as many subscriptions as it may, it may not have this one, or it is over.
+            InvalidParams: the URI is too long, or the client may not subscribe to it.
+            RequestFailed: the session has too many subscriptions, or is over; the function of the user raised it.
         """
+        self._grants.check_uris([uri])
+        if not self._has_room(request.session, uri):
+            return False
         reply: Reply[None] = Reply()
         if self._grants.calls_user_about_uris:
-            self._users.post(AskAboutSubscription(request, uri, reply, self._grants, self))
+            self._ask_user(SubscribeApproval(request, uri, reply, self._grants, self))
         else:
             self.subscription_granted(request, uri, reply)
         await reply.wait()
+        return True
 
     def subscription_granted(self, request: InboundRequest, uri: str, reply: Reply[None]) -> None:
-        """Make the subscription of a legacy session, and set the reply."""
-        try:
-            self.tell(_Subscribe(request.session, uri, reply))
-        except MailboxFull:
-            reply.fail(busy("too many subscriptions come and go"))
+        """Add the subscription of a legacy session, and set the reply."""
+        self.tell(_Subscribe(request.session, uri, reply))
 
-    async def unsubscribe(self, session: Session, uri: str) -> None:
-        """Tell a legacy session no more of a resource, also where it was not told of it."""
-        reply: Reply[None] = Reply()
-        try:
-            self.tell(_Unsubscribe(session, uri, reply))
-        except MailboxFull:
-            raise busy("too many subscriptions come and go") from None
-        await reply.wait()
+    def unsubscribe(self, session: Peer, uri: str) -> None:
+        """Remove the subscription of a legacy session, if it has one."""
+        self.tell(_Unsubscribe(session, uri))
 
-    def session_ended(self, session: Session) -> None:
-        """Forget a legacy session. Its listens are released one by one."""
+    def session_ended(self, session: Peer) -> None:
+        """Remove the subscriptions of a legacy session. Its listens are released one by one."""
         if self._register.has_any(session):
             self.tell(_SessionEnded(session))
+
+    def resubscribe(self, session: Peer, uris: Iterable[str], *, is_on: bool) -> None:
+        """Subscribe a legacy session to resources as it has done at another node, or unsubscribe it."""
+        for uri in uris:
+            if is_on:
+                self.tell(_Subscribe(session, uri, Reply()))
+            else:
+                self.tell(_Unsubscribe(session, uri))
 
     # --- LongLived: subscriptions/listen ----------------------------------------------
 
     def open(self, request: InboundRequest, params: SubscriptionsListenRequestParams) -> None:
-        """See `LongLived`: answer a listen later."""
-        session, limits = request.session, self._limits
-        # Twice the limits, which `OpenListens` keeps to the letter: this bounds the messages of those that come and go.
-        of_session = len(self._known.get(session, ()))
-        if of_session >= 2 * limits.listens or self._known_in_all >= 2 * limits.server_listens:
-            refuse(request, busy("too many listens come and go"))
-            return
-        self._known.setdefault(session, set()).add(request)
-        self._known_in_all += 1
+        """Refuse or acknowledge a listen: at once, or after the functions of the user. See `LongLived`."""
         self.tell(_Open(request, params.notifications))
 
-    def listen_granted(self, request: InboundRequest, granted: Granted) -> None:
-        """Acknowledge a listen, of which the functions of the user have granted this much."""
+    def listen_granted(self, request: InboundRequest, granted: GrantedListen) -> None:
+        """Acknowledge a listen, for which the functions of the user have granted these changes."""
         self.tell(_Grant(request, granted))
 
     def finish(self, request: InboundRequest) -> None:
-        """See `LongLived`: the session drains."""
-        if request in self._known.get(request.session, ()):
-            self.tell(_Finish(request))
+        """End a listen by its result, since the session drains. See `LongLived`."""
+        self.tell(_Finish(request))
 
     def released(self, request: InboundRequest) -> None:
-        """See `LongLived`: the request is over."""
-        if request in self._known.get(request.session, ()):
-            self.tell(_Released(request))
+        """Remove a listen that is over. See `LongLived`."""
+        self.tell(_Released(request))
 
-    # --- the actor's own task ---------------------------------------------------------
+    def ends_due(self) -> None:
+        """End the answered listens whose time has come."""
+        self.tell(_EndsDue())
 
-    async def run(self) -> None:
-        """Handle messages, and end listens that were answered, until cancelled."""
-        mailbox = self.mailbox
-        while True:
-            due = self._listens.next_end
-            if due is not None:
-                with trio.move_on_at(due):
-                    self.handle(await mailbox.receive())
-            else:
-                self.handle(await mailbox.receive())
-            while mailbox.waiting:
-                self.handle(mailbox.receive_nowait())
-            self._listens.end_answered(trio.current_time())
+    # --- the actor ----------------------------------------------------------------------
 
     def handle(self, message: _Message) -> None:
         """See `Actor`."""
-        match message:
-            case _Updated(uri):
-                self._tell_updated(uri)
-            case _Changed(kind):
-                self._tell_changed(kind)
-            case _Notice():
-                self._tell_notice(message)
-            case _Open(request, wanted):
-                self._open(request, wanted)
-            case _Grant(request, granted):
-                self._listens.granted(request, granted)
-            case _Finish(request):
-                self._listens.finish(request)
-            case _Released(request):
-                self._forget(request)
-            case _Subscribe(session, uri, reply):
-                self._subscribe(session, uri, reply)
-            case _Unsubscribe(session, uri, reply):
-                self._register.unsubscribe(session, uri)
-                reply.set(None)
-            case _SessionEnded(session):
-                self._register.remove_session(session)
+        self._handlers[type(message)](message)
 
-    def _tell_changed(self, kind: Kind) -> None:
-        if not self._grants.offers(kind):
-            return
-        method, message, frame = list_changed(kind)
-        for session in self._sessions:
-            if session.handshake.phase is Phase.READY:
-                session.writer.post_latest(method, message)
-        for listener in self._register.listeners(kind):
-            listener.tell((kind,), frame)
+    def _tell_changed(self, message: _Changed) -> None:
+        self._poster.changed(message.feature)
 
-    def _tell_updated(self, uri: str) -> None:
-        message: bytes | None = None
-        frame: Frame | None = None
-        for watcher in self._register.watchers(uri):
-            if type(watcher) is Listener:
-                if frame is None:
-                    frame = frame_of(UPDATED, {"uri": uri})
-                watcher.tell(about(uri), frame)
-            else:
-                if message is None:
-                    message = encode_notification(UPDATED, {"uri": uri})
-                watcher.writer.post_latest(about(uri), message)  # type: ignore[union-attr]  # a Session
+    def _tell_updated(self, message: _Updated) -> None:
+        self._poster.updated(message.uri)
 
     def _tell_notice(self, notice: _Notice) -> None:
-        from trimcp.types.extensions import declared_in
+        newest = self._frames.pop(notice, None)
+        if newest is not None:  # otherwise an earlier message has posted the newest frames
+            self._poster.noticed(notice.name, newest, notice.watched, everywhere=notice.everywhere)
 
-        told = self._frames.pop(notice, None)
-        if told is None:  # an earlier message has told the newest already
-            return
-        if notice.watched is None:
-            for session in self._sessions:
-                client, revision = session.client, session.revision
-                message = None if revision is None else told.by_revision.get(revision)
-                if (
-                    isinstance(message, bytes)
-                    and client is not None
-                    and session.handshake.phase is Phase.READY
-                    and told.identifier in declared_in(client.capabilities)
-                ):
-                    session.writer.post_latest(notice.name, message)
-            return
-        for watcher in self._register.watchers(notice.watched):
-            if type(watcher) is Listener:
-                frame = told.by_revision.get(watcher.revision)
-                if isinstance(frame, tuple):
-                    watcher.tell(about(notice.watched), frame)
+    # --- legacy subscriptions ---------------------------------------------------------
 
-    def _subscribe(self, session: Session, uri: str, reply: Reply[None]) -> None:
-        if session.end is not None:  # nothing of it would be forgotten any more
+    def _subscribe(self, message: _Subscribe) -> None:
+        session, uri, reply = message.session, message.uri, message.reply
+        if session.end is not None:  # nothing would remove the subscription any more
             reply.fail(busy("the session is over"))
             return
         try:
-            if self.check_room(session, uri):
+            if self._has_room(session, uri):
                 self._register.subscribe(session, uri)
         except RequestFailed as exc:
             reply.fail(exc)
         else:
             reply.set(None)
 
+    def _unsubscribe(self, message: _Unsubscribe) -> None:
+        self._register.unsubscribe(message.session, message.uri)
+
+    def _forget_session(self, message: _SessionEnded) -> None:
+        self._register.remove_session(message.session)
+
     # --- listens ----------------------------------------------------------------------
 
-    def _open(self, request: InboundRequest, wanted: SubscriptionFilter) -> None:
+    def _open(self, message: _Open) -> None:
+        request, wanted = message.request, message.wanted
         if self._listens.open(request, wanted):
-            self._users.post(AskAboutListen(request, wanted, self._grants, self))
+            self._ask_user(ListenApproval(request, wanted, self._grants, self))
 
-    def _forget(self, request: InboundRequest) -> None:
-        known = self._known.get(request.session, set())
-        if request not in known:  # told twice
-            return
-        known.remove(request)
-        self._known_in_all -= 1
-        if not known:
-            del self._known[request.session]
-        self._listens.forget(request)
+    def _ask_user(self, approval: Approval) -> None:
+        try:
+            self._approvals.post(approval)
+        except trio.WouldBlock:  # full of approvals for listens that were cancelled in the same turn
+            approval.failed(busy("too many listens come and go"))
 
+    def _grant(self, message: _Grant) -> None:
+        self._listens.granted(message.request, message.granted)
 
-def _key(message: _Message) -> _Message | None:
-    """Notices replace the equal ones that wait; each other message counts."""
-    return message if isinstance(message, _Changed | _Updated | _Notice) else None
+    def _finish(self, message: _Finish) -> None:
+        self._listens.finish(message.request)
+        self._ends.wait_until(self._listens.next_end)
 
+    def _forget(self, message: _Released) -> None:
+        self._listens.forget(message.request)
 
-def _capacity(limits: Limits) -> int:
-    """More messages than can wait, since senders keep to bounds of their own. No place is taken until it is used."""
-    most_sessions = limits.sessions + limits.server_listens
-    notices = 2 * most_sessions * limits.subscriptions + 1024  # one for each resource, list and extension
-    listens = 4 * 2 * limits.server_listens  # opened, granted, finished, released
-    legacy = 2 * limits.server_requests + limits.sessions  # subscribed or unsubscribed by a request; ended
-    return notices + listens + legacy
+    def _end_answered(self, _: _EndsDue) -> None:
+        self._listens.end_answered(trio.current_time())
+        self._ends.wait_until(self._listens.next_end)

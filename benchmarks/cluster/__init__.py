@@ -1,0 +1,11 @@
+"""A cluster under stress: nodes on a shared store behind a balancer, clients that count, kills and freezes.
+
+    python -m benchmarks.cluster --nodes 3 --sessions 1000 --store valkey --seconds 120
+
+Nodes are processes of `trimcp run`; the balancer passes each request to the next node, without stickiness. Clients
+with sessions hold GET streams and subscriptions, and call a tool whose effect is counted; others use 2026-07-28.
+Meanwhile nodes are killed, frozen and rolled, and a Valkey that was started here is restarted. At the end these
+invariants are checked: no session was answered with 404; each call was answered once, or told that its node was lost,
+or refused; no effect happened twice, or was lost after its answer; every client is told of a change; no key of Valkey
+lives for ever, but four that do not grow.
+"""

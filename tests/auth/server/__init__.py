@@ -1,0 +1,1 @@
+"""Resource servers and the development authorization server."""

@@ -1,0 +1,55 @@
+"""Every store of trimcp passes the checks that a store of a user runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.stores.valkey import ValkeyProcess, running_valkey
+from trimcp.stores import MemoryStore, SQLite, Store, Valkey
+from trimcp.testing.check_store import CHECKS, Check, check_store
+
+EACH = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+
+
+@EACH
+async def test_the_store_in_memory(check: Check) -> None:
+    @asynccontextmanager
+    async def handles() -> AsyncIterator[tuple[Store, Store]]:
+        store = MemoryStore(shared=True, lease=0.5)
+        async with store.open():
+            yield store, store
+
+    await check_store(handles, checks=[check])
+
+
+@EACH
+async def test_the_store_in_a_file(check: Check, tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def handles() -> AsyncIterator[tuple[Store, Store]]:
+        store, other = (SQLite(tmp_path / "state.db", lease=0.5) for _ in range(2))
+        async with store.open(), other.open():
+            yield store, other
+
+    await check_store(handles, checks=[check])
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[ValkeyProcess]:
+    with running_valkey() as server:
+        yield server
+
+
+@EACH
+async def test_the_store_in_valkey(check: Check, valkey: ValkeyProcess) -> None:
+    @asynccontextmanager
+    async def handles() -> AsyncIterator[tuple[Store, Store]]:
+        # On a busy machine an answer may take longer than the deadline of a server.
+        store, other = (Valkey(valkey.url, lease=0.5, deadline=5.0) for _ in range(2))
+        async with store.open(), other.open():
+            yield store, other
+
+    await check_store(handles, checks=[check])

@@ -1,0 +1,120 @@
+"""Stores that fail, answer late, or answer nonsense: each is the failure of one request, and never a lost result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.session.peer import Logged, served
+from tests.tasks.workshop import CORE, Client, Workshop, opened
+from trimcp.extensions.tasks import lifecycle
+from trimcp.stores import MemoryStore
+from trimcp.stores.memory_tasks import MemoryTaskStore
+from trimcp.stores.task_store import TaskRecord
+
+
+class FaultyTasks(MemoryTaskStore):
+    """Fails as told."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=lambda: lifecycle.now())
+        self.failing: set[str] = set()
+        self.hangs = False
+        self.answer: Any = None
+
+    async def _fail(self, method: str) -> None:
+        if method in self.failing:
+            if self.hangs:
+                await trio.sleep_forever()
+            raise OSError("the disk is gone")
+
+    async def create(self, record: TaskRecord, *, most: int) -> bool:
+        await self._fail("create")
+        return await super().create(record, most=most)
+
+    async def find(self, id: str) -> TaskRecord | None:
+        await self._fail("find")
+        return await super().find(id) if self.answer is None else self.answer  # type: ignore[no-any-return]
+
+    async def update(self, record: TaskRecord) -> TaskRecord | None:
+        await self._fail("update")
+        return await super().update(record)
+
+
+@pytest.fixture
+def tasks() -> FaultyTasks:
+    return FaultyTasks()
+
+
+def workshop_of(tasks: FaultyTasks) -> Workshop:
+    store = MemoryStore()
+    store.tasks = tasks
+    return Workshop(store=store)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+@pytest.mark.parametrize("version", [CORE, "2026-07-28"])
+async def test_a_task_that_cannot_be_stored_is_not_begun(
+    tasks: FaultyTasks, version: str, hangs: bool, autojump_clock: MockClock, logged: Logged
+) -> None:
+    workshop = workshop_of(tasks)
+    tasks.failing, tasks.hangs = {"create"}, hangs
+    async with served(workshop.server, version, opened=False) as peer:
+        client = await opened(peer)
+        error = (await client.call("work"))["error"]
+        assert (error["code"], error["data"]["reason"]) == (-31011, "store_unavailable")
+        assert len(tasks._records) == 0
+        tasks.failing = set()
+        workshop.release.set()
+        assert (await client.outcome(await client.begin("work")))["content"]
+
+
+async def test_a_store_that_fails_is_an_error_of_the_request_alone(
+    tasks: FaultyTasks, autojump_clock: MockClock, logged: Logged
+) -> None:
+    workshop = workshop_of(tasks)
+    async with served(workshop.server) as peer:
+        client = Client(peer)
+        id = await client.begin("work")
+        tasks.failing = {"find"}
+        error = (await client.ask("tasks/get", {"taskId": id}))["error"]
+        assert (error["code"], error["data"]["reason"]) == (-31011, "store_unavailable")
+        tasks.failing, tasks.answer = set(), "nonsense"
+        assert (await client.ask("tasks/get", {"taskId": id}))["error"]["code"] == -32603
+        tasks.answer = None
+        assert (await client.get(id))["status"] == "working"
+        workshop.release.set()
+
+
+async def test_a_result_is_stored_when_the_store_is_back(
+    tasks: FaultyTasks, autojump_clock: MockClock, logged: Logged
+) -> None:
+    workshop = workshop_of(tasks)
+    async with served(workshop.server, CORE, opened=False) as peer:
+        client = await opened(peer)
+        id = await client.begin("work")
+        await peer.send(peer.request("waits", "tasks/result", {"taskId": id}))
+        tasks.failing = {"update"}
+        workshop.release.set()
+        await trio.sleep(60)
+        assert (await client.get(id))["status"] == "working"
+        tasks.failing = set()
+        with trio.fail_after(10):
+            assert (await client.answer("waits"))["result"]["content"][0]["text"] == "work done"
+
+
+async def test_a_question_that_cannot_be_stored_is_an_error_of_the_handler(
+    tasks: FaultyTasks, autojump_clock: MockClock, logged: Logged
+) -> None:
+    workshop = workshop_of(tasks)
+    async with served(workshop.server) as peer:
+        client = Client(peer)
+        tasks.failing = {"update"}
+        id = await client.begin("ask")
+        await trio.sleep(1)
+        tasks.failing = set()
+        state = await client.wait(id)
+        assert (state["status"], state["error"]["data"]["reason"]) == ("failed", "store_unavailable")

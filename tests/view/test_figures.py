@@ -1,0 +1,75 @@
+"""Figures: percentiles of buckets, bounds of names, errors of tools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimcp.view.figures import GROWTH, MOST_NAMES, OTHERS, Durations, Figures
+
+
+@attrs.define
+class Ended:
+    """A request that has ended."""
+
+    method: str = "tools/call"
+    params: dict[str, Any] | None = None
+    answer: bytes | None = None
+    serial: int = 1
+    id: int = 1
+    size: int = 10
+    code: int | None = None
+    received_at: float = 0.0
+    session_number: int = 1
+
+
+def counted(*seconds: float) -> Durations:
+    """Return the durations of a tool whose calls took so long."""
+    figures = Figures()
+    for each in seconds:
+        figures.ended(Ended(params={"name": "add"}), "ok", each, is_cancelled=False)
+    return figures._by_method["tools/call"]["add"]
+
+
+@given(st.lists(st.floats(20e-6, 200.0), min_size=1, max_size=200), st.sampled_from([0.5, 0.95, 0.99, 1.0]))
+def test_a_percentile_is_that_of_a_sorted_list_within_a_bucket(seconds: list[float], share: float) -> None:
+    durations = counted(*seconds)
+    exact = sorted(seconds)[max(0, -(-len(seconds) * share // 1).__int__() - 1)]
+    assert exact / GROWTH <= durations.percentile(share) <= exact * GROWTH
+    assert durations.percentile(share) <= durations.longest
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e9])
+def test_the_first_and_the_last_bucket_take_the_rest(seconds: float) -> None:
+    durations = counted(seconds)
+    assert sum(durations.buckets) == 1
+    assert durations.shown()["count"] == 1
+
+
+def test_calls_are_counted_by_tool_with_their_errors() -> None:
+    figures = Figures()
+    figures.ended(Ended(params={"name": "add"}, answer=b'{"result":{}}'), "ok", 0.1, is_cancelled=False)
+    failed = b'{"result":{"content":[],"isError":true}}'
+    figures.ended(Ended(params={"name": "add"}, answer=failed), "ok", 0.1, is_cancelled=False)
+    figures.ended(Ended(params={"name": "add"}), "error", 0.1, is_cancelled=False)
+    figures.ended(Ended(params={"name": "add"}), "cancelled", 0.1, is_cancelled=True)
+    figures.ended(Ended(method="ping"), "ok", 0.1, is_cancelled=False)
+    figures.refused("tools/call", "busy")
+    shown = figures.shown()
+    assert shown["tools/call add"]["count"] == 4
+    assert (shown["tools/call add"]["errors"], shown["tools/call add"]["cancelled"]) == (2, 1)
+    assert shown["ping"]["count"] == 1
+    assert figures.refusals == 1
+
+
+def test_names_that_peers_invent_do_not_fill_the_memory() -> None:
+    figures = Figures()
+    for at in range(MOST_NAMES + 50):
+        figures.ended(Ended(params={"name": f"n{at}"}), "error", 0.1, is_cancelled=False)
+    shown = figures.shown()
+    assert len(shown) == MOST_NAMES + 1
+    assert shown[f"tools/call {OTHERS}"]["count"] == 50

@@ -1,0 +1,112 @@
+"""Secrets are found by the names of members, by schemas, by their form, and where a tool repeats them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimcp.codec.jsontext import dumps
+from trimcp.view.masking import MASKED, Mask, cut, is_secret_name, mask_text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["password", "userPassword", "api_key", "apiKey", "X-Api-Key", "accessToken", "client_secret", "PIN", "sessionId"],
+)
+def test_names_of_secrets_are_known(name: str) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize("name", ["progressToken", "maxTokens", "user", "keyboard", "pinned", "secretary", "id"])
+def test_other_names_are_not(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+SCHEMA: dict[str, Any] = {
+    "properties": {
+        "code": {"type": "string", "writeOnly": True},
+        "either": {"anyOf": [{"type": "null"}, {"type": "string", "format": "password"}]},
+        "list": {"items": {"$ref": "#/$defs/Door"}},
+        "any": {"additionalProperties": {"format": "password"}},
+    },
+    "$defs": {"Door": {"properties": {"lock": {"writeOnly": True}}, "allOf": [{"$ref": "#/$defs/Door"}]}},
+}
+
+
+def test_the_schema_of_a_tool_says_what_is_secret() -> None:
+    value = {"code": "open", "either": "sesame", "list": [{"lock": 1234, "name": "front"}], "any": {"x": "yyyy"}}
+    assert Mask().masked(value, SCHEMA) == {
+        "code": MASKED,
+        "either": MASKED,
+        "list": [{"lock": MASKED, "name": "front"}],
+        "any": {"x": MASKED},
+    }
+
+
+def test_a_schema_of_a_part_is_the_root_of_its_own_references() -> None:
+    exchange = {"params": {"arguments": {"list": [{"lock": "a-long-secret", "name": "a-long-secret-name"}]}}}
+    masked = Mask().masked(exchange, parts={("params", "arguments"): SCHEMA, ("none", "there"): SCHEMA})
+    assert masked == {"params": {"arguments": {"list": [{"lock": MASKED, "name": f"{MASKED}-name"}]}}}
+
+
+def test_a_secret_that_begins_with_another_is_masked_as_a_whole() -> None:
+    masked = Mask().masked({"password": "open", "secret": "open-sesame", "text": "open-sesame, or open"})
+    assert masked["text"] == f"{MASKED}, or {MASKED}"
+
+
+def test_of_many_secrets_the_newest_are_looked_for() -> None:
+    mask = Mask(most=2)
+    for secret in ("first-one", "second-one", "third-one"):
+        mask.masked({"password": secret})
+    assert mask.masked("first-one second-one third-one") == f"first-one {MASKED} {MASKED}"
+
+
+def test_a_secret_is_masked_where_a_tool_repeats_it() -> None:
+    exchange = {"params": {"password": "hunter22"}, "answer": [{"text": "you said hunter22, twice hunter22"}]}
+    masked = Mask().masked(exchange)
+    assert masked["answer"] == [{"text": f"you said {MASKED}, twice {MASKED}"}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Authorization: Bearer abc.def-123456",
+        '{"password": "abc.def-123456"}',
+        "https://x.example/?api_key=abc.def-123456&y=1",
+        "token=abc.def-123456",
+        "eyJhbGciOiJIUzI1.abc.def-123456",
+    ],
+)
+def test_texts_lose_what_looks_like_a_secret(text: str) -> None:
+    masked = mask_text(text)
+    assert "abc.def-123456" not in masked
+    assert MASKED in masked
+
+
+def test_texts_without_secrets_stay() -> None:
+    assert mask_text("two loaves of rye, the basic kind") == "two loaves of rye, the basic kind"
+    assert cut("x" * 500) == "x" * 200 + "…"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+)
+
+
+@given(JSON, st.text("abcdefghij", min_size=12, max_size=20), st.sampled_from(["password", "token", "apiKey"]))
+def test_no_secret_is_left_wherever_it_is(value: Any, secret: str, name: str) -> None:
+    masked = Mask().masked({"first": {name: [{"deep": secret}]}, "then": value, "last": f"it was {secret}!"})
+    assert secret.encode() not in dumps(masked)
+
+
+def test_deep_values_and_rings_of_references_end() -> None:
+    deep: Any = "bottom"
+    for _ in range(100):
+        deep = [deep]
+    assert b"bottom" not in dumps(Mask().masked(deep))
+    ring = {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}}
+    assert Mask().masked({"a": 1}, ring) == {"a": 1}

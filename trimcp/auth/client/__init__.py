@@ -1,0 +1,1 @@
+"""Gets tokens for a client: discovery, registration, flows, and the hook that sends the token."""

@@ -1,0 +1,104 @@
+"""URLs that other parties name: their checks, their origins, and what kind of address a host has.
+
+RFC 6749 section 3.1.2.1, RFC 9728 section 7.7; basic/authorization/security-considerations of 2026-07-28.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from trimcp.auth.errors import AuthorizationFailed
+
+_LONGEST_SHOWN: Final = 200
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+
+AddressKind = Literal["public", "private", "loopback"]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its name: `localhost`, 127.0.0.0/8 or ::1."""
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address."""
+    try:
+        ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def address_kind(text: str) -> AddressKind:
+    """Return what kind of address this is. An IPv6 address that stands for one of IPv4 is what that one is."""
+    address = ipaddress.ip_address(text.strip("[]").partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        teredo = address.teredo
+        inner = address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None)
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            address = inner
+    if address.is_loopback or address.is_unspecified:
+        return "loopback"
+    return "public" if address.is_global and not address.is_multicast else "private"
+
+
+def check_url(url: str, purpose: str) -> str:
+    """Return a URL that may be requested: https, or http on loopback; without user, password and fragment.
+
+    Raises:
+        AuthorizationFailed: it is another one. The text shows its scheme and host alone.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = parts.port  # raises for an invalid one
+    except ValueError:
+        raise AuthorizationFailed(f"Invalid URL of the {purpose}: the server must name an https URL") from None
+    del port
+    is_plain = url.isascii() and url.isprintable() and not any(char in url for char in " \"'<>\\^`{|}")
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    if not is_plain or not host or not is_safe or parts.fragment or parts.username or parts.password:
+        named = f"{parts.scheme}://{host}" if is_plain else "one with characters that a URL cannot have"
+        raise AuthorizationFailed(
+            f"Invalid URL of the {purpose} ({shown(named)}): it must be https, or http on loopback, "
+            "without user and fragment"
+        )
+    return url
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL, in lower case, without a default port.
+
+    Raises:
+        ValueError: it is no URL.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}.get(parts.scheme.lower())
+    port = "" if parts.port is None or parts.port == default else f":{parts.port}"
+    return f"{parts.scheme.lower()}://{host}{port}"
+
+
+def http_url(url: str) -> str:
+    """Return the URL by which tokens are kept: origin and path, with http in place of ws."""
+    scheme, colon, rest = url.partition(":")
+    scheme = {"ws": "http", "wss": "https"}.get(scheme.lower(), scheme)
+    return origin_of(scheme + colon + rest) + urlsplit(url).path
+
+
+def shown(value: object) -> str:
+    """Return a value of another party as text for an error: printable, and cut."""
+    text = value if isinstance(value, str) else type(value).__name__
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

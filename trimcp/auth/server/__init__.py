@@ -1,0 +1,1 @@
+"""The server's side of authorization: verifiers of tokens, DPoP, metadata, challenges."""

@@ -1,0 +1,1 @@
+"""Extensions of the protocol that come with trimcp, each a package on the public mechanism of extensions."""

@@ -1,0 +1,1 @@
+"""The ASGI binding: serves the endpoint inside any ASGI server that runs on Trio."""

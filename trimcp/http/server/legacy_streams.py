@@ -1,0 +1,391 @@
+"""The event streams of a legacy HTTP session: one for each POST with requests. `legacy_get_stream` has its own one.
+
+Streams are numbered in their session, and events in their stream, so that a client that lost its connection can ask for
+the events it missed (basic/transports of 2025-03-26 to 2025-11-25, "Resumability and Redelivery"). While a stream has
+no connection, frames wait in its outbox, coalesced. They go to the event store when they are too many, and when the
+stream is complete.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, Protocol
+
+import trio
+
+from trimcp.codec.jsontext import dumps
+from trimcp.framing.sse import COMMENT, encode_event
+from trimcp.http.binding import HttpResponse
+from trimcp.http.server.event_ids import SessionTags, make_event_id
+from trimcp.http.server.event_log import EventLog
+from trimcp.http.server.event_messages import StoredStream
+from trimcp.http.server.post_reply import EVENTS, JSON, UNAVAILABLE, with_retry_after
+from trimcp.http.server.session_node import SessionNode, lost_answer
+from trimcp.http.server.stream_writer import EventStream, StreamWriter
+from trimcp.limits import Limits
+from trimcp.session.delivery import Delivery
+from trimcp.types.revisions import Revision
+
+FOLLOWED: Final = 15.0
+"""Seconds after which a stream counts as left, whose follower at another node was not heard of."""
+
+
+class StreamOwner(Protocol):
+    """The session, as its streams see it."""
+
+    id: str
+    tags: SessionTags
+    limits: Limits
+    is_over: bool
+    event_log: EventLog
+    stream_writer: StreamWriter
+    revision: Revision | None
+
+    @property
+    def node(self) -> SessionNode | None:
+        """Its link to other nodes, where they share the store."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """The other end, for logs."""
+        ...
+
+    def next_stream(self, *, is_get: bool) -> int:
+        """Return the number of a new stream."""
+        ...
+
+    def touch(self) -> None:
+        """Note that the client was heard of."""
+        ...
+
+    def detached(self, stream: LegacyPostStream) -> None:
+        """Note that the connection of a stream is lost."""
+        ...
+
+    def completed_unread(self, stream: LegacyPostStream) -> None:
+        """Note that the last answer of a stream was stored while it had no connection."""
+        ...
+
+    def stream_over(self, stream: LegacyPostStream) -> None:
+        """Forget a stream whose last answer was sent or stored."""
+        ...
+
+
+class SseStream:
+    """One numbered sequence of events, and the response that carries it now, if any."""
+
+    __slots__ = ("detached_at", "has_begun", "number", "response", "sent")
+
+    def __init__(self, number: int, response: HttpResponse) -> None:
+        self.number: Final = number
+        self.sent: int = 0
+        """The number of the last event."""
+        self.response: HttpResponse | None = response
+        self.has_begun: bool = False
+        """Whether the head of the response was written."""
+        self.detached_at: float | None = None
+
+    def attach(self, response: HttpResponse) -> None:
+        """Go on with the response of a client that has come back, whose head was written."""
+        self.response, self.has_begun = response, True
+
+    def detach(self) -> HttpResponse | None:
+        """Part from the response, which is gone or will end, and return it."""
+        response, self.response = self.response, None
+        self.has_begun = False
+        self.detached_at = trio.current_time()
+        if response is not None:
+            response.on_gone = response.on_clear = None
+        return response
+
+
+class ResumableStream(EventStream):
+    """An outbox whose frames leave as numbered events of a session."""
+
+    def __init__(self, session: StreamOwner) -> None:
+        super().__init__(session.limits, session.stream_writer, session.description)
+        self._session = session
+
+    def _events(self, sse: SseStream, frames: list[bytes]) -> bytes:
+        """Number frames, store them as events, and return the events."""
+        tag, first = self._session.tags.newest, sse.sent + 1
+        sse.sent += len(frames)
+        events = [
+            encode_event(frame, id=make_event_id(tag, sse.number, number)) for number, frame in enumerate(frames, first)
+        ]
+        self._store(sse.number, first, events)
+        return b"".join(events)
+
+    def _store(self, stream: int, first: int, events: list[bytes]) -> None:
+        self._session.event_log.append(self._session.id, stream, first, events)
+
+    def _begin(self, sse: SseStream, response: HttpResponse, missed: bytes = b"") -> bytes:
+        """Write the head of the response, and return the first bytes of its body; `missed`: events before them."""
+        sse.has_begun = True
+        response.begin(200, EVENTS)
+        revision = self._session.revision
+        if revision is None or not revision.primes_streams:
+            return missed
+        # An event without data, so that a client has an id to come back with before there is another event.
+        return missed + encode_event(b"", id=make_event_id(self._session.tags.newest, sse.number, sse.sent))
+
+    def _may_begin(self) -> bool:
+        """Whether a client may get an event id of this stream, by which it comes back."""
+        return True
+
+    def keep_alive(self, sse: SseStream) -> None:
+        """Write a comment, so that a quiet stream has one every `Limits.keep_alive` seconds."""
+        response = sse.response
+        if response is None or response.is_clogged or not self._may_begin():
+            return
+        response.write((b"" if sse.has_begun else self._begin(sse, response)) or COMMENT)
+
+
+class LegacyPostStream(ResumableStream):
+    """The reply stream of the requests in one POST. It ends with the last of their answers.
+
+    Where the store is shared, the stream is in the store, with the ids that it owes answers to, before the client gets
+    an event id: otherwise no other node could settle it.
+    """
+
+    is_shared: ClassVar[bool] = False
+
+    def __init__(
+        self, session: StreamOwner, response: HttpResponse, owed: Sequence[Any], delivery: Delivery, *, is_batch: bool
+    ) -> None:
+        """`owed`: the ids of the requests in the POST; `delivery`: its sender; `is_batch`: whether it is a batch."""
+        super().__init__(session)
+        self.delivery: Final = delivery
+        self.is_batch: Final = is_batch
+        self.lacks_answers: bool = False
+        """Whether a request will not be answered, such as one that was cancelled."""
+        self._owed = len(owed)
+        self._owed_ids = owed
+        self._is_opened = session.node is None
+        self._is_stored = session.node is None
+        self._stored_at = trio.current_time()
+        self._is_private = False
+        self._followed_at = -math.inf
+        self.sse: Final = SseStream(session.next_stream(is_get=False), response)
+        self._carry(response)
+
+    def _carry(self, response: HttpResponse) -> None:
+        response.on_gone = self._lost
+        response.on_clear = self.send_waiting
+        if response.is_gone:
+            self._lost()
+
+    @property
+    def room(self) -> int:
+        """See `ReplyStream`. The waiting answers to a batch share it."""
+        return self._limits.result_bytes - (self.outbox.waiting_bytes if self.is_batch else 0)
+
+    def begin_soon(self) -> None:
+        """Have the head leave soon, or with the answer if that comes first."""
+        if self._owed:
+            self._writer.begin_soon(self)
+
+    @property
+    def takes_posts(self) -> bool:
+        """See `ReplyStream`."""
+        return True
+
+    # --- other nodes ------------------------------------------------------------------
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether the store was told of the stream."""
+        return self._is_opened
+
+    def _open_in_store(self, waiter: StoredStream | None = None) -> None:
+        if not self._is_opened:
+            self._is_opened = True
+            session = self._session
+            session.event_log.open(session.id, self.sse.number, self.sse.sent, self._owed_json(), waiter)
+
+    def _owed_json(self) -> tuple[bytes, ...]:
+        return tuple(dumps(id) for id in self._owed_ids)
+
+    def _may_begin(self) -> bool:
+        if not self._is_stored:
+            self._open_in_store(self)
+        return self._is_stored
+
+    def stored(self, *, is_kept: bool) -> None:
+        """See `StoredStream`. A stream that no other node knows gives its client no event ids."""
+        self._is_stored = True
+        self._is_private = not is_kept and not self.sse.sent
+        self._writer.send_soon(self)
+
+    def _begin(self, sse: SseStream, response: HttpResponse, missed: bytes = b"") -> bytes:
+        if not self._is_private:
+            return super()._begin(sse, response, missed)
+        sse.has_begun = True
+        response.begin(200, EVENTS)
+        return b""
+
+    def _events(self, sse: SseStream, frames: list[bytes]) -> bytes:
+        if self._is_private:
+            return b"".join(map(encode_event, frames))
+        return super()._events(sse, frames)
+
+    def _store(self, stream: int, first: int, events: list[bytes]) -> None:
+        self._stored_at = trio.current_time()
+        if self._is_opened:
+            super()._store(stream, first, events)
+        else:
+            self._is_opened = True
+            self._session.event_log.begin(self._session.id, stream, first, events, self._owed_json())
+
+    def renew(self, now: float) -> None:
+        """Open a quiet stream in the store anew, which forgets old events: other nodes must be able to settle it."""
+        if self._is_stored and now - self._stored_at >= self._limits.stored_age / 2 and self._session.node is not None:
+            self._is_opened = False
+            self._open_in_store()
+
+    def follow(self) -> None:
+        """Have all events go to the store, since the client has resumed the stream at another node."""
+        self._followed_at = trio.current_time()
+        self._open_in_store()
+        response = self.sse.detach()
+        if response is not None:
+            response.end()
+        self.send_waiting()
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether the client reads the events at another node."""
+        return trio.current_time() - self._followed_at < FOLLOWED
+
+    # --- ReplyStream ------------------------------------------------------------------
+
+    def answer(self, frame: bytes) -> None:
+        """Post an answer. The last one leaves in this turn, behind the frames that were posted before it."""
+        self._owed -= 1
+        if self._owed:
+            self.post(frame)
+        elif not self.outbox.is_closed:
+            sse, response = self.sse, self.sse.response
+            if response is None or self.outbox.waiting or response.is_clogged:
+                self.outbox.post(frame)
+                self.send_waiting()
+            else:
+                data = b"" if sse.has_begun else self._begin(sse, response)
+                self._end(sse, response, data + self._events(sse, [frame]))
+
+    def refuse(self, frame: bytes, code: int, *, unfit: bool = False) -> None:
+        """Post an error as an answer, with a status of its own if it is the whole response."""
+        response, status = self.sse.response, UNAVAILABLE.get(code)
+        if status is None or response is None or self._owed > 1 or self.sse.has_begun or self.outbox.waiting:
+            self.answer(frame)
+            return
+        self._owed = 0
+        self.sse.detach()
+        response.respond(status, with_retry_after(status, JSON), frame)
+        self._over()
+
+    def withdraw(self) -> None:
+        """Note that one request will not be answered; the stream ends after the last request."""
+        self.lacks_answers = True
+        self._owed -= 1
+        if self._owed == 0:
+            self.send_waiting()
+
+    # --- sending ----------------------------------------------------------------------
+
+    def send_waiting(self) -> None:
+        """See `WritableStream`."""
+        sse, outbox = self.sse, self.outbox
+        response = sse.response
+        if outbox.is_closed:
+            return
+        if response is None:
+            if self._owed == 0 or self.is_over or self.is_followed:
+                while outbox.waiting:
+                    self._events(sse, outbox.take())
+            if self._owed == 0:
+                self._session.completed_unread(self)
+                self._over()
+            self._wake_waiting()
+            return
+        if self._owed and not self._may_begin():
+            return
+        while not response.is_clogged:
+            opens = not sse.has_begun
+            data = self._begin(sse, response) if opens else b""
+            if outbox.waiting:
+                data += self._events(sse, outbox.take())
+            if self._owed == 0 and not outbox.waiting:
+                self._end(sse, response, data)
+                return
+            if not data:
+                if not opens:
+                    break
+                data = COMMENT  # a head may leave with the first piece alone
+            response.write(data)
+        self._wake_waiting()
+
+    def _end(self, sse: SseStream, response: HttpResponse, data: bytes) -> None:
+        sse.detach()
+        response.finish(data)
+        self._over()
+
+    def _over(self) -> None:
+        self._session.stream_over(self)
+        self.close()
+
+    def _lost(self) -> None:
+        """Part from a lost connection. The request goes on: a lost connection does not cancel it."""
+        self.sse.detach()
+        self._session.detached(self)
+        self.send_waiting()
+
+    def release(self, retry: float) -> bool:
+        """End the connection, and tell the client to come back for the rest in `retry` seconds.
+
+        Returns False if there is no connection, or the client cannot come back in its revision.
+        """
+        session, sse = self._session, self.sse
+        if sse.response is None or session.revision is None or not session.revision.primes_streams or self._is_private:
+            return False
+        self.send_waiting()
+        response = self.sse.response
+        if response is None:  # it has ended with the frames that waited
+            return False
+        self._open_in_store()
+        data = b"" if sse.has_begun else self._begin(sse, response)
+        response.write(data + b"retry: %d\n\n" % int(retry * 1000))
+        sse.detach()
+        session.detached(self)
+        response.end()
+        self._wake_waiting()
+        return True
+
+    def resume(self, response: HttpResponse) -> None:
+        """Go on with the response of a client that has come back, behind the stored events."""
+        self.sse.attach(response)
+        self._carry(response)
+        self.send_waiting()
+
+    def leave(self) -> None:
+        """End the response without the answers that are missing, since the session is over, or leaves this node."""
+        sse, response = self.sse, self.sse.response
+        if response is not None:
+            is_settled = self._is_private or not self._is_stored  # no other node can do it
+            self._is_private = is_settled
+            data = b"" if sse.has_begun else self._begin(sse, response)
+            if is_settled and not self._session.is_over and self._owed == len(self._owed_ids):
+                data += b"".join(encode_event(lost_answer(id)) for id in self._owed_ids)
+            sse.detach()
+            response.finish(data)
+        self.close()
+
+    def _has_left(self) -> bool:
+        response = self.sse.response
+        return response is None or (not self.outbox.waiting and not response.is_clogged)
+
+    def _is_behind(self) -> bool:
+        response = self.sse.response
+        return response is None or response.is_clogged

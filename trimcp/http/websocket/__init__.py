@@ -1,0 +1,1 @@
+"""WebSocket connections, on both ends: a custom transport of trimcp."""

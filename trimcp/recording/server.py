@@ -1,0 +1,259 @@
+"""`RecordedServer`: a server that answers each request as a recording says that it was answered."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Literal
+
+import trio
+
+from trimcp.codec.jsontext import InvalidJson, dumps, loads
+from trimcp.errors import ConnectionEnded
+from trimcp.framing.lines import Oversized
+from trimcp.recording.format import Entry, Recording
+from trimcp.recording.matching import same_params
+from trimcp.recording.messages import id_key, kind_of, params_of
+from trimcp.recording.steps import SessionSteps, Step, steps_of, token_of
+from trimcp.transports.duplex import Duplex
+from trimcp.types.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
+from trimcp.types.metadata import SUBSCRIPTION_ID
+
+Timing = Literal["fast", "as-recorded"]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+"""Sends a message to the client."""
+
+HANDSHAKE: Final = ("initialize", "server/discover", "ping", "subscriptions/listen", "logging/setLevel")
+"""Methods that are answered as recorded whatever their params: a client names itself in them."""
+MOST_RUNNING: Final = 1000
+"""Requests of one connection that are being answered. The server reads on when one of them has ended."""
+MOST_UNRECORDED: Final = 1000
+"""Requests without a recorded answer that are kept for the user, the first ones."""
+TO_CLIENT: Final = 64
+"""Messages that wait to be written to the client."""
+
+
+class RecordedServer:
+    """Answers requests as recorded for the same method and params; a target of `trimcp.connect`.
+
+    Where the recording has several, they come in the recorded order, and the last one again and again. A request that
+    was never recorded gets an error. Each connection starts from the beginning.
+    """
+
+    def __init__(self, recording: Recording, *, timing: Timing = "fast") -> None:
+        """
+        Args:
+            recording: what `read_recording` has read.
+            timing: `as-recorded` answers as slowly as the recorded server did.
+        """
+        self._sessions = [steps_of(entries) for entries in recording.sessions()]
+        self._timing: Timing = timing
+        self.unrecorded: list[dict[str, Any]] = []
+        """The first requests that the recording has no answer to."""
+
+    def conversation(self) -> Conversation:
+        """Begin to answer one client."""
+        return Conversation(self._sessions, self._timing, self.unrecorded)
+
+    async def serve(self, duplex: Duplex, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve one connection, until the client has ended it."""
+        task_status.started()
+        await _Connection(duplex, self.conversation()).run()
+
+
+class _Connection:
+    """One client on a duplex connection."""
+
+    def __init__(self, duplex: Duplex, conversation: Conversation) -> None:
+        self._duplex = duplex
+        self._conversation = conversation
+        self._out, self._outgoing = trio.open_memory_channel[bytes](TO_CLIENT)
+        self._running = trio.Semaphore(MOST_RUNNING)
+
+    async def run(self) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, nursery.cancel_scope)
+                async with self._out, trio.open_nursery() as replies:
+                    await self._read(replies)
+                    self._conversation.end()
+        finally:
+            with trio.move_on_after(1, shield=True):
+                await self._duplex.aclose()
+
+    async def _read(self, replies: trio.Nursery) -> None:
+        try:
+            while frames := await self._duplex.receive():
+                for frame in frames:
+                    if isinstance(frame, Oversized) or frame.strip():
+                        await self._take(frame, replies)
+        except ConnectionEnded:
+            return
+
+    async def _take(self, frame: bytes | Oversized, replies: trio.Nursery) -> None:
+        if isinstance(frame, Oversized):
+            await self._send(error(None, INVALID_REQUEST, f"the message is longer than {frame.limit} bytes"))
+            return
+        try:
+            message = loads(frame)
+        except InvalidJson as exc:
+            await self._send(error(None, PARSE_ERROR, f"Parse error: {exc.reason}"))
+            return
+        for each in message if isinstance(message, list) else [message]:
+            if self._conversation.take(each):
+                await self._running.acquire()
+                replies.start_soon(self._reply, each)
+
+    async def _reply(self, message: dict[str, Any]) -> None:
+        try:
+            await self._conversation.reply(message, self._send)
+        finally:
+            self._running.release()
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self._out.send(dumps(message))
+
+    async def _write(self, scope: trio.CancelScope) -> None:
+        """Write in a task that no cancel of a request reaches, since half a message cannot be taken back."""
+        try:
+            async for data in self._outgoing:
+                await self._duplex.send_all(data + self._duplex.delimiter)
+            await self._duplex.send_eof()
+        except ConnectionEnded:
+            scope.cancel()
+
+
+class Conversation:
+    """What one client of a `RecordedServer` has had, and is asked. Knows no transport."""
+
+    def __init__(self, sessions: list[SessionSteps], timing: Timing, unrecorded: list[dict[str, Any]]) -> None:
+        self._by_method: dict[str, list[Step]] = {}
+        self._answers: dict[int, Entry | None] = {}
+        for session in sessions:
+            for step in session.steps:
+                self._by_method.setdefault(step.method, []).append(step)
+                for reply in step.replies:
+                    if kind_of(reply.message) == "request":
+                        self._answers[id(reply)] = session.answers.get(id_key(reply.message["id"]))
+        self._timing: Timing = timing
+        self._unrecorded = unrecorded
+        self._used: set[Step] = set()
+        self._ids = itertools.count(1)
+        self._questions: dict[str, trio.Event] = {}
+        self._scopes: dict[str, trio.CancelScope] = {}
+        self._has_ended = False
+
+    def take(self, message: Any) -> bool:
+        """Take a message of the client; return whether `reply` is to be called with it. Never waits."""
+        kind = kind_of(message)
+        if kind in ("result", "error"):
+            answered = self._questions.pop(id_key(message.get("id")), None)
+            if answered is not None:
+                answered.set()
+        elif kind == "notification" and message["method"] == "notifications/cancelled":
+            scope = self._scopes.get(id_key(params_of(message).get("requestId")))
+            if scope is not None:
+                scope.cancel()
+        return kind in ("request", "notification")
+
+    def end(self) -> None:
+        """Note that the client sends no more: no question of the server will be answered."""
+        self._has_ended = True
+        for answered in self._questions.values():
+            answered.set()
+
+    async def reply(self, message: dict[str, Any], send: Send) -> None:
+        """Send the recorded messages that belong to a request or a notification."""
+        step = self._find(message)
+        key = id_key(message.get("id"))
+        if step is None:
+            if "id" in message:
+                await send(self._refusal(message))
+            return
+        with trio.CancelScope() as scope:
+            if "id" in message:
+                self._scopes[key] = scope
+            try:
+                await self._play(step, message, send)
+            finally:
+                if self._scopes.get(key) is scope:
+                    del self._scopes[key]
+
+    def _find(self, message: dict[str, Any]) -> Step | None:
+        """Return the recorded step that a message takes: an unused one, or else the last."""
+        method, params = message["method"], params_of(message)
+        recorded = self._by_method.get(method, ())
+        found = [step for step in recorded if same_params(step.params, params) and step.is_request == ("id" in message)]
+        if not found and method in HANDSHAKE:
+            found = [step for step in recorded if step.is_request == ("id" in message)]
+        unused = next((step for step in found if step not in self._used), None)
+        step = unused or (found[-1] if found else None)
+        if step is not None:
+            self._used.add(step)
+        return step
+
+    def _refusal(self, request: dict[str, Any]) -> dict[str, Any]:
+        method = request["method"]
+        if method not in HANDSHAKE and len(self._unrecorded) < MOST_UNRECORDED:
+            self._unrecorded.append(request)
+        recorded = len(self._by_method.get(method, ()))
+        if not recorded:
+            return error(request["id"], METHOD_NOT_FOUND, f"Method not found: the recording has no {method}")
+        times = f"{method} {recorded} times" if recorded > 1 else f"one {method}"
+        problem = f"Not recorded: the recording has {times}, but none with these params"
+        return error(request["id"], INVALID_PARAMS, problem)
+
+    async def _play(self, step: Step, message: dict[str, Any], send: Send) -> None:
+        before = step.sent.at
+        for number, entry in enumerate(step.replies):
+            if self._timing == "as-recorded":
+                await trio.sleep(max(0.0, entry.at - before))
+            before = entry.at
+            kind = kind_of(entry.message)
+            if kind != "request":
+                known = self._for_client(entry.message, step, message)
+                if known is not None:
+                    await send(known)
+                continue
+            answered = trio.Event()
+            own = next(self._ids)
+            self._questions[id_key(own)] = answered
+            await send({**entry.message, "id": own})
+            after = step.replies[number + 1].at if number + 1 < len(step.replies) else None
+            answer = self._answers[id(entry)]
+            if answer is not None and (after is None or answer.at <= after):
+                if self._has_ended:
+                    return
+                await answered.wait()
+                before = max(before, answer.at)
+
+    def _for_client(self, recorded: dict[str, Any], step: Step, message: dict[str, Any]) -> dict[str, Any] | None:
+        """Return a recorded message with the ids of this client; None where it does not want it."""
+        found = dict(recorded)
+        if "method" not in found:
+            found["id"] = message.get("id")
+        params = found.get("params")
+        if isinstance(params, dict):
+            if "progressToken" in params:
+                token = token_of(message)
+                if token is None:
+                    return None
+                params = {**params, "progressToken": token}
+            if step.is_request and params.get("requestId") == step.message["id"]:
+                params = {**params, "requestId": message["id"]}
+            found["params"] = self._with_subscription(params, message)
+        result = found.get("result")
+        if isinstance(result, dict):
+            found["result"] = self._with_subscription(result, message)
+        return found
+
+    def _with_subscription(self, value: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+        meta = value.get("_meta")
+        if isinstance(meta, dict) and SUBSCRIPTION_ID in meta and "id" in message:
+            return {**value, "_meta": {**meta, SUBSCRIPTION_ID: message["id"]}}
+        return value
+
+
+def error(id: Any, code: int, text: str) -> dict[str, Any]:
+    """Return a response with an error."""
+    return {"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": text}}

@@ -1,0 +1,1 @@
+"""Type hints ↔ JSON Schemas: reading hints, loading and dumping values, validation and its messages."""

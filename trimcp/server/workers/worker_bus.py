@@ -1,0 +1,83 @@
+"""The bus of a worker: messages to the other workers of this machine, by way of the supervisor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from trimcp.observability import events, log
+from trimcp.server.workers.link import Kind, Link, LinkFrame
+from trimcp.stores.bus import Bus, Gap
+from trimcp.stores.bus_channel import BusChannel
+
+
+class BusEnded(Exception):
+    """The supervisor has gone, and with it the bus."""
+
+
+class WorkerBus(Bus):
+    """Carries messages over the link to the supervisor, while it is open."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """`sock`: the end of the link that this worker was given."""
+        self._sock = sock
+        self._link: Link | None = None
+        self._channels: set[BusChannel] = set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Use the link for the life of the run. If the supervisor goes, this process is sent SIGTERM, and drains."""
+        link = self._link = Link(self._sock)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(link.write)
+                nursery.start_soon(self._receive, link)
+                yield
+                nursery.cancel_scope.cancel()
+        finally:
+            self._link = None
+            link.close()
+
+    async def _receive(self, link: Link) -> None:
+        while frames := await link.receive():
+            for frame in frames:
+                self._give(Gap() if frame.kind is Kind.GAP else frame.data)
+        self._link = None
+        self._give(Gap())
+        log.error(events.SUPERVISOR_LOST)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _give(self, message: bytes | Gap) -> None:
+        for channel in self._channels:
+            channel.put(message)
+
+    def tell_ready(self, shown: str) -> None:
+        """Tell the supervisor that this worker listens. `shown`: the server and its URL, for people."""
+        self._open_link().post(LinkFrame(Kind.READY, data=shown.encode()))
+
+    async def publish(self, message: bytes, *, to: int | None = None) -> None:
+        """See `Bus`."""
+        self._open_link().post(LinkFrame(Kind.MESSAGE, to or 0, message))
+        await trio.lowlevel.checkpoint()
+
+    @asynccontextmanager
+    async def subscribe(self, incarnation: int) -> AsyncIterator[trio.MemoryReceiveChannel[bytes | Gap]]:
+        """See `Bus`."""
+        self._open_link().post(LinkFrame(Kind.JOINED, incarnation))
+        channel = BusChannel()
+        self._channels.add(channel)
+        try:
+            yield channel.receive
+        finally:
+            self._channels.discard(channel)
+            channel.close()
+
+    def _open_link(self) -> Link:
+        if self._link is None:
+            raise BusEnded("The bus is closed: the supervisor has ended, or the server does not run")
+        return self._link

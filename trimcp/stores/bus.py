@@ -1,0 +1,36 @@
+"""The bus: short messages between nodes. It loses messages, and says so.
+
+A message that matters is also in a store. The bus only spares the nodes from asking the store all the time.
+"""
+
+from __future__ import annotations
+
+import abc
+from contextlib import AbstractAsyncContextManager
+
+import attrs
+import trio
+
+
+@attrs.frozen
+class Gap:
+    """Messages may have been lost: the receiver reads what it needs from the stores again."""
+
+
+class Bus(abc.ABC):
+    """Carries messages between nodes, within some milliseconds, at most once each."""
+
+    @abc.abstractmethod
+    async def publish(self, message: bytes, *, to: int | None = None) -> None:
+        """Send a message to all other nodes, or to the node with one incarnation.
+
+        It may be lost. It may raise any exception where the bus is known to be down.
+        """
+
+    @abc.abstractmethod
+    def subscribe(self, incarnation: int) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[bytes | Gap]]:
+        """Receive the messages to all nodes and to this one, in the order of each sender.
+
+        The channel is bounded. Where messages are lost, since it is full or the connection was lost, one `Gap` comes
+        in their place. A node may receive its own messages to all.
+        """
