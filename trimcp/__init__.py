@@ -99,7 +99,7 @@ if TYPE_CHECKING:
     from trimcp.server.invocation.media import Audio, File, Image
     from trimcp.server.middleware import Proceed
     from trimcp.server.server_extension import ServerExtension
-    from trimcp.session.session import DrainReport
+    from trimcp.session.drain_report import DrainReport
     from trimcp.session.tasks.handle import TaskHandle
     from trimcp.session.tasks.state import TaskState
     from trimcp.types.extensions import ExtensionMethod, ExtensionNotification, ExtensionResult
@@ -125,7 +125,7 @@ _PLACES = {
     "ConsentRefused": "errors",
     "Context": "server.context.context",
     "Cors": "http.server.security",
-    "DrainReport": "session.session",
+    "DrainReport": "session.drain_report",
     "Elicit": "server.context.questions",
     "ElicitUrl": "server.context.questions",
     "ElicitationCompleted": "client.notifications.notices",

@@ -15,7 +15,7 @@ from tests.http.raw import Http, _behind
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop
 from trimcp.server.run import ServerRun
-from trimcp.session.session import DrainReport
+from trimcp.session.drain_report import DrainReport
 from trimcp.stores.memory_store import MemoryStore
 
 LEASE = 15.0

@@ -12,7 +12,7 @@ from tests.http.clients import DRAINING, Legacy, Modern, initialize
 from tests.http.raw import serving
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop
-from trimcp.session.session import DrainReport
+from trimcp.session.drain_report import DrainReport
 
 HEARD = {"role": "assistant", "content": {"type": "text", "text": "well"}, "model": "m", "stopReason": "endTurn"}
 

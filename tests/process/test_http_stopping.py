@@ -80,6 +80,7 @@ async def test_while_it_drains_new_work_is_refused_and_a_second_signal_ends_it(d
             # It was answered, if by an error: nothing is lost.
             assert (await Answer.read(stream)).message["error"]["data"]["reason"] == "shutdown"
         assert await there.server.exit_code() == 0
+        await there.server.says("drained: 0 finished, 1 cancelled, 0 lost\n")
 
 
 @pytest.mark.parametrize("door", ["direct", "hypercorn"])
@@ -88,6 +89,7 @@ async def test_what_would_not_end_is_a_loss_or_is_left_behind(door: str, tmp_pat
     async with listening(*options(door, tmp_path)) as there, await in_flight(there, call("shielded", seconds=1.2)):
         there.server.signal(signal.SIGTERM)
         assert await there.server.exit_code() == 1
+        await there.server.says("drained: 0 finished, 0 cancelled, 1 lost\n")
     async with listening(*options(door, tmp_path)) as there, await in_flight(there, call("shielded", seconds=1e6)):
         there.server.signal(signal.SIGTERM)
         assert await there.server.exit_code() == 3
@@ -134,6 +136,8 @@ async def test_workers_share_an_address_and_end_together() -> None:
             there.server.signal(signal.SIGTERM)
             assert (await Answer.read(stream)).message["result"]["structuredContent"] == {"result": "done"}
         assert await there.server.exit_code() == 0
+        await there.server.says("drained: 1 finished, 0 cancelled, 0 lost\n")
+        await there.server.says("drained: no request was in flight\n")  # by the other worker
 
 
 async def test_an_address_that_is_taken_is_one_clear_line() -> None:

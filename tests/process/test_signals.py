@@ -33,6 +33,7 @@ async def test_an_idle_server_ends_at_once(command: list[str], number: signal.Si
         await until_ready(server)
         server.signal(number)
         assert await server.exit_code() == 0
+        await server.says("drained: no request was in flight\n")
         assert "Traceback" not in server.stderr
 
 
@@ -44,6 +45,7 @@ async def test_what_is_done_within_the_grace_is_answered(number: signal.Signals)
         server.signal(number)
         assert text_of(await server.receive()) == "done"
         assert await server.exit_code() == 0
+        await server.says("drained: 1 finished, 0 cancelled, 0 lost\n")
 
 
 @SIGNALS
@@ -57,6 +59,7 @@ async def test_what_goes_on_for_ever_is_answered_so_at_the_end_of_the_grace(numb
         assert error["data"]["reason"] == "shutdown"
         # All that was accepted was answered, if by an error: nothing is lost. A thread cannot be ended.
         assert await server.exit_code() == (3 if tool == "forever_in_a_thread" else 0)
+        await server.says("drained: 0 finished, 1 cancelled, 0 lost\n")
         assert "Traceback" not in server.stderr
 
 
@@ -94,6 +97,7 @@ async def test_a_second_signal_does_not_wait_for_the_grace(command: list[str], t
         server.signal(signal.SIGINT)
         assert (await server.receive())["error"]["data"]["reason"] == "shutdown"
         assert await server.exit_code() == (3 if tool == "forever_in_a_thread" else 0)
+        await server.says("drained: 0 finished, 1 cancelled, 0 lost\n")  # the first drain has not finished it
 
 
 async def test_a_signal_after_the_end_of_input_does_not_wait_for_the_grace() -> None:

@@ -128,7 +128,7 @@ VIEW_FAILED: Final = "view.failed"
 DRAIN_STARTED: Final = "drain.started"
 """A drain began."""
 DRAIN_FINISHED: Final = "drain.finished"
-"""A drain ended; `lost` says how many requests were lost."""
+"""A drain of a session or of a server ended; the numbers are of the requests that were in flight."""
 
 HTTP_ANSWERED: Final = "http.answered"
 """A request of HTTP was answered: the access log."""

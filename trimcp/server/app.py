@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from trimcp.http.server.endpoint import HttpOptions, SecurityOptions
     from trimcp.server.run import ServerRun
     from trimcp.server.server_extension import ServerExtension
-    from trimcp.session.session import DrainReport, Session
+    from trimcp.session.drain_report import DrainReport
+    from trimcp.session.session import Session
     from trimcp.stores.store import Store
     from trimcp.transports.duplex import Duplex
     from trimcp.types.utilities import LoggingLevel

@@ -111,6 +111,8 @@ async def _serve_stdio(server: RunnableServer, read_fd: int, write_fd: int) -> i
             if os.isatty(read_fd):
                 write_line(f"trimcp: {server.name} waits on stdio for messages; Ctrl-C ends it")
             await session.run()
+            if run.draining.is_set():
+                await run.drained.wait()
             return await _exit_code(run, session.lost)
 
 
@@ -118,7 +120,7 @@ async def _serve_stdio(server: RunnableServer, read_fd: int, write_fd: int) -> i
 async def _session_signals(session: Session, run: ServerRun) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
         await nursery.start(_drain_session_on_signal, session, run)
-        nursery.start_soon(_abandon_session, session)
+        nursery.start_soon(_abandon_session, session, run)
         yield
         nursery.cancel_scope.cancel()
 
@@ -138,21 +140,21 @@ async def _drain_session_on_signal(
                     continue
                 # The session drains already after an earlier signal.
                 at_once = session.is_ending
-                run.draining.set()
-                nursery.start_soon(_drain_and_close, session, 0.0 if at_once else session.limits.grace)
+                run.leaving.set()  # no balancer has to see before that the server is not ready
+                nursery.start_soon(_drain_and_close, session, run, 0.0 if at_once else session.limits.grace)
 
 
-async def _drain_and_close(session: Session, grace: float) -> None:
-    await session.drain(grace)
-    session.close()
+async def _drain_and_close(session: Session, run: ServerRun, grace: float) -> None:
+    await run.drain(grace)
+    session.close()  # it may not have begun to run when the drain looked for it
 
 
-async def _abandon_session(session: Session) -> None:
+async def _abandon_session(session: Session, run: ServerRun) -> None:
     """End the process if a handler shields itself: Trio would wait for it without end."""
     await session.wait_ending()
     limits = session.limits
     await trio.sleep(limits.grace + limits.cleanup + LAST_MOMENTS)
-    await _abandon([session])
+    await _abandon(run, [session])
 
 
 # --- listeners ------------------------------------------------------------------------
@@ -271,11 +273,20 @@ class _Shutdown:
         with trio.move_on_after(self.limits.grace):
             await self._at_once.wait()
         await trio.sleep(self.limits.cleanup + LAST_MOMENTS)
-        await _abandon(sessions)
+        await _abandon(run, sessions)
+
+
+def _show_report(run: ServerRun) -> None:
+    """Show what became of the requests that were in flight when the run began to drain."""
+    if run.drained.is_set():
+        report = run.report
+        counts = f"{report.finished} finished, {report.cancelled} cancelled, {report.lost} lost"
+        write_line(f"trimcp: {run.name} drained: {counts if report.requests else 'no request was in flight'}")
 
 
 async def _exit_code(run: ServerRun, lost: int) -> int:
-    """Return the exit code of a run that has ended. Its threads get a moment to end."""
+    """Return the exit code of a run that has ended, and show its report. Its threads get a moment to end."""
+    _show_report(run)
     with trio.move_on_after(THREADS):
         while run.threads:  # noqa: ASYNC110 - threads that were abandoned tell no event that they end
             await trio.sleep(POLLING)
@@ -285,9 +296,10 @@ async def _exit_code(run: ServerRun, lost: int) -> int:
     return EXIT_LOST if lost else EXIT_OK
 
 
-async def _abandon(sessions: Sequence[Session]) -> NoReturn:
+async def _abandon(run: ServerRun, sessions: Sequence[Session]) -> NoReturn:
     """End the process with the handlers that still run. While none runs, wait: answers still leave."""
     while not (methods := [request.method for session in sessions for request in session.snapshot().requests]):  # noqa: ASYNC110 - no event says that only writing is left
         await trio.sleep(LAST_MOMENTS)
+    _show_report(run)
     write_line(f"trimcp: ending with handlers still running: {', '.join(methods)}")
     os._exit(EXIT_ABANDONED)

@@ -20,18 +20,18 @@ from trimcp.server.features.pending_url_elicitations import PendingUrlElicitatio
 from trimcp.server.features.subscriptions.bus import SubscriptionBus
 from trimcp.server.features.subscriptions.grants import SubscriptionGrants
 from trimcp.server.lifespans import entered
-from trimcp.server.run_snapshot import RunSnapshot
+from trimcp.server.run_snapshot import RunSnapshot, snapshots_of
 from trimcp.server.service import ServerService
 from trimcp.session.admission import Admission
 from trimcp.session.delivery import NO_FIELDS, Delivery
+from trimcp.session.drain_report import DrainReport
 from trimcp.session.duplex_session import DuplexSession
 from trimcp.session.expiry import ended_at_expiry
 from trimcp.session.job import Jobs
 from trimcp.session.peer import Peer
 from trimcp.session.request import InboundRequest
 from trimcp.session.senders import Senders
-from trimcp.session.session import CLOSE_TIMEOUT, DrainReport, Session
-from trimcp.session.snapshot import SessionSnapshot
+from trimcp.session.session import CLOSE_TIMEOUT, Session
 from trimcp.session.tasks.watched import WatchedTasks
 from trimcp.transports.duplex import Duplex
 
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 """An async context manager function. It is called with the server."""
-
 
 FLUSH_SECONDS: Final = 5.0
 """Seconds that an endpoint has, at the end of a drain, to write to its stores."""
@@ -143,6 +142,8 @@ class ServerRun:
         """Set when the run refuses new work."""
         self.drained: trio.Event = trio.Event()
         """Set when all requests are answered or given up, so that listeners may close."""
+        self.report: DrainReport = DrainReport()
+        """Of the drain, once that is over."""
         named = {} if declarations.extensions is None else declarations.extensions.named_params()
         self.named_params: Mapping[str, str] = {**NAMED_PARAMS, **named} if named else NAMED_PARAMS
         """The member of params that `Mcp-Name` mirrors, by method."""
@@ -300,8 +301,12 @@ class ServerRun:
         for endpoint in self.flushed:
             with trio.move_on_after(FLUSH_SECONDS):
                 await endpoint.flush()
+        report = sum(reports, DrainReport())
+        if report.requests >= self.report.requests:  # the drain that began first saw the most
+            self.report = report
+            log.info(events.DRAIN_FINISHED, finished=report.finished, cancelled=report.cancelled, lost=report.lost)
         self.drained.set()
-        return sum(reports, DrainReport())
+        return report
 
     @property
     def threads(self) -> int:
@@ -334,16 +339,10 @@ class ServerRun:
             watched=self.subscriptions.snapshot_of_all(most),
             supervisor=self.supervisor.snapshot(),
             endpoints=tuple(endpoint.snapshot() for endpoint in self.endpoints),
-            sessions=_snapshots(self.sessions, most),
+            sessions=snapshots_of(self.sessions, most),
             sessions_open=len(self.sessions),
-            callers=_snapshots(self.callers, most),
+            callers=snapshots_of(self.callers, most),
         )
-
-
-def _snapshots(sessions: Collection[Session], most: int | None) -> tuple[SessionSnapshot, ...]:
-    if most is not None and len(sessions) > most:
-        sessions = sorted(sessions, key=lambda s: (not s.is_running or not len(s.requests.in_flight), s.number))[:most]
-    return tuple(s.snapshot() for s in sorted(sessions, key=lambda s: s.number))
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from trimcp.observability.instruments import Instruments
 from trimcp.server.features.subscriptions.notices import LISTS, NOTICE
 from trimcp.server.run import Lifespan, ServerRun, open_run
 from trimcp.server.run_snapshot import RunSnapshot
-from trimcp.session.session import DrainReport
+from trimcp.session.drain_report import DrainReport
 from trimcp.transports.lines import READ_CHUNK
 
 if TYPE_CHECKING:

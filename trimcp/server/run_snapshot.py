@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import attrs
 
 from trimcp.actors.supervisor import SupervisorSnapshot
 from trimcp.server.features.subscriptions.snapshot import SubscriptionsSnapshot
+from trimcp.session.session import Session
 from trimcp.session.snapshot import SessionSnapshot
 
 
@@ -68,3 +71,10 @@ class RunSnapshot:
         for session in (*self.sessions, *(caller for caller in self.callers if caller.requests)):
             lines += ["    " + line for line in session.render().splitlines()]
         return "\n".join(lines)
+
+
+def snapshots_of(sessions: Collection[Session], most: int | None) -> tuple[SessionSnapshot, ...]:
+    """Return snapshots of sessions, in the order of their numbers; of at most that many, the busy ones first."""
+    if most is not None and len(sessions) > most:
+        sessions = sorted(sessions, key=lambda s: (not s.is_running or not len(s.requests.in_flight), s.number))[:most]
+    return tuple(s.snapshot() for s in sorted(sessions, key=lambda s: s.number))

@@ -17,7 +17,6 @@ import abc
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-import attrs
 import trio
 
 from trimcp.actors.supervisor import Supervisor, open_supervisor
@@ -31,6 +30,7 @@ from trimcp.session.call import CallRoute
 from trimcp.session.cancellation_manager import CancellationManager
 from trimcp.session.delivery import LOCAL, Delivery
 from trimcp.session.dispatcher import Dispatcher
+from trimcp.session.drain_report import DrainReport
 from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.peer import Peer
 from trimcp.session.pending_calls import Calls
@@ -49,21 +49,6 @@ CLOSE_TIMEOUT: Final = 1.0
 
 FAILED: Final = "the session failed; the log has the traceback"
 CANCELLED: Final = "the scope that the session ran in was cancelled"
-
-
-@attrs.frozen
-class DrainReport:
-    """Counts what became of the requests that were in flight when a drain began."""
-
-    finished: int = 0
-    """Answered within the deadline."""
-    cancelled: int = 0
-    """Cancelled at the deadline, and answered so."""
-    lost: int = 0
-    """Left without an answer: the handler did not end, or the peer did not read."""
-
-    def __add__(self, other: DrainReport) -> DrainReport:
-        return DrainReport(self.finished + other.finished, self.cancelled + other.cancelled, self.lost + other.lost)
 
 
 class Service(abc.ABC):
@@ -351,12 +336,12 @@ class Session(Peer):
         router, requests = self.router, self.requests
         self._ending.set()
         at_start = await router.drain(requests).wait()
+        in_flight = [request for request in requests.in_flight if requests.owes_answer(request)]
         log.debug(events.DRAIN_STARTED, session=self.number, in_flight=at_start)
         with trio.move_on_after(deadline):
             await router.when_idle(requests).wait()
-        cancelled = 0
         if self._end is None:
-            cancelled = await router.cancel_in_flight(requests, CancelReason.SHUTDOWN).wait()
+            await router.cancel_in_flight(requests, CancelReason.SHUTDOWN).wait()
         if len(requests.in_flight):
             with trio.move_on_after(self.limits.cleanup):
                 await router.when_idle(requests).wait()
@@ -364,6 +349,8 @@ class Session(Peer):
         # Where the connection was lost meanwhile, what was in flight then has got no answer either.
         unanswered = requests.unanswered if self._end is None else requests.abandoned
         lost = unanswered + self._cut_short  # at least the answer that the peer would not take
+        # Another drain, with an earlier deadline, may have cancelled some of them.
+        cancelled = sum(request.cancel_reason is CancelReason.SHUTDOWN for request in in_flight)
         self.lost = max(self.lost, lost)
         report = DrainReport(at_start - max(cancelled, unanswered), max(cancelled - unanswered, 0), lost)
         log.debug(events.DRAIN_FINISHED, session=self.number, lost=lost)

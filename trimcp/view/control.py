@@ -12,7 +12,6 @@ from trimcp.observability import events, log
 from trimcp.protocol.cancel_reason import CancelReason
 from trimcp.server.run_registry import RunRegistry
 from trimcp.session.session import Session
-from trimcp.view.state import State
 
 
 class ControlRefused(TrimcpError):
@@ -22,17 +21,15 @@ class ControlRefused(TrimcpError):
 class Control:
     """Does what the page asks for."""
 
-    def __init__(self, runs: RunRegistry, state: State, nursery: trio.Nursery) -> None:
+    def __init__(self, runs: RunRegistry, nursery: trio.Nursery) -> None:
         """
         Args:
             runs: of the server.
-            state: shows the report of a drain.
             nursery: of the drain, which lasts longer than the request for it.
         """
         self._runs = runs
-        self._state = state
         self._nursery = nursery
-        self._drain: trio.Event | None = None
+        self._drains = False
 
     async def do(self, what: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Do `cancel`, `close` or `drain`; return what came of it.
@@ -69,19 +66,10 @@ class Control:
             raise ControlRefused("The session has ended already")
         return session
 
-    async def wait_drained(self) -> None:
-        """Wait for the report of a drain that the page has asked for."""
-        if self._drain is not None:
-            await self._drain.wait()
-
     def _begin_drain(self) -> dict[str, Any]:
-        if self._drain is not None:
+        if self._drains:
             raise ControlRefused("The server drains already")
-        self._drain = trio.Event()
+        self._drains = True
         log.info(events.VIEW_USED, what="drain")
-        self._nursery.start_soon(self._drain_all, self._drain, name="trimcp view: drain")
+        self._nursery.start_soon(self._runs.drain, None, name="trimcp view: drain")
         return {"draining": True}
-
-    async def _drain_all(self, over: trio.Event) -> None:
-        self._state.drain = await self._runs.drain(None)
-        over.set()

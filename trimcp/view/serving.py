@@ -30,8 +30,6 @@ from trimcp.view.sockets import own_path
 HOST: Final = "127.0.0.1"
 LIMITS: Final = HttpLimits(connections=64, write_timeout=10.0)
 """Connections beyond these wait; a browser that reads nothing for ten seconds is cut off."""
-LAST_LOOK: Final = 1.0
-"""Seconds that the view stays for the report of a drain."""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,20 +52,17 @@ async def serve(
     See `Server.serve_view`.
     """
     shared = runs.shared_run
-    async with opened(runs, options) as (address, control):
+    async with opened(runs, options) as address:
         task_status.started(address)
         if shared is None:
             await trio.sleep_forever()
         else:
             await shared.drained.wait()
-            if control is not None:
-                with trio.move_on_after(LAST_LOOK):
-                    await control.wait_drained()
 
 
 @asynccontextmanager
-async def opened(runs: RunRegistry, options: ViewOptions) -> AsyncIterator[tuple[str, Control | None]]:
-    """Serve the view while the context lasts; yields its URL or path, and what controls the server.
+async def opened(runs: RunRegistry, options: ViewOptions) -> AsyncIterator[str]:
+    """Serve the view while the context lasts; yields its URL or path.
 
     Raises:
         UsageError: the address cannot be listened on, or the extra is not installed.
@@ -88,7 +83,7 @@ async def opened(runs: RunRegistry, options: ViewOptions) -> AsyncIterator[tuple
     runs.instruments.add_meter(figures)
     try:
         async with trio.open_nursery() as nursery:
-            control = Control(runs, publisher.state, nursery) if options.control else None
+            control = Control(runs, nursery) if options.control else None
             where = own_path() if options.where is None else options.where
             access = Guarded() if isinstance(where, int) else Open()
             clients = PageClients(ClientTarget(target=_InMemory(runs)), nursery) if options.control else None
@@ -100,7 +95,7 @@ async def opened(runs: RunRegistry, options: ViewOptions) -> AsyncIterator[tuple
             else:
                 nursery.start_soon(publisher.run, name="trimcp view: publisher")
                 try:
-                    yield address, control
+                    yield address
                 finally:
                     publisher.publish()  # the last state, such as the report of a drain
             nursery.cancel_scope.cancel()

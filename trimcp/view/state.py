@@ -19,7 +19,7 @@ from trimcp.actors.supervisor import SupervisorSnapshot
 from trimcp.server.features.subscriptions.snapshot import SubscriptionsSnapshot
 from trimcp.server.run_registry import RunRegistry
 from trimcp.server.run_snapshot import RunSnapshot
-from trimcp.session.session import DrainReport
+from trimcp.session.drain_report import DrainReport
 from trimcp.session.snapshot import RequestSnapshot, SessionSnapshot
 from trimcp.view.figures import Figures
 from trimcp.view.masking import cut, mask_text
@@ -44,8 +44,6 @@ class State:
         self._figures = figures
         self._control = control
         self._began = trio.current_time()
-        self.drain: DrainReport | None = None
-        """Of the drain that the page has asked for, when it is over."""
         self.is_recording: bool = False
         """Whether messages and logs are recorded."""
         self.steps: StepWatch = StepWatch()
@@ -59,6 +57,7 @@ class State:
     def sections(self) -> Sections:
         """Return all sections of this moment."""
         info = self._runs.declarations.info
+        reports = [run.report for run in self._runs.runs if run.drained.is_set()]
         found: Sections = {
             "server": {
                 "name": cut(info.name),
@@ -70,7 +69,7 @@ class State:
                 "client": self._control,
                 "recording": self.is_recording,
                 "refused": self._figures.refusals,
-                "drain": None if self.drain is None else attrs.asdict(self.drain),
+                "drain": attrs.asdict(sum(reports, DrainReport())) if reports else None,
             }
         }
         waits: list[Wait] = []

@@ -32,10 +32,11 @@ from trimcp.protocol.principal import key_of
 from trimcp.session.admission import Admission
 from trimcp.session.call import CallRoute
 from trimcp.session.delivery import Delivery
+from trimcp.session.drain_report import DrainReport
 from trimcp.session.handler_actors import HandlerActors
 from trimcp.session.reply_stream import ReplyStream, SessionReplyStream
 from trimcp.session.router import Router
-from trimcp.session.session import DrainReport, Service, Session
+from trimcp.session.session import Service, Session
 from trimcp.session.snapshot import SessionSnapshot
 from trimcp.stores.session_store import SessionRecord
 from trimcp.types.jsonrpc import RequestId
@@ -179,9 +180,7 @@ class LegacySession(Session):
 
     async def drain(self, deadline: float) -> DrainReport:
         """See `Session`. Answers whose connection was lost count as lost."""
-        if not self.is_running:  # not open yet, or over
-            return DrainReport()
-        in_flight = list(self.requests.in_flight)
+        in_flight = list(self.requests.in_flight) if self.is_running else []  # else it is not open yet, or over
         report = await super().drain(deadline)
         missed: set[ReplyStream] = {*self._unread, *self._orphans}
         unread = min(report.finished, sum(r.cancel_reason is None and r.reply_stream in missed for r in in_flight))

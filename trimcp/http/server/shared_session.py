@@ -11,7 +11,7 @@ from trimcp.http.server.legacy_streams import LegacyPostStream
 from trimcp.http.server.session_node import SessionNode
 from trimcp.protocol.client_profile import ClientProfile
 from trimcp.protocol.lifecycle import Phase
-from trimcp.session.session import DrainReport
+from trimcp.session.drain_report import DrainReport
 from trimcp.stores.session_store import SessionRecord
 from trimcp.types.revisions import Revision
 from trimcp.types.utilities import LoggingLevel
