@@ -100,16 +100,16 @@ class Terminal(io.StringIO):
 
 def test_a_terminal_gets_moving_bars_and_anything_else_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert isinstance(screens.open_screen(plain=False), screens._PlainScreen)
+    assert type(screens.open_screen(plain=False)) is screens.Screen
     monkeypatch.setattr(sys, "stdout", Terminal())
     assert isinstance(screens.open_screen(plain=False), screens._RichScreen)
-    assert isinstance(screens.open_screen(plain=True), screens._PlainScreen)
+    assert type(screens.open_screen(plain=True)) is screens.Screen
 
 
 def test_without_rich_a_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setattr(screens.importlib.util, "find_spec", lambda name: None)
-    assert isinstance(screens.open_screen(plain=False), screens._PlainScreen)
+    assert type(screens.open_screen(plain=False)) is screens.Screen
 
 
 def test_bars_move_with_the_reports_and_end_with_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_bars_move_with_the_reports_and_end_with_the_result(monkeypatch: pytest.
 
 
 def test_a_plain_bar_says_each_quarter_once(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = screens._PlainScreen()
+    screen = screens.Screen()
     with screen.bars():
         bar = screen.bar("bake(rye)")
         for number in range(1, 9):

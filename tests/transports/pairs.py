@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +13,8 @@ import trio
 
 from trimcp.transports.descriptors import Backend
 from trimcp.transports.duplex import Duplex
-from trimcp.transports.listener import serve_tcp, serve_unix
+from trimcp.transports.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
+from trimcp.transports.listener import serve_lines
 from trimcp.transports.memory import memory_pair
 from trimcp.transports.socket import connect_tcp, connect_unix, socket_duplex
 from trimcp.transports.stdio import stdio_duplex
@@ -67,7 +67,7 @@ async def socketpair() -> AsyncIterator[Pair]:
 
 
 @asynccontextmanager
-async def served(serve: Callable[..., Any], connect: Callable[[Any], Any]) -> AsyncIterator[Pair]:
+async def served(endpoint: Endpoint, connect: Callable[[Any], Any]) -> AsyncIterator[Pair]:
     """A connection through a real listener; the first end is the client's."""
     send, receive = trio.open_memory_channel[Duplex](1)
     finished = trio.Event()
@@ -77,7 +77,7 @@ async def served(serve: Callable[..., Any], connect: Callable[[Any], Any]) -> As
         await finished.wait()
 
     async with trio.open_nursery() as nursery:
-        address = await nursery.start(functools.partial(serve, handler))
+        address = await nursery.start(serve_lines, handler, endpoint)
         client = await connect(address)
         async with closing(client, await receive.receive()) as pair:
             yield pair
@@ -85,8 +85,8 @@ async def served(serve: Callable[..., Any], connect: Callable[[Any], Any]) -> As
 
 
 def tcp() -> Any:
-    return served(functools.partial(serve_tcp, port=0), lambda address: connect_tcp(*address))
+    return served(TcpEndpoint("127.0.0.1", 0), lambda address: connect_tcp(*address))
 
 
 def unix(path: Path) -> Any:
-    return served(functools.partial(serve_unix, path=path), connect_unix)
+    return served(UnixEndpoint(path), connect_unix)

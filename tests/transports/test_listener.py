@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import os
 import socket
 import stat
 from pathlib import Path
@@ -18,7 +17,8 @@ from tests.transports.pairs import open_descriptors
 from trimcp.errors import ConnectionLost, UsageError
 from trimcp.transports import endpoints, listener
 from trimcp.transports.duplex import Duplex
-from trimcp.transports.listener import serve_tcp, serve_unix
+from trimcp.transports.endpoints import TcpEndpoint, UnixEndpoint
+from trimcp.transports.listener import serve_lines
 from trimcp.transports.socket import connect_tcp, connect_unix, socket_duplex
 
 
@@ -41,7 +41,7 @@ async def test_tcp_serves_many_and_says_where() -> None:
     before = open_descriptors()
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            host, port = await nursery.start(functools.partial(serve_tcp, shout, port=0))
+            host, port = await nursery.start(serve_lines, shout, TcpEndpoint("127.0.0.1", 0))
             assert host == "127.0.0.1"
             clients = [await connect_tcp(host, port) for _ in range(20)]
             assert clients[0].description == f"tcp 127.0.0.1:{port}"
@@ -64,7 +64,7 @@ async def test_an_address_in_use_is_told_at_the_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"cannot listen on tcp 127.0.0.1:{port}"):
-            await serve_tcp(shout, port=port)
+            await serve_lines(shout, TcpEndpoint("127.0.0.1", port))
 
 
 async def test_a_unix_socket_is_private_and_removed_at_the_end(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ async def test_a_unix_socket_is_private_and_removed_at_the_end(tmp_path: Path) -
     before = open_descriptors()
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            assert await nursery.start(functools.partial(serve_unix, shout, path=path)) == str(path)
+            assert await nursery.start(serve_lines, shout, UnixEndpoint(path)) == str(path)
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             assert await asked(await connect_unix(path), b"hello") == b"HELLO"
             nursery.cancel_scope.cancel()
@@ -87,7 +87,7 @@ async def test_a_socket_file_that_nobody_answers_on_is_replaced(tmp_path: Path) 
         dead.listen()
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            await nursery.start(functools.partial(serve_unix, shout, path=path, mode=0o660))
+            await nursery.start(serve_lines, shout, UnixEndpoint(path, 0o660))
             assert stat.S_IMODE(path.stat().st_mode) == 0o660
             assert await asked(await connect_unix(path), b"hello") == b"HELLO"
             nursery.cancel_scope.cancel()
@@ -99,7 +99,7 @@ async def test_a_socket_that_somebody_answers_on_is_left_alone(tmp_path: Path) -
         alive.bind(str(path))
         alive.listen()
         with pytest.raises(UsageError, match="another server listens"):
-            await serve_unix(shout, path=path)
+            await serve_lines(shout, UnixEndpoint(path))
         assert path.exists()
 
 
@@ -107,17 +107,17 @@ async def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "precious"
     path.write_text("data")
     with pytest.raises(UsageError, match="no socket"):
-        await serve_unix(shout, path=path)
+        await serve_lines(shout, UnixEndpoint(path))
     assert path.read_text() == "data"
     with pytest.raises(UsageError, match="cannot listen"):
-        await serve_unix(shout, path=tmp_path / "no" / "directory")
+        await serve_lines(shout, UnixEndpoint(tmp_path / "no" / "directory"))
 
 
 async def test_the_file_of_a_server_that_took_over_is_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as successor, trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            await nursery.start(functools.partial(serve_unix, shout, path=path))
+            await nursery.start(serve_lines, shout, UnixEndpoint(path))
             path.rename(tmp_path / "old")
             successor.bind(str(path))
             nursery.cancel_scope.cancel()
@@ -138,7 +138,12 @@ async def test_a_handler_that_fails_ends_its_own_connection_alone() -> None:
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             address = await nursery.start(
-                functools.partial(serve_tcp, handler, port=0, report=lambda event, keys: reports.append((event, keys)))
+                functools.partial(
+                    serve_lines,
+                    handler,
+                    TcpEndpoint("127.0.0.1", 0),
+                    report=lambda event, keys: reports.append((event, keys)),
+                )
             )
             well = await connect_tcp(*address)
             for question in (b"fail\n", b"lose\n"):
@@ -156,7 +161,9 @@ async def test_handlers_in_a_nursery_of_their_own_outlive_the_listener() -> None
     with trio.fail_after(5):
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as nursery:
-                address = await nursery.start(functools.partial(serve_tcp, shout, port=0, connections=connections))
+                address = await nursery.start(
+                    functools.partial(serve_lines, shout, TcpEndpoint("127.0.0.1", 0), connections=connections)
+                )
                 client = await connect_tcp(*address)
                 await client.send_all(b"one\n")
                 assert await client.receive() == [b"ONE"]
@@ -169,7 +176,9 @@ async def test_handlers_in_a_nursery_of_their_own_outlive_the_listener() -> None
 async def test_connections_over_the_limit_wait_their_turn() -> None:
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            address = await nursery.start(functools.partial(serve_tcp, shout, port=0, max_connections=1))
+            address = await nursery.start(
+                functools.partial(serve_lines, shout, TcpEndpoint("127.0.0.1", 0), max_connections=1)
+            )
             first, second = await connect_tcp(*address), await connect_tcp(*address)
             await second.send_all(b"second\n")
             await first.send_all(b"first\n")
@@ -285,7 +294,9 @@ async def test_a_restarted_listener_has_the_port_it_had(monkeypatch: pytest.Monk
     monkeypatch.setattr(endpoints.TcpEndpoint, "open", open_in_sight)
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            address = await nursery.start(functools.partial(serve_tcp, shout, port=0, report=report))
+            address = await nursery.start(
+                functools.partial(serve_lines, shout, TcpEndpoint("127.0.0.1", 0), report=report)
+            )
             client = await connect_tcp(*address)
             await client.send_all(b"before\n")
             assert await client.receive() == [b"BEFORE"]
@@ -298,7 +309,7 @@ async def test_a_restarted_listener_has_the_port_it_had(monkeypatch: pytest.Monk
 
 
 def test_a_path_that_is_gone_has_no_identity(tmp_path: Path) -> None:
-    endpoint = endpoints.UnixEndpoint(os.fspath(tmp_path / "nothing"), 0o600)
+    endpoint = UnixEndpoint(tmp_path / "nothing")
     assert endpoint._identity() is None
     endpoint.clean()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from trimcp.bench.quantities import shown_bytes, shown_seconds
 from trimcp.bench.run import Progress
@@ -15,22 +15,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-class View(Protocol):
-    """Shows the seconds of a run."""
+class View:
+    """Shows the seconds of a run; this one shows nothing."""
 
     def show(self, progress: Progress) -> None:
         """Show one second."""
-        ...
 
 
-class Silent:
-    """Shows nothing."""
-
-    def show(self, progress: Progress) -> None:
-        """See `View`."""
-
-
-class Plain:
+class Plain(View):
     """Writes a line for each second."""
 
     def show(self, progress: Progress) -> None:
@@ -40,7 +32,7 @@ class Plain:
         print(f"{progress.phase:<9} {value[0]:>5}  {text}", file=sys.stderr, flush=True)
 
 
-class Moving:
+class Moving(View):
     """Draws the last seconds as a table, in place."""
 
     def __init__(self, rows: int = 12) -> None:
@@ -104,4 +96,4 @@ def opened(*, live: bool, plain: bool) -> Iterator[View]:
         with view.live:
             yield view
     else:
-        yield Silent()
+        yield View()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import contextlib
 import importlib.util
 import sys
@@ -10,91 +9,62 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
 WIDTH = 36
 """Columns for the name of a bar."""
 
 
-class Bar(abc.ABC):
-    """Shows the progress of one call."""
+class Screen:
+    """Shows the demonstration to a person, as lines of text: for files and pipes."""
 
-    @abc.abstractmethod
-    def moved(self, progress: float, total: float | None, message: str | None) -> None:
-        """Show a progress report; has the signature of `on_progress`."""
-
-    @abc.abstractmethod
-    def done(self, words: str) -> None:
-        """Show the end of the call, with its result."""
-
-
-class Screen(abc.ABC):
-    """Shows the demonstration to a person."""
-
-    @abc.abstractmethod
     def heading(self, text: str) -> None:
         """Show the title of a new part."""
-
-    @abc.abstractmethod
-    def say(self, text: str) -> None:
-        """Show a text without any formatting of its own."""
-
-    @abc.abstractmethod
-    def stderr_line(self, line: str) -> None:
-        """Show a line of the server's stderr. It may arrive at any time."""
-
-    @abc.abstractmethod
-    def bars(self) -> contextlib.AbstractContextManager[None]:
-        """Show bars while the context lasts."""
-
-    @abc.abstractmethod
-    def bar(self, name: str) -> Bar:
-        """Add a bar; only inside `bars`."""
-
-
-def open_screen(*, plain: bool) -> Screen:
-    """Return the best screen: plain lines on request, without rich, or where stdout is not a terminal."""
-    if plain or not sys.stdout.isatty() or importlib.util.find_spec("rich") is None:
-        return _PlainScreen()
-    return _RichScreen()
-
-
-class _PlainScreen(Screen):
-    """Shows lines of text, for files and pipes."""
-
-    def heading(self, text: str) -> None:
         print(f"\n== {text}", flush=True)
 
     def say(self, text: str) -> None:
+        """Show a text without any formatting of its own."""
         print("\n".join(f"   {line}" for line in text.splitlines()), flush=True)
 
     def stderr_line(self, line: str) -> None:
+        """Show a line of the server's stderr. It may arrive at any time."""
         print(f"   server's stderr | {line}", flush=True)
 
     @contextlib.contextmanager
     def bars(self) -> Iterator[None]:
+        """Show bars while the context lasts."""
         yield
 
     def bar(self, name: str) -> Bar:
-        return _PlainBar(self, name)
+        """Add a bar; only inside `bars`."""
+        return Bar(self, name)
 
 
-class _PlainBar(Bar):
-    """Shows progress as a line for each quarter."""
+class Bar:
+    """Shows the progress of one call, as a line for each quarter."""
 
-    def __init__(self, screen: _PlainScreen, name: str) -> None:
+    def __init__(self, screen: Screen, name: str) -> None:
         self._screen = screen
         self._name = name
         self._quarters = 0
 
     def moved(self, progress: float, total: float | None, message: str | None) -> None:
+        """Show a progress report; has the signature of `on_progress`."""
         quarters = int(4 * progress / total) if total else 0
         if quarters > self._quarters:
             self._quarters = quarters
             self._screen.say(f"{self._name:<{WIDTH}} {25 * quarters:>3} %  {message or ''}")
 
     def done(self, words: str) -> None:
+        """Show the end of the call, with its result."""
         self._screen.say(f"{self._name:<{WIDTH}} done   {words}")
+
+
+def open_screen(*, plain: bool) -> Screen:
+    """Return the best screen: plain lines on request, without rich, or where stdout is not a terminal."""
+    if plain or not sys.stdout.isatty() or importlib.util.find_spec("rich") is None:
+        return Screen()
+    return _RichScreen()
 
 
 class _RichScreen(Screen):
@@ -140,16 +110,17 @@ class _RichScreen(Screen):
     def bar(self, name: str) -> Bar:
         progress = self._progress
         assert progress is not None, "a bar outside of bars()"
-        # Without a total the bar pulses, until the first report brings one.
-        return _RichBar(progress, progress.add_task(name, total=None, words=""))
+        return _RichBar(self, name, progress)
 
 
 class _RichBar(Bar):
     """Shows progress as a bar of rich."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, screen: Screen, name: str, progress: Progress) -> None:
+        super().__init__(screen, name)
         self._progress = progress
-        self._task = task
+        # Without a total the bar pulses, until the first report brings one.
+        self._task = progress.add_task(name, total=None, words="")
 
     def moved(self, progress: float, total: float | None, message: str | None) -> None:
         self._progress.update(self._task, completed=progress, total=total, words=message or "")

@@ -8,7 +8,6 @@ included.
 
 from __future__ import annotations
 
-import abc
 import argparse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -166,19 +165,7 @@ YES_OR_NO: Final[dict[str, ElicitAction]] = {
 }
 
 
-class Answerer(abc.ABC):
-    """Answers the elicitation requests of a server."""
-
-    @abc.abstractmethod
-    async def fill_in(self, form: ElicitRequestFormParams) -> ElicitResult:
-        """Fill in a form; the argument `elicitation` of `trimcp.connect`."""
-
-    @abc.abstractmethod
-    async def visit(self, page: ElicitRequestURLParams) -> ElicitResult:
-        """Accept or decline to open a web page; the argument `visit` of `trimcp.connect`."""
-
-
-def answerer_of(options: argparse.Namespace, terminal: Terminal) -> Answerer | None:
+def answerer_of(options: argparse.Namespace, terminal: Terminal) -> TerminalAnswerer | FileAnswerer | None:
     """Return the answerer that the options and the terminal allow.
 
     Raises:
@@ -189,7 +176,7 @@ def answerer_of(options: argparse.Namespace, terminal: Terminal) -> Answerer | N
     return TerminalAnswerer(terminal) if terminal.is_interactive else None
 
 
-class TerminalAnswerer(Answerer):
+class TerminalAnswerer:
     """Asks a person, field by field."""
 
     def __init__(self, terminal: Terminal) -> None:
@@ -247,7 +234,7 @@ class TerminalAnswerer(Answerer):
 _ENDED: Final = object()
 
 
-class FileAnswerer(Answerer):
+class FileAnswerer:
     """Answers from a JSON file.
 
     An object answers every form, with the members that the form asks for. A list answers one request

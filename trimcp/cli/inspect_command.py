@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimcp.cli import exit_codes as exits
 from trimcp.cli.client_command import CommandRun, client_command
-from trimcp.cli.list_command import found_lists, type_name
+from trimcp.cli.list_command import KINDS, as_json, found_lists, type_name
 from trimcp.cli.terminal import print_json, show
 from trimcp.errors import UsageError
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from trimcp.types.prompts import Prompt
     from trimcp.types.tools import Tool
 
-LISTS: Final = {"tools": "tools", "prompts": "prompts", "resources": "resources", "templates": "resourceTemplates"}
 HINTS: Final[dict[str, tuple[str, str | None]]] = {
     "readOnlyHint": ("reads only", "may change things"),
     "destructiveHint": ("may destroy", "destroys nothing"),
@@ -29,23 +28,12 @@ HINTS: Final[dict[str, tuple[str, str | None]]] = {
 async def _inspect(run: CommandRun) -> int:
     if run.words:
         raise UsageError(f"inspect takes only a TARGET: remove {run.words[0]}")
-    found = await found_lists(run, tuple(LISTS))
+    found = await found_lists(run, KINDS)
     if run.options.json:
-        print_json(_as_json(run, found))
+        print_json(as_json(run, found, has_capabilities=True))
     else:
         show("\n".join(_markdown(run, found)))
     return exits.OK
-
-
-def _as_json(run: CommandRun, found: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    client = run.client
-    return {
-        "server": None if client.server_info is None else run.wire(client.server_info),
-        "protocolVersion": client.protocol_version,
-        "capabilities": run.wire(client.server_capabilities),
-        "instructions": client.instructions,
-        **{LISTS[kind]: [run.wire(item) for item in items] for kind, items in found.items()},
-    }
 
 
 # --- Markdown -------------------------------------------------------------------------

@@ -32,7 +32,7 @@ async def _list(run: CommandRun) -> int:
             raise UsageError(f"there is no list of {word}{did_you_mean(word, KINDS)}")
     found = await found_lists(run, run.words or KINDS)
     if run.options.json:
-        print_json(_as_json(run, found))
+        print_json(as_json(run, found))
         return exits.OK
     _show_server(run)
     draw: dict[str, Callable[[Any], None]] = {
@@ -72,12 +72,14 @@ async def found_lists(run: CommandRun, kinds: Any) -> dict[str, list[Any]]:
     return found
 
 
-def _as_json(run: CommandRun, found: Mapping[str, list[Any]]) -> dict[str, Any]:
+def as_json(run: CommandRun, found: Mapping[str, list[Any]], *, has_capabilities: bool = False) -> dict[str, Any]:
+    """Return the server and its lists as one JSON object."""
     names = {"templates": "resourceTemplates"}
     info = run.client.server_info
     return {
         "server": None if info is None else run.wire(info),
         "protocolVersion": run.client.protocol_version,
+        **({"capabilities": run.wire(run.client.server_capabilities)} if has_capabilities else {}),
         "instructions": run.client.instructions,
         **{names.get(kind, kind): [run.wire(item) for item in items] for kind, items in found.items()},
     }

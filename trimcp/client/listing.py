@@ -45,14 +45,16 @@ class ListMethod:
     """The member of its result with the items, on the wire."""
     items: str
     """The attribute of the result object."""
+    key: str
+    """The member that names an item, on the wire."""
 
 
 LISTS: Final = {
-    "tools/list": ListMethod("tools", "tools", "tools"),
-    "prompts/list": ListMethod("prompts", "prompts", "prompts"),
-    "resources/list": ListMethod("resources", "resources", "resources"),
-    "resources/templates/list": ListMethod("resources", "resourceTemplates", "resource_templates"),
-    "tasks/list": ListMethod("tasks", "tasks", "tasks"),
+    "tools/list": ListMethod("tools", "tools", "tools", "name"),
+    "prompts/list": ListMethod("prompts", "prompts", "prompts", "name"),
+    "resources/list": ListMethod("resources", "resources", "resources", "uri"),
+    "resources/templates/list": ListMethod("resources", "resourceTemplates", "resource_templates", "uriTemplate"),
+    "tasks/list": ListMethod("tasks", "tasks", "tasks", "taskId"),
 }
 
 
@@ -128,7 +130,7 @@ async def read_page(requests: PageRequests, method: str, cursor: str | None, *, 
         items = raw.get(listed.wire)
         if type(items) is not list:
             raise
-        kept, left_out = _sound(requests, listed.wire, decode, raw, items)
+        kept, left_out = _sound(requests, listed, decode, items)
         if not left_out:
             raise
         result = requests.decoded(decode, {**raw, listed.wire: kept})
@@ -139,22 +141,18 @@ async def read_page(requests: PageRequests, method: str, cursor: str | None, *, 
 
 
 def _sound(
-    requests: PageRequests,
-    wire: str,
-    decode: Callable[[Mapping[str, Any]], Any],
-    raw: dict[str, Any],
-    items: list[Any],
+    requests: PageRequests, listed: ListMethod, decode: Callable[[Mapping[str, Any]], Any], items: list[Any]
 ) -> tuple[list[Any], dict[str, str]]:
     """Return the items that fit the schema, and the problem of each of the others, by its name."""
     kept: list[Any] = []
     left_out: dict[str, str] = {}
     for number, item in enumerate(items):
         try:
-            requests.decoded(decode, {**EMPTY, wire: [item]})
+            requests.decoded(decode, {**EMPTY, listed.wire: [item]})
         except InvalidResult as exc:
             named = [item.get(key) for key in ("name", "uri", "uriTemplate", "taskId")] if type(item) is dict else []
             name = next((each for each in named if type(each) is str), f"number {number}")
-            left_out[name] = "; ".join(exc.problems).replace(f"{wire}[0]", f"{wire}[{number}]")
+            left_out[name] = "; ".join(exc.problems).replace(f"{listed.wire}[0]", f"{listed.wire}[{number}]")
         else:
             kept.append(item)
     return kept, left_out

@@ -227,9 +227,9 @@ class Server(ServerSettings, ServerObservation, FeatureDecorators, HookDecorator
         Raises:
             UsageError: the address cannot be listened on.
         """
-        from trimcp.transports.listener import serve_tcp
+        from trimcp.transports.endpoints import TcpEndpoint
 
-        await serving.listen(self._runs, serve_tcp, task_status, host=host, port=port)
+        await serving.listen(self._runs, TcpEndpoint(host, port), task_status)
 
     async def serve_unix(
         self,
@@ -239,9 +239,9 @@ class Server(ServerSettings, ServerObservation, FeatureDecorators, HookDecorator
         task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve every client that connects to a Unix socket; `mode` is its file mode. See `serve_tcp`."""
-        from trimcp.transports.listener import serve_unix
+        from trimcp.transports.endpoints import UnixEndpoint
 
-        await serving.listen(self._runs, serve_unix, task_status, path=path, mode=mode)
+        await serving.listen(self._runs, UnixEndpoint(path, mode), task_status)
 
     async def serve_http(
         self,

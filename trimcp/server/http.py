@@ -20,6 +20,7 @@ from trimcp.http.server.security import RequestGuard, is_loopback
 from trimcp.server.features.access import Access
 from trimcp.server.late_modules import load_late_modules
 from trimcp.server.serving import open_listener, stop_accepting
+from trimcp.transports.endpoints import endpoint_at
 
 if TYPE_CHECKING:
     import os
@@ -134,12 +135,7 @@ async def serve_http(
             listener.stop()
 
         nursery.start_soon(stop)
-        if sockets is not None:
-            await listener.serve_bound(sockets, task_status=task_status)
-        elif uds is None:
-            await listener.serve_tcp(host=host, port=port, task_status=task_status)
-        else:
-            await listener.serve_unix(path=uds, task_status=task_status)
+        await listener.serve(endpoint_at(host, port, uds=uds, sockets=sockets), task_status=task_status)
         if run.draining.is_set():
             await run.drained.wait()
         await listener.finished()

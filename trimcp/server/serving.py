@@ -6,7 +6,7 @@ Signals and other global state stay as they are. See `trimcp.server.process` for
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -22,10 +22,10 @@ from trimcp.transports.duplex import Duplex
 if TYPE_CHECKING:
     from trimcp.server.run import ServerRun
     from trimcp.server.run_registry import RunRegistry
+    from trimcp.transports.endpoints import Endpoint
 
 VIEW: Final = "trimcp.view.serving"
 """The module that serves views. It is above this one, so it is loaded by name."""
-Listen = Callable[..., Awaitable[Any]]
 loading: ContextVar[str | None] = ContextVar("trimcp loads", default=None)
 """The file that the command line loads at this moment. Its server must not serve yet."""
 
@@ -93,8 +93,10 @@ async def serve_view(runs: RunRegistry, task_status: trio.TaskStatus[str], **opt
     await view.serve(runs, view.ViewOptions(**options), task_status=task_status)
 
 
-async def listen(runs: RunRegistry, listener: Listen, task_status: trio.TaskStatus[Any], **options: Any) -> None:
+async def listen(runs: RunRegistry, endpoint: Endpoint, task_status: trio.TaskStatus[Any]) -> None:
     """Accept connections until the server drains, then wait until the open ones have ended."""
+    from trimcp.transports.listener import serve_lines
+
     async with open_listener(runs) as (run, connections):
 
         async def handle(duplex: Duplex) -> None:
@@ -102,13 +104,13 @@ async def listen(runs: RunRegistry, listener: Listen, task_status: trio.TaskStat
 
         with trio.CancelScope() as accepting:
             connections.start_soon(stop_accepting, run, accepting)
-            await listener(
+            await serve_lines(
                 handle,
+                endpoint,
                 connections=connections,
                 limit=run.limits.message_bytes,
                 max_connections=run.limits.sessions,
                 task_status=task_status,
-                **options,
             )
 
 

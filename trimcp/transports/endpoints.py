@@ -79,8 +79,8 @@ class TcpEndpoint(Endpoint):
 class UnixEndpoint(Endpoint):
     """The path of a Unix socket to listen on."""
 
-    def __init__(self, path: str, mode: int) -> None:
-        self._path = path
+    def __init__(self, path: str | os.PathLike[str], mode: int = 0o600) -> None:
+        self._path = os.fspath(path)
         self._mode = mode
         self._made: tuple[int, int] | None = None
 
@@ -176,3 +176,12 @@ class BoundSockets(Endpoint):
 
     def __str__(self) -> str:
         return f"socket {self.address()}"
+
+
+def endpoint_at(
+    host: str, port: int, *, uds: str | os.PathLike[str] | None, sockets: Sequence[socket.socket] | None
+) -> Endpoint:
+    """Return where to listen: on bound sockets, else on the Unix socket `uds`, else on TCP."""
+    if sockets is not None:
+        return BoundSockets(sockets)
+    return TcpEndpoint(host, port) if uds is None else UnixEndpoint(uds)

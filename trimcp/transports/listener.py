@@ -3,7 +3,7 @@
 A listener does not end because a connection failed or the process ran out of descriptors: it pauses. If its socket is
 lost, it opens another, and reports that.
 
-    await nursery.start(functools.partial(serve_tcp, handler, port=8000))
+    await nursery.start(serve_lines, handler, TcpEndpoint("127.0.0.1", 8000))
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from __future__ import annotations
 import errno
 import functools
 import math
-import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 import trio
@@ -23,7 +22,7 @@ from trimcp.errors import ConnectionEnded, UsageError
 from trimcp.framing.lines import DEFAULT_LINE_LIMIT
 from trimcp.observability import events, log
 from trimcp.transports.duplex import Duplex
-from trimcp.transports.endpoints import BoundSockets, Endpoint, TcpEndpoint, UnixEndpoint
+from trimcp.transports.endpoints import Endpoint
 from trimcp.transports.lines import ByteStream
 from trimcp.transports.socket import SocketStream, detached, reason, socket_duplex
 
@@ -59,23 +58,21 @@ _GONE: Final = {
 }
 
 
-async def serve_tcp(
+async def serve_lines(
     handler: Handler,
+    endpoint: Endpoint,
     *,
-    port: int,
-    host: str = "127.0.0.1",
     limit: int = DEFAULT_LINE_LIMIT,
     max_connections: int = MAX_CONNECTIONS,
     connections: trio.Nursery | None = None,
     report: Report | None = None,
-    task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
-    """Listen on TCP until cancelled. The status is the address that was bound, as (host, port).
+    """Listen until cancelled, for connections that carry one message per line. The status is the bound address.
 
     Args:
         handler: serves each connection, in a task of its own.
-        port: port number; 0 lets the system choose.
-        host: address to listen on; the default is reached from this machine alone.
+        endpoint: where to listen.
         limit: bytes that an incoming line may have.
         max_connections: connections at once; more wait unaccepted.
         connections: the nursery that the handlers run in, so that they may outlive the
@@ -86,82 +83,20 @@ async def serve_tcp(
         UsageError: the address cannot be listened on. Later failures are reported and retried.
     """
     make = functools.partial(socket_duplex, limit=limit)
-    accepting = Accepting(handler, make, max_connections, report)
-    await _listen(TcpEndpoint(host, port), accepting, connections, task_status)
+    await _listen(endpoint, Accepting(handler, make, max_connections, report), connections, task_status)
 
 
-async def serve_tcp_streams(
+async def serve_streams(
     handler: StreamHandler,
+    endpoint: Endpoint,
     *,
-    port: int,
-    host: str = "127.0.0.1",
-    max_connections: int = MAX_CONNECTIONS,
-    connections: trio.Nursery | None = None,
-    report: Report | None = None,
-    task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Listen on TCP, as `serve_tcp`, for a handler that takes a stream of bytes."""
-    accepting = Accepting(handler, SocketStream, max_connections, report)
-    await _listen(TcpEndpoint(host, port), accepting, connections, task_status)
-
-
-async def serve_unix(
-    handler: Handler,
-    *,
-    path: str | os.PathLike[str],
-    mode: int = 0o600,
-    limit: int = DEFAULT_LINE_LIMIT,
-    max_connections: int = MAX_CONNECTIONS,
-    connections: trio.Nursery | None = None,
-    report: Report | None = None,
-    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Listen on a Unix socket until cancelled. The status is its path.
-
-    The socket file of a server that is gone is replaced; the file is removed at the end.
-
-    Args:
-        handler: serves each connection, in a task of its own.
-        path: where the socket's file is made.
-        mode: the permissions of that file. By default this user alone may connect.
-        limit, max_connections, connections, report: see `serve_tcp`.
-
-    Raises:
-        UsageError: another server listens there, or the socket cannot be made at that path. Later failures are
-            reported and retried.
-    """
-    make = functools.partial(socket_duplex, limit=limit)
-    accepting = Accepting(handler, make, max_connections, report)
-    await _listen(UnixEndpoint(os.fspath(path), mode), accepting, connections, task_status)
-
-
-async def serve_unix_streams(
-    handler: StreamHandler,
-    *,
-    path: str | os.PathLike[str],
-    mode: int = 0o600,
-    max_connections: int = MAX_CONNECTIONS,
-    connections: trio.Nursery | None = None,
-    report: Report | None = None,
-    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Listen on a Unix socket, as `serve_unix`, for a handler that takes a stream of bytes."""
-    accepting = Accepting(handler, SocketStream, max_connections, report)
-    await _listen(UnixEndpoint(os.fspath(path), mode), accepting, connections, task_status)
-
-
-async def serve_bound_streams(
-    handler: StreamHandler,
-    *,
-    sockets: Sequence[socket.socket],
     max_connections: int = MAX_CONNECTIONS,
     connections: trio.Nursery | None = None,
     report: Report | None = None,
     task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
-    """Listen on sockets that the program has bound, and owns no more, as `serve_tcp_streams`."""
-    accepting = Accepting(handler, SocketStream, max_connections, report)
-    await _listen(BoundSockets(sockets), accepting, connections, task_status)
+    """Listen as `serve_lines`, for a handler that takes a stream of bytes."""
+    await _listen(endpoint, Accepting(handler, SocketStream, max_connections, report), connections, task_status)
 
 
 def _log(event: str, keys: dict[str, Any]) -> None:

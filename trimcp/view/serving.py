@@ -17,6 +17,7 @@ from trimcp.limits import HttpLimits
 from trimcp.server.run_registry import RunRegistry
 from trimcp.server.serving import serve_duplex
 from trimcp.transports.duplex import Duplex
+from trimcp.transports.endpoints import UnixEndpoint
 from trimcp.types.tools import Tool
 from trimcp.view.access import Guarded, Open
 from trimcp.view.control import Control
@@ -124,4 +125,4 @@ async def _listen(server: Any, nursery: trio.Nursery, where: int | str | os.Path
         return f"http://{HOST}:{port}/?token={access.token}"
     if sys.platform == "win32":
         raise UsageError("A view on a Unix socket needs another system: give the view a port")
-    return str(await nursery.start(functools.partial(server.serve_unix, path=where, mode=0o600)))
+    return str(await nursery.start(server.serve, UnixEndpoint(str(where))))

@@ -20,6 +20,7 @@ from trimcp.errors import UsageError
 from trimcp.http.binding import PLAIN, HttpRequest, HttpResponse
 from trimcp.http.h1.server import HttpServer
 from trimcp.limits import HttpLimits
+from trimcp.transports.endpoints import UnixEndpoint
 from trimcp.transports.socket import SocketStream, detached
 
 
@@ -59,7 +60,7 @@ async def test_a_unix_socket_is_served(tmp_path: Path) -> None:
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             server = HttpServer(handler, nursery)
-            path = await nursery.start(functools.partial(server.serve_unix, path=tmp_path / "http"))
+            path = await nursery.start(server.serve, UnixEndpoint(tmp_path / "http"))
             client = await unix_client(path)
             assert (await client.ask(get())).text == "GET / "
             assert handler.requests[0].connection.peer == f"unix {path}"

@@ -12,6 +12,7 @@ from typing import Any, Final
 from trimcp.cli.doctor.examination import TEMPLATES, UNKNOWN, Examination, Failed, NotApplicable, Rules
 from trimcp.cli.doctor.lifecycle_checks import well_formed
 from trimcp.cli.doctor.wire import DuplexWire
+from trimcp.client.listing import LISTS as ALL_LISTS
 from trimcp.errors import UsageError
 from trimcp.schema.header_params import invalid_annotations
 from trimcp.schema.validation import SchemaRefused, compile_schema
@@ -20,13 +21,7 @@ from trimcp.types.revisions import Era
 CHECKS: Final = Rules()
 TOOLS, RESOURCES, PROMPTS = "server/tools", "server/resources", "server/prompts"
 PAGINATION, COMPLETION = "server/utilities/pagination", "server/utilities/completion"
-LISTS: Final = {
-    "tools/list": ("tools", "tools", "name"),
-    "prompts/list": ("prompts", "prompts", "name"),
-    "resources/list": ("resources", "resources", "uri"),
-    "resources/templates/list": ("resources", "resourceTemplates", "uriTemplate"),
-}
-"""The lists: the capability, the member of the result, and what must be unique in it."""
+LISTS: Final = {method: listed for method, listed in ALL_LISTS.items() if listed.feature != "tasks"}
 TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 NO_URI: Final = "doctor://no/such/resource"
 
@@ -78,10 +73,10 @@ async def unknown_levels_are_refused(examination: Examination) -> None:
 @CHECKS.rule(PAGINATION, "the pages of each list come to an end, and have each item once")
 async def pages_end(examination: Examination) -> None:
     looked = False
-    for method, (capability, member, key) in LISTS.items():
-        if capability in examination.capabilities:
-            items, looked = await examination.items(method, member), True
-            names = [item.get(key) for item in items]
+    for method, listed in LISTS.items():
+        if listed.feature in examination.capabilities:
+            items, looked = await examination.items(method, listed.wire), True
+            names = [item.get(listed.key) for item in items]
             twice = {str(name) for name in names if names.count(name) > 1}
             if twice:
                 raise Failed(f"{method} has {', '.join(sorted(twice))} twice")
@@ -91,7 +86,7 @@ async def pages_end(examination: Examination) -> None:
 
 @CHECKS.rule(PAGINATION, "an invalid cursor is refused with -32602", must=False)
 async def invalid_cursors_are_refused(examination: Examination) -> None:
-    methods = [method for method, (capability, _, _) in LISTS.items() if capability in examination.capabilities]
+    methods = [method for method, listed in LISTS.items() if listed.feature in examination.capabilities]
     if not methods:
         raise NotApplicable("the server has no lists")
     for method in methods[:1]:
@@ -101,8 +96,8 @@ async def invalid_cursors_are_refused(examination: Examination) -> None:
 @CHECKS.rule("server/utilities/caching", "lists and discovery have ttlMs from 0 on, and a cacheScope", era=Era.MODERN)
 async def lists_have_hints(examination: Examination) -> None:
     results = {"server/discover": examination.server}
-    for method, (capability, _, _) in LISTS.items():
-        if capability in examination.capabilities:
+    for method, listed in LISTS.items():
+        if listed.feature in examination.capabilities:
             results[method] = await examination.page(method)
     for method, result in results.items():
         ttl, scope = result.get("ttlMs"), result.get("cacheScope")

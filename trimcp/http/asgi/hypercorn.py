@@ -36,7 +36,7 @@ import trio
 from trimcp.errors import UsageError
 from trimcp.http.asgi.app import text_of
 from trimcp.http.websocket.duplex import MESSAGE_BYTES
-from trimcp.transports.endpoints import BoundSockets, Endpoint, TcpEndpoint, UnixEndpoint
+from trimcp.transports.endpoints import endpoint_at
 from trimcp.transports.listener import open_sockets
 
 if TYPE_CHECKING:
@@ -104,9 +104,7 @@ async def serve_hypercorn(
     if (certfile is None) != (keyfile is None):
         raise UsageError("TLS needs both certfile and keyfile: give the missing one")
     settings = _configured(config, certfile, keyfile)
-    endpoint: Endpoint = TcpEndpoint(host, port) if uds is None else UnixEndpoint(os.fspath(uds), 0o600)
-    if sockets is not None:
-        endpoint = BoundSockets(sockets)
+    endpoint = endpoint_at(host, port, uds=uds, sockets=sockets)
     bound = await open_sockets(endpoint)
     try:
         served = HypercornServer(app, settings, endpoint)

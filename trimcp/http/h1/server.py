@@ -9,10 +9,6 @@ server for ASGI has.
 
 from __future__ import annotations
 
-import functools
-import os
-import socket
-from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import trio
@@ -20,8 +16,9 @@ import trio
 from trimcp.http.binding import Handler
 from trimcp.http.h1.server_connection import ServerConnection
 from trimcp.limits import HttpLimits
+from trimcp.transports.endpoints import Endpoint, TcpEndpoint
 from trimcp.transports.lines import ByteStream
-from trimcp.transports.listener import Report, serve_bound_streams, serve_tcp_streams, serve_unix_streams
+from trimcp.transports.listener import Report, serve_streams
 
 WATCH_INTERVAL: Final = 1.0
 """Seconds between two looks at the deadlines of connections."""
@@ -38,7 +35,7 @@ class HttpServer:
         limits: HttpLimits | None = None,
         report: Report | None = None,
     ) -> None:
-        """Nothing runs yet; see `serve_tcp` and `serve_unix`.
+        """Nothing runs yet; see `serve`.
 
         Args:
             handler: answers the requests.
@@ -66,51 +63,26 @@ class HttpServer:
         host: str = "127.0.0.1",
         task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Listen on TCP until stopped or cancelled. The status is the address that was bound, as (host, port).
+        """Listen on TCP. The status is the address that was bound, as (host, port). See `serve`.
 
         Args:
             port: port number; 0 lets the system choose.
             host: address to listen on; the default is reached from this machine alone.
+        """
+        await self.serve(TcpEndpoint(host, port), task_status=task_status)
+
+    async def serve(self, endpoint: Endpoint, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
+        """Listen until stopped or cancelled. The status is the address that was bound.
 
         Raises:
             UsageError: the address cannot be listened on. Later failures are reported and retried.
         """
-        await self._listen(functools.partial(serve_tcp_streams, port=port, host=host), task_status)
-
-    async def serve_unix(
-        self,
-        *,
-        path: str | os.PathLike[str],
-        mode: int = 0o600,
-        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Listen on a Unix socket until stopped or cancelled. The status is its path.
-
-        Args:
-            path: where the socket's file is made; the file of a server that is gone is replaced.
-            mode: the permissions of that file. By default this user alone may connect.
-
-        Raises:
-            UsageError: another server listens there, the path is another kind of file, or it
-                cannot be made. Later failures are reported and retried.
-        """
-        await self._listen(functools.partial(serve_unix_streams, path=path, mode=mode), task_status)
-
-    async def serve_bound(
-        self,
-        sockets: Sequence[socket.socket],
-        *,
-        task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Listen on sockets that the program has bound. They belong to the server from here on."""
-        await self._listen(functools.partial(serve_bound_streams, sockets=sockets), task_status)
-
-    async def _listen(self, serve: Callable[..., Any], task_status: trio.TaskStatus[Any]) -> None:
         with trio.CancelScope() as scope:
             self._accepting.add(scope)
             try:
-                await serve(
+                await serve_streams(
                     self.serve_stream,
+                    endpoint,
                     max_connections=self._limits.connections,
                     connections=self._nursery,
                     report=self._report,

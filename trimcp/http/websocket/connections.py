@@ -31,8 +31,9 @@ from trimcp.http.websocket.duplex import (
 from trimcp.http.websocket.trio_duplex import TrioWebSocketDuplex, WatchedStream, run_connection
 from trimcp.observability import events, log
 from trimcp.transports.duplex import Duplex
+from trimcp.transports.endpoints import endpoint_at
 from trimcp.transports.lines import READ_CHUNK, ByteStream
-from trimcp.transports.listener import MAX_CONNECTIONS, serve_bound_streams, serve_tcp_streams
+from trimcp.transports.listener import MAX_CONNECTIONS, serve_streams
 from trimcp.transports.socket import SocketStream, detached, host_and_port, reason
 
 PING_INTERVAL: Final = 20.0
@@ -119,10 +120,13 @@ async def serve_websocket(
                 finally:
                     request.connection.close()
 
-    listen: Callable[..., Awaitable[NoReturn]] = functools.partial(serve_tcp_streams, port=port, host=host)
-    if sockets is not None:
-        listen = functools.partial(serve_bound_streams, sockets=sockets)
-    await listen(serve, max_connections=max_connections, connections=connections, task_status=task_status)
+    await serve_streams(
+        serve,
+        endpoint_at(host, port, uds=None, sockets=sockets),
+        max_connections=max_connections,
+        connections=connections,
+        task_status=task_status,
+    )
 
 
 async def _accept(

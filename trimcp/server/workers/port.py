@@ -113,7 +113,7 @@ class SharedPath(SharedAddress):
         Raises:
             UsageError: the path cannot be listened on.
         """
-        endpoint = UnixEndpoint(os.fspath(path), 0o600)
+        endpoint = UnixEndpoint(path)
         (held,) = await open_sockets(endpoint)
         return cls(endpoint, socket.socket(fileno=held.detach()))
 

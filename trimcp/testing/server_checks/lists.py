@@ -21,13 +21,13 @@ from trimcp.types.tools import Tool
 
 T = TypeVar("T")
 CURSOR: Final = "no cursor of this server"
-KINDS: Final[dict[str, tuple[Kind, str]]] = {
-    "tools/list": ("tool", "name"),
-    "prompts/list": ("prompt", "name"),
-    "resources/list": ("resource", "uri"),
-    "resources/templates/list": ("template", "uriTemplate"),
+KINDS: Final[dict[str, Kind]] = {
+    "tools/list": "tool",
+    "prompts/list": "prompt",
+    "resources/list": "resource",
+    "resources/templates/list": "template",
 }
-"""By method the kind of the items, and the member that tells one from another."""
+"""By method the kind of the items."""
 
 
 @attrs.define
@@ -71,7 +71,7 @@ def _usable(steps: Steps, method: str, items: list[T]) -> list[T]:
     """Return the items. A definition that no client can use is a fault."""
     if isinstance(items, Items):
         for name, problem in items.left_out.items():
-            steps.found(KINDS[method][0], name, "schema", problem)
+            steps.found(KINDS[method], name, "schema", problem)
     return items
 
 
@@ -131,7 +131,7 @@ async def _page(steps: Steps, client: Client, method: str, cursor: str | None) -
 def _twice(items: list[Any], method: str, seen: set[str]) -> Iterator[str]:
     """Yield the names that were there before, and add all of them."""
     for item in items:
-        name = str(item.get(KINDS[method][1]))
+        name = str(item.get(LISTS[method].key))
         if name in seen:
             yield name
         seen.add(name)
