@@ -26,7 +26,7 @@ CHECKS: Final = Rules()
 INVALID: Final = "Bearer doctor-invalid-token"
 OFFLINE: Final = "offline_access"
 PAGES: Final[dict[Era, tuple[str, str, str]]] = {
-    Era.LEGACY: ("basic/authorization",) * 3,
+    Era.LEGACY: ("basic/authorization", "basic/authorization", "basic/authorization"),
     Era.MODERN: (
         "basic/authorization",
         "basic/authorization/authorization-server-discovery",
