@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trio
 
+import trimcp
 from tests.programs import PATIENCE
 from tests.view.conftest import AT, SHOP, printed, printing
 from trimcp.view.places import Watched, asked, place_of
@@ -49,3 +50,23 @@ async def test_the_report_of_a_drain_is_on_the_page_and_on_stderr(binding: list[
         assert (report["cancelled"], report["lost"]) == (1, 0)
         shown = f"shop drained: {report['finished']} finished, 1 cancelled, 0 lost\n"
         assert printed(server, shown)
+
+
+async def test_each_page_gets_a_whole_stream_when_its_server_has_drained(tmp_path: Path) -> None:
+    # A browser drops the last event, the report, where the stream ends without its last chunk.
+    server, path = trimcp.Server("shop"), tmp_path / "view.sock"
+    async with server.running(), trio.open_nursery() as nursery:
+        await nursery.start(server.serve_view, path)
+        pages = [await trio.open_unix_socket(path) for _ in range(8)]
+        for page in pages:
+            await page.send_all(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert b"200 OK" in await page.receive_some()
+        await server.drain(0)
+        for page in pages:
+            data = b""
+            with trio.fail_after(PATIENCE):
+                while more := await page.receive_some():
+                    data += more
+            assert b'"drain":{"finished":0' in data
+            assert data.endswith(b"\r\n0\r\n\r\n")
+            await page.aclose()

@@ -135,10 +135,15 @@ class Publisher:
                 await trio.sleep(max(INTERVAL, spent * PAUSE))
         finally:
             self._always = False
-            for viewer in tuple(self._viewers):
-                self._viewers.discard(viewer)
-                viewer.response.end()
-            self._record()
+            self.end()
+
+    def end(self) -> None:
+        """Send the last state, such as the report of a drain, and end all streams. Idempotent."""
+        self.publish()
+        for viewer in tuple(self._viewers):
+            self._viewers.discard(viewer)
+            viewer.response.end()
+        self._record()
 
     def publish(self) -> None:
         """Send each viewer what it does not know yet."""

@@ -31,6 +31,8 @@ from trimcp.view.sockets import own_path
 HOST: Final = "127.0.0.1"
 LIMITS: Final = HttpLimits(connections=64, write_timeout=10.0)
 """Connections beyond these wait; a browser that reads nothing for ten seconds is cut off."""
+LAST_LOOK: Final = 1.0
+"""Seconds that pages have to read the last state."""
 
 
 @attrs.frozen(kw_only=True)
@@ -95,10 +97,12 @@ async def opened(runs: RunRegistry, options: ViewOptions) -> AsyncIterator[str]:
                 refusal = exc
             else:
                 nursery.start_soon(publisher.run, name="trimcp view: publisher")
-                try:
-                    yield address
-                finally:
-                    publisher.publish()  # the last state, such as the report of a drain
+                yield address
+                # A browser drops the last event of a stream that is broken off.
+                publisher.end()
+                server.stop()
+                with trio.move_on_after(LAST_LOOK):
+                    await server.finished()
             nursery.cancel_scope.cancel()
     finally:
         runs.instruments.remove_meter(figures)
