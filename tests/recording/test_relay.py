@@ -129,7 +129,7 @@ os.execv({sys.executable!r}, {recording_of(path, *python(ECHO))!r})
         (["record", "{path}", "--http", "1", "--", "x"], "--http is for a server at a URL"),
         (["record", "{path}", "http://127.0.0.1/mcp"], "no server to record"),
         (["record", "{path}", "--max-size", "7", "--", "x"], "'7' is not a size of at least 4096 bytes"),
-        (["run", "server.py", "--record", "{path}", "--reload"], "--record needs a server of one process"),
+        (["run", "server.py", "--record", "{path}", "--overwrite", "--reload"], "--overwrite is for one process"),
         (["run", "server.py", "--overwrite"], "--overwrite needs a recording"),
         (["list", "x", "--overwrite"], "--overwrite needs a recording"),
     ],

@@ -90,8 +90,7 @@ def command(options: argparse.Namespace) -> int:
         server = handed_over if handed_over and name is None else server_in(module, name, path)
         _apply(options, server)
         if options.record is not None:
-            recording = server.record(options.record, overwrite=options.overwrite, most_bytes=options.max_size)
-            recordings.enter_context(recording)
+            recorded.begin(recordings, server, options)
         return server
 
     listens = bindings.check(options)
@@ -112,7 +111,8 @@ def command(options: argparse.Namespace) -> int:
     if options.workers is not None:
         from trimcp.cli.workers import run_workers
 
-        return run_workers(load, options)
+        with recordings:
+            return run_workers(load, options)
     from trimcp.server.process import run_listening
 
     with recordings:
