@@ -118,11 +118,32 @@ def test_an_invalid_declaration_is_shown_with_its_line(tmp_path: Path, run: Run)
 # --- a file as the target of a client -------------------------------------------------
 
 
-@pytest.mark.parametrize("end", ENDS)
+OTHER_MAINS = {
+    "HTTP": 'if __name__ == "__main__":\n    server.run_http(0)\n',
+    "a program": 'if __name__ == "__main__":\n    print("a demonstration")\n    sys.exit(1)\n',
+}
+
+
+@pytest.mark.parametrize("end", [*ENDS.values(), *OTHER_MAINS.values()], ids=[*ENDS, *OTHER_MAINS])
 def test_a_client_uses_a_file_however_it_ends(end: str, tmp_path: Path) -> None:
-    path = write(tmp_path, SERVER + ENDS[end])
-    done = run_python("-m", "trimcp", "list", path, "--inherit-env")
+    path = write(tmp_path, SERVER + end)
+    done = run_python("-m", "trimcp", "list", path, "--inherit-env", "--timeout", PATIENCE)
     assert "words() → string[]" in done.stdout
+    assert done.stderr == ""
+
+
+MADE_BY_MAIN = "import trimcp\ndef main():\n    trimcp.Server('made').run()\nif __name__ == '__main__':\n    main()\n"
+NO_TRIMCP = """\
+import sys, os
+assert __name__ == "__main__"
+os.execv(sys.executable, [sys.executable, "-c", "import trimcp; trimcp.Server('made').run()"])
+"""
+
+
+@pytest.mark.parametrize("text", [MADE_BY_MAIN, NO_TRIMCP], ids=["a server that main makes", "another library"])
+def test_a_file_without_a_server_object_runs_as_a_program(text: str, tmp_path: Path) -> None:
+    done = run_python("-m", "trimcp", "list", write(tmp_path, text), "--inherit-env")
+    assert "made 0" in done.stdout
     assert done.stderr == ""
 
 

@@ -39,9 +39,8 @@ MOST: Final = 600.0
 
 WHERE: Final = """\
 TARGET is a URL (http, https, ws, wss, tcp://HOST:PORT, unix:PATH), the path of a script, FILE.py:NAME,
-or a name in the file of --config. In place of TARGET, a server's command may follow at the end:
-
-  trimcp list -- npx some-server --its-option"""
+or a name in the file of --config. In place of TARGET, the command of a server may stand at the end,
+after `--`, with options of its own: -- npx some-server --its-option"""
 
 
 @attrs.frozen
