@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import contextlib
+import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
@@ -10,6 +12,7 @@ from typing import Any, Final
 import attrs
 import trio
 
+from trimcp.actors.backoff import Backoff
 from trimcp.codec.jsontext import InvalidJson, dumps, loads
 from trimcp.errors import ConnectionEnded, ExchangeFailed, UsageError
 from trimcp.framing.lines import Oversized
@@ -28,6 +31,8 @@ MOST_ARRIVALS: Final = 1000
 """Messages of the server that wait for the replay."""
 MOST_BYTES: Final = 64 * 2**20
 """Bytes of one message of the server."""
+RESUMPTIONS: Final = 10
+"""Tries in a row to resume a stream that bring nothing. Then it is given up."""
 CLOSING: Final = 5.0
 """Seconds that the requests of HTTP have to end when the replay is over."""
 
@@ -136,6 +141,32 @@ def _messages(data: bytes) -> list[Any]:
 # --- HTTP -----------------------------------------------------------------------------
 
 
+@attrs.define(eq=False)
+class _Exchange:
+    """A message that is posted, and what came for it; without a message, the stream of the session."""
+
+    number: int | None
+    """Of the recorded exchange."""
+    message: dict[str, Any]
+    parser: EventParser = attrs.field(factory=functools.partial(EventParser, MOST_BYTES))
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    has_message: bool = False
+    is_answered: bool = False
+    is_given_up: bool = False
+    """Whether its stream is not resumed, since the request was cancelled."""
+
+    @property
+    def method(self) -> str | None:
+        """Of the message."""
+        return self.message.get("method")
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether its stream is over, and the rest of it may be had by GET, as in the legacy era."""
+        is_over = self.is_answered or self.is_given_up or is_modern(self.message)
+        return bool(self.parser.last_event_id) and not is_over
+
+
 class HttpConnection(ReplayConnection):
     """A connection over Streamable HTTP, in both eras."""
 
@@ -144,30 +175,34 @@ class HttpConnection(ReplayConnection):
         self._client = client
         self._nursery = nursery
         self._headers = RequestHeaders(self)
-        self._scopes: dict[str, trio.CancelScope] = {}
+        self._posted: dict[str, _Exchange] = {}
+        """Requests under way, by their ids."""
         self.revision: Revision | None = None
         """Of the session, if there is one."""
 
     async def send(self, message: dict[str, Any], exchange: int | None) -> None:
         """See `ReplayConnection`."""
         if message.get("method") == "notifications/cancelled":
-            scope = self._scopes.get(id_key(params_of(message).get("requestId")))
-            if scope is not None and (self.revision is None or self.revision.era is Era.MODERN):
-                scope.cancel()  # in the modern era a client lets go of the exchange
-                return
+            posted = self._posted.get(id_key(params_of(message).get("requestId")))
+            if posted is not None:
+                posted.is_given_up = True
+                if self.revision is None or self.revision.era is Era.MODERN:
+                    posted.scope.cancel()  # in the modern era a client lets go of the exchange
+                    return
+        posting = _Exchange(exchange, message)
         if kind_of(message) != "request":
-            await self._post(message, exchange)
-            if message.get("method") == "notifications/initialized" and self._headers.session_id is not None:
-                self._nursery.start_soon(self._listen)
+            await self._post(posting)
+            if posting.method == "notifications/initialized" and self._headers.session_id is not None:
+                self._nursery.start_soon(self._follow, _Exchange(None, {}))
             return
-        scope = self._scopes[id_key(message["id"])] = trio.CancelScope()
-        self._nursery.start_soon(self._post_in, scope, message, exchange)
+        self._posted[id_key(message["id"])] = posting
+        self._nursery.start_soon(self._post_in_scope, posting)
 
     async def leave(self, request: dict[str, Any]) -> None:
         """See `ReplayConnection`."""
-        scope = self._scopes.get(id_key(request["id"]))
-        if scope is not None:
-            scope.cancel()
+        posted = self._posted.get(id_key(request["id"]))
+        if posted is not None:
+            posted.scope.cancel()
         await trio.lowlevel.checkpoint()
 
     async def end(self) -> None:
@@ -180,13 +215,13 @@ class HttpConnection(ReplayConnection):
             except ExchangeFailed:
                 return
 
-    async def _post_in(self, scope: trio.CancelScope, message: dict[str, Any], exchange: int | None) -> None:
-        with scope:
-            await self._post(message, exchange)
-        self._scopes.pop(id_key(message["id"]), None)
+    async def _post_in_scope(self, posting: _Exchange) -> None:
+        with posting.scope:
+            await self._post(posting)
+        self._posted.pop(id_key(posting.message["id"]), None)
 
-    async def _post(self, message: dict[str, Any], exchange: int | None) -> None:
-        method = message.get("method")
+    async def _post(self, posting: _Exchange) -> None:
+        message, method = posting.message, posting.method
         try:
             fields = self._headers.of_post(method)
             if method is not None and is_modern(message):
@@ -194,46 +229,64 @@ class HttpConnection(ReplayConnection):
             async with self._client.request("POST", fields, dumps(message)) as response:
                 if method == "initialize":
                     self._headers.session_id = response.fields.get(SESSION_ID)
-                has_message = await self._read(response, exchange, method)
                 problem = f"HTTP {response.status}"
+                await self._read(response, posting)
         except (ExchangeFailed, UsageError) as exc:
-            has_message, problem = False, str(exc)
-        if not has_message and "id" in message and method is not None:
-            failure = {"code": INTERNAL_ERROR, "message": f"no message: {problem}"}
-            await self._arrive.send(Arrival({"jsonrpc": "2.0", "id": message["id"], "error": failure}, exchange))
-
-    async def _listen(self) -> None:
-        """Read the GET stream of a legacy session; a server without one refuses."""
-        try:
-            async with self._client.request("GET", self._headers.of_get(b"")) as response:
-                if response.status == 200:
-                    await self._read(response, None, None)
-        except ExchangeFailed:
+            problem = str(exc)
+        if kind_of(message) != "request":
             return
+        if posting.is_resumable:
+            problem = await self._follow(posting)
+        if not posting.is_answered and not (posting.has_message and posting.method == "subscriptions/listen"):
+            failure = {"code": INTERNAL_ERROR, "message": f"no message: {problem}"}
+            await self._arrive.send(Arrival({"jsonrpc": "2.0", "id": message["id"], "error": failure}, posting.number))
 
-    async def _read(self, response: HttpClientResponse, exchange: int | None, method: str | None) -> bool:
-        """Hand over the messages of a response; return whether there was one."""
+    async def _follow(self, exchange: _Exchange) -> str:
+        """Read a stream by GET, and resume it where it ends, until its request is answered; return why it is over.
+
+        Without a request it is the session's own stream. A server that has no such stream refuses it.
+        """
+        parser, backoff = exchange.parser, Backoff(budget=RESUMPTIONS)
+        is_new = not parser.last_event_id
+        while not exchange.is_answered and not exchange.is_given_up:
+            if not is_new:
+                pause = backoff.next_pause(None if parser.retry is None else parser.retry / 1000)
+                if pause is None:
+                    return f"the stream was lost, and {RESUMPTIONS} tries to resume it brought nothing"
+                await trio.sleep(pause)
+            is_new = False
+            parser.end()
+            before = parser.last_event_id
+            with contextlib.suppress(ExchangeFailed):
+                async with self._client.request("GET", self._headers.of_get(before)) as response:
+                    if response.status != 200 or response.media_type != "text/event-stream":
+                        return f"the stream was lost, and the try to resume it was answered with HTTP {response.status}"
+                    await self._read(response, exchange)
+            if parser.last_event_id != before:
+                backoff.succeeded()
+        return "it was answered"
+
+    async def _read(self, response: HttpClientResponse, exchange: _Exchange) -> None:
+        """Hand over the messages of a response."""
         if response.media_type != "text/event-stream":
-            found = _messages(await response.body(MOST_BYTES))
-            for message in found:
-                await self._take(message, exchange, method)
-            return bool(found)
-        parser, has_message = EventParser(MOST_BYTES), False
+            for message in _messages(await response.body(MOST_BYTES)):
+                await self._take(message, exchange)
+            return
         while (piece := await response.next_piece()) is not None:
-            for event in parser.feed(piece):
+            for event in exchange.parser.feed(piece):
                 for message in () if isinstance(event, Oversized) else _messages(event.data):
-                    has_message = True
-                    await self._take(message, exchange, method)
-        return has_message
+                    await self._take(message, exchange)
 
-    async def _take(self, message: dict[str, Any], exchange: int | None, method: str | None) -> None:
+    async def _take(self, message: dict[str, Any], exchange: _Exchange) -> None:
+        exchange.has_message = True
+        exchange.is_answered |= "method" not in message
         result = message.get("result")
         if isinstance(result, dict) and "method" not in message:
-            if method == "initialize":
+            if exchange.method == "initialize":
                 self.revision = BY_VERSION.get(str(result.get("protocolVersion")))
-            elif method == "tools/list":
+            elif exchange.method == "tools/list":
                 self._learn(result.get("tools"))
-        await self._arrive.send(Arrival(message, exchange))
+        await self._arrive.send(Arrival(message, exchange.number))
 
     def _learn(self, tools: Any) -> None:
         """Note which arguments of tools go into header fields."""

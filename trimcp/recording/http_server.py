@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import secrets
+from collections import deque
 from typing import Any, Final
 
 import trio
@@ -21,10 +22,13 @@ from trimcp.transports.socket import host_and_port
 
 MOST_SESSIONS: Final = 1000
 """Legacy sessions that are open; the oldest is forgotten."""
+MOST_WAITING: Final = 1000
+"""Messages of a session that wait for its GET stream, the newest."""
 JSON: Final = ((b"content-type", b"application/json"),)
 EVENTS: Final = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"))
 NOT_FOUND: Final = Refusal(404, PLAIN, b"Not found.\n")
-NO_STREAM: Final = Refusal(405, (*PLAIN, (b"allow", b"POST, DELETE")), b"Method not allowed.\n")
+NO_STREAM: Final = Refusal(405, (*PLAIN, (b"allow", b"GET, POST, DELETE")), b"Method not allowed.\n")
+UNKNOWN: Final = b"No such session: send `initialize` again.\n"
 SESSION_ID: Final = b"mcp-session-id"
 
 
@@ -48,7 +52,7 @@ async def serve_http(
 
 
 class _Handler:
-    """Answers POST and DELETE. There is no GET stream: what was recorded on one comes with the next answer."""
+    """Answers POST and DELETE, and GET for the stream of a legacy session."""
 
     body_limit: int = 32 * 2**20
 
@@ -57,8 +61,8 @@ class _Handler:
         self._path = path
         self._nursery = nursery
         self._guard = RequestGuard(loopback=loopback)
-        self._stateless = recorded.conversation()
-        self._sessions: dict[str, Conversation] = {}
+        self._stateless = _Session(recorded.conversation())
+        self._sessions: dict[str, _Session] = {}
 
     def refuse(self, request: HttpRequest) -> Refusal | None:
         """See `Handler`."""
@@ -67,15 +71,23 @@ class _Handler:
             return refusal
         if request.path != self._path:
             return NOT_FOUND
+        if request.method == "GET":
+            return None if request.field("mcp-session-id") else NO_STREAM
         return None if request.method in ("POST", "DELETE") else NO_STREAM
 
     async def handle(self, request: HttpRequest, response: HttpResponse) -> None:
         """See `Handler`."""
         await trio.lowlevel.checkpoint()
         id = request.field("mcp-session-id")
+        if request.method == "GET":
+            session = self._sessions.get(id or "")
+            if session is None:
+                response.respond(404, PLAIN, UNKNOWN)
+            else:
+                session.attach(response)
+            return
         if request.method == "DELETE":
-            conversation = self._sessions.pop(id or "", None)
-            response.respond(404 if conversation is None else 200, PLAIN)
+            response.respond(200 if self._end(id or "") else 404, PLAIN)
             return
         try:
             message: Any = loads(request.body)
@@ -89,18 +101,65 @@ class _Handler:
         if message.get("method") == "initialize":
             id = secrets.token_urlsafe(16)
             fields = (*JSON, (SESSION_ID, id.encode()))
-            self._sessions[id] = self._recorded.conversation()
+            self._sessions[id] = _Session(self._recorded.conversation())
             if len(self._sessions) > MOST_SESSIONS:
-                del self._sessions[next(iter(self._sessions))]
-        conversation = self._stateless if id is None or is_modern(message) else self._sessions.get(id)
-        if conversation is None:
-            response.respond(404, PLAIN, b"No such session: send `initialize` again.\n")
+                self._end(next(iter(self._sessions)))
+        session = self._stateless if id is None or is_modern(message) else self._sessions.get(id)
+        if session is None:
+            response.respond(404, PLAIN, UNKNOWN)
             return
-        conversation.take(message)
+        session.conversation.take(message)
         if kind_of(message) == "request":
-            self._nursery.start_soon(_Reply(response, fields).run, conversation, message)
-        else:
-            response.respond(202, PLAIN)
+            self._nursery.start_soon(_Reply(response, fields).run, session, message)
+            return
+        response.respond(202, PLAIN)
+        if kind_of(message) == "notification":
+            self._nursery.start_soon(session.conversation.reply, message, session.post, session.post)
+
+    def _end(self, id: str) -> bool:
+        session = self._sessions.pop(id, None)
+        if session is not None:
+            session.detach()
+        return session is not None
+
+
+class _Session:
+    """A conversation, and the GET stream of its client: what belongs to no request leaves there."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self.conversation: Conversation = conversation
+        self._waiting: deque[bytes] = deque(maxlen=MOST_WAITING)
+        self._stream: HttpResponse | None = None
+
+    def attach(self, response: HttpResponse) -> None:
+        """Open the stream; one that is open ends."""
+        self.detach()
+        self._stream = response
+        response.on_gone = functools.partial(self._lost, response)
+        response.on_clear = self._write
+        response.begin(200, EVENTS)
+        response.write(b": \n\n")  # the head leaves with it
+        self._write()
+
+    def detach(self) -> None:
+        """End the stream."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.end()
+
+    def _lost(self, response: HttpResponse) -> None:
+        if self._stream is response:
+            self._stream = None
+
+    async def post(self, message: dict[str, Any]) -> None:
+        """Send a message on the stream, when there is one and its client reads."""
+        await trio.lowlevel.checkpoint()
+        self._waiting.append(encode_event(dumps(message)))
+        self._write()
+
+    def _write(self) -> None:
+        while self._waiting and self._stream is not None and not self._stream.is_clogged:
+            self._stream.write(self._waiting.popleft())
 
 
 class _Reply:
@@ -112,10 +171,10 @@ class _Reply:
         self._is_stream = False
         self._is_answered = False
 
-    async def run(self, conversation: Conversation, message: dict[str, Any]) -> None:
+    async def run(self, session: _Session, message: dict[str, Any]) -> None:
         with trio.CancelScope() as scope:
             self._response.on_gone = scope.cancel
-            await conversation.reply(message, self._send)
+            await session.conversation.reply(message, self._send, session.post)
             if not self._is_answered:  # it was not answered when it was recorded: the client will let go of it
                 await trio.sleep_forever()
 

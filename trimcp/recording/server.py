@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Literal
 
 import trio
@@ -14,7 +14,7 @@ from trimcp.framing.lines import Oversized
 from trimcp.recording.format import Entry, Recording
 from trimcp.recording.matching import same_params
 from trimcp.recording.messages import id_key, kind_of, params_of
-from trimcp.recording.steps import SessionSteps, Step, steps_of, token_of
+from trimcp.recording.steps import Step, flattened, steps_of, token_of
 from trimcp.transports.duplex import Duplex
 from trimcp.types.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
 from trimcp.types.metadata import SUBSCRIPTION_ID
@@ -46,7 +46,7 @@ class RecordedServer:
             recording: what `read_recording` has read.
             timing: `as-recorded` answers as slowly as the recorded server did.
         """
-        self._sessions = [steps_of(entries) for entries in recording.sessions()]
+        self._sessions = [RecordedSession(entries) for entries in recording.sessions()]
         self._timing: Timing = timing
         self.unrecorded: list[dict[str, Any]] = []
         """The first requests that the recording has no answer to."""
@@ -59,6 +59,44 @@ class RecordedServer:
         """Serve one connection, until the client has ended it."""
         task_status.started()
         await _Connection(duplex, self.conversation()).run()
+
+
+class RecordedSession:
+    """Knows what the server sent for each message of the recorded client, and of its own accord after it."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        flat = list(flattened(entries))
+        session = steps_of(flat)
+        owners = {id(reply): step for step in session.steps for reply in step.replies}
+        by_sent = {id(step.sent): step for step in session.steps}
+        posts = {entry.exchange for entry in flat if entry.sender == "client"}
+        self.scripts: dict[Step, list[Entry]] = {step: [] for step in session.steps}
+        """What it sent, in order."""
+        self.free: set[int] = set()
+        """The ids of the entries that belong to no request: over HTTP they came on a GET stream."""
+        self.answers: dict[int, Entry | None] = {}
+        """The client's answers to questions of the server, by the ids of the entries of these."""
+        last: Step | None = None
+        for entry in flat:
+            if entry.sender != "server":
+                last = by_sent.get(id(entry), last)
+                continue
+            owner = owners.get(id(entry))
+            if _is_free(entry, owner, posts):
+                self.free.add(id(entry))
+                owner = last
+            if owner is not None:
+                self.scripts[owner].append(entry)
+            if entry.kind == "request":
+                self.answers[id(entry)] = session.answers.get(id_key(entry.message["id"]))
+
+
+def _is_free(entry: Entry, owner: Step | None, posts: set[int | None]) -> bool:
+    if entry.kind not in ("request", "notification") or entry.message["method"] == "notifications/progress":
+        return False
+    if entry.exchange is not None:
+        return entry.exchange not in posts
+    return owner is None or not owner.is_request
 
 
 class _Connection:
@@ -106,7 +144,7 @@ class _Connection:
 
     async def _reply(self, message: dict[str, Any]) -> None:
         try:
-            await self._conversation.reply(message, self._send)
+            await self._conversation.reply(message, self._send, self._send)
         finally:
             self._running.release()
 
@@ -126,15 +164,13 @@ class _Connection:
 class Conversation:
     """What one client of a `RecordedServer` has had, and is asked. Knows no transport."""
 
-    def __init__(self, sessions: list[SessionSteps], timing: Timing, unrecorded: list[dict[str, Any]]) -> None:
+    def __init__(self, sessions: list[RecordedSession], timing: Timing, unrecorded: list[dict[str, Any]]) -> None:
         self._by_method: dict[str, list[Step]] = {}
-        self._answers: dict[int, Entry | None] = {}
+        self._recorded: dict[Step, RecordedSession] = {}
         for session in sessions:
-            for step in session.steps:
+            for step in session.scripts:
                 self._by_method.setdefault(step.method, []).append(step)
-                for reply in step.replies:
-                    if kind_of(reply.message) == "request":
-                        self._answers[id(reply)] = session.answers.get(id_key(reply.message["id"]))
+                self._recorded[step] = session
         self._timing: Timing = timing
         self._unrecorded = unrecorded
         self._used: set[Step] = set()
@@ -162,8 +198,14 @@ class Conversation:
         for answered in self._questions.values():
             answered.set()
 
-    async def reply(self, message: dict[str, Any], send: Send) -> None:
-        """Send the recorded messages that belong to a request or a notification."""
+    async def reply(self, message: dict[str, Any], send: Send, post: Send) -> None:
+        """Send what the recorded server sent for a request or a notification, until the client's next message.
+
+        Args:
+            message: of the client.
+            send: takes what belongs to the request, its answer at last.
+            post: takes what belongs to no request.
+        """
         step = self._find(message)
         key = id_key(message.get("id"))
         if step is None:
@@ -174,7 +216,7 @@ class Conversation:
             if "id" in message:
                 self._scopes[key] = scope
             try:
-                await self._play(step, message, send)
+                await self._play(step, message, send, post)
             finally:
                 if self._scopes.get(key) is scope:
                     del self._scopes[key]
@@ -203,24 +245,25 @@ class Conversation:
         problem = f"Not recorded: the recording has {times}, but none with these params"
         return error(request["id"], INVALID_PARAMS, problem)
 
-    async def _play(self, step: Step, message: dict[str, Any], send: Send) -> None:
-        before = step.sent.at
-        for number, entry in enumerate(step.replies):
+    async def _play(self, step: Step, message: dict[str, Any], send: Send, post: Send) -> None:
+        session, before = self._recorded[step], step.sent.at
+        script = session.scripts[step]
+        for number, entry in enumerate(script):
             if self._timing == "as-recorded":
                 await trio.sleep(max(0.0, entry.at - before))
             before = entry.at
-            kind = kind_of(entry.message)
-            if kind != "request":
+            out = post if id(entry) in session.free else send
+            if entry.kind != "request":
                 known = self._for_client(entry.message, step, message)
                 if known is not None:
-                    await send(known)
+                    await out(known)
                 continue
             answered = trio.Event()
             own = next(self._ids)
             self._questions[id_key(own)] = answered
-            await send({**entry.message, "id": own})
-            after = step.replies[number + 1].at if number + 1 < len(step.replies) else None
-            answer = self._answers[id(entry)]
+            await out({**entry.message, "id": own})
+            after = script[number + 1].at if number + 1 < len(script) else None
+            answer = session.answers[id(entry)]
             if answer is not None and (after is None or answer.at <= after):
                 if self._has_ended:
                     return
