@@ -156,9 +156,14 @@ async def foreign(options: argparse.Namespace) -> None:
                         times[name].append(spent)
                         if name == "foreign":
                             times["second"].append(again)
-    rows = [[name, f"{1e3 * statistics.median(values):.2f}"] for name, values in times.items()]
-    print(table(["a call of a new session, ms", "median"], rows))
-    print(f"first on another node ÷ first at home: {ratio(times['foreign'], times['home']):.2f}")
+    # On a busy machine a process that is woken waits for a processor: the fastest tenth shows the work alone.
+    fast = {name: statistics.quantiles(values, n=10)[0] for name, values in times.items()}
+    rows = [[name, f"{1e3 * statistics.median(times[name]):.2f}", f"{1e3 * fast[name]:.2f}"] for name in times]
+    print(table(["a call of a new session, ms", "median", "fastest tenth"], rows))
+    print(
+        f"first on another node ÷ first at home: {ratio(times['foreign'], times['home']):.2f}; "
+        f"of the fastest tenths {fast['foreign'] / fast['home']:.2f}"
+    )
 
 
 def _call_seconds(connection: Connection, port: int, session: Session) -> float:

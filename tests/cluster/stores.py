@@ -9,6 +9,7 @@ from typing import Any
 import trio
 
 from trimcp.stores.bus import Bus, Gap
+from trimcp.stores.session_store import StoredSession
 from trimcp.stores.store import Store
 
 PARTS = ("sessions", "events", "subscriptions", "secrets", "tasks", "nodes", "replay", "admission")
@@ -71,9 +72,13 @@ class LinkedBus(Bus):
     def __init__(self, inner: Bus, link: Link) -> None:
         self._inner, self._link = inner, link
         self.lost = 0
+        self.is_down = False
+        """Whether the bus alone takes no messages."""
 
     async def publish(self, message: bytes, *, to: int | None = None) -> None:
         await self._link.passed("bus.publish")
+        if self.is_down:
+            raise ConnectionError("the bus is down")
         await self._inner.publish(message, to=to)
 
     def subscribe(self, incarnation: int) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[bytes | Gap]]:
@@ -117,3 +122,7 @@ class LinkedStore(Store):
     async def open(self) -> AsyncIterator[None]:
         async with self._inner.open():
             yield
+
+    async def load_session(self, id: str) -> StoredSession | None:
+        await self.link.passed("load_session")
+        return await self._inner.load_session(id)

@@ -232,9 +232,9 @@ class ServerRun:
             await duplex.aclose()
         return session
 
-    def resubscribe(self, session: Session, uris: Collection[str], *, is_on: bool) -> None:
-        """Subscribe a session to resources as it has done at another node, or unsubscribe it. Never waits."""
-        self.subscriptions.resubscribe(session, uris, is_on=is_on)
+    def resubscribe(self, session: Session, uris: Collection[str], *, is_on: bool, is_late: bool = False) -> None:
+        """See `ServedRun`."""
+        self.subscriptions.resubscribe(session, uris, is_on=is_on, is_late=is_late)
 
     def admits(self, session: Session, *, is_known: bool = False) -> bool:
         """Return whether there is room for one more session. If there is not, close it.

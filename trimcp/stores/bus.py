@@ -27,6 +27,13 @@ class Bus(abc.ABC):
         It may be lost. It may raise any exception where the bus is known to be down.
         """
 
+    async def settle(self) -> None:
+        """Wait until each message that was published here is ahead of all messages that any node publishes later.
+
+        Does nothing by default, for a bus of which this holds when `publish` returns.
+        """
+        await trio.lowlevel.checkpoint()
+
     @abc.abstractmethod
     def subscribe(self, incarnation: int) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[bytes | Gap]]:
         """Receive the messages to all nodes and to this one, in the order of each sender.

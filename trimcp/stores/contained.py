@@ -197,11 +197,11 @@ class ContainedSessionStore(SessionStore):
 
     async def find(self, id: str) -> SessionRecord | None:
         """See `SessionStore`."""
-        return _checked(await self._calls.call(READ_SECONDS, self._store.find, id), id)
+        return checked_record(await self._calls.call(READ_SECONDS, self._store.find, id), id)
 
     async def update(self, record: SessionRecord) -> SessionRecord | None:
         """See `SessionStore`."""
-        return _checked(await self._calls.call(WRITE_SECONDS, self._store.update, record), record.id)
+        return checked_record(await self._calls.call(WRITE_SECONDS, self._store.update, record), record.id)
 
     async def touch(self, ids: Collection[str], seen_at: float) -> None:
         """See `SessionStore`."""
@@ -212,7 +212,12 @@ class ContainedSessionStore(SessionStore):
         await self._calls.call(WRITE_SECONDS, self._store.remove, id)
 
 
-def _checked(record: object, id: str) -> SessionRecord | None:
+def checked_record(record: object, id: str) -> SessionRecord | None:
+    """Return what a store has returned for a session.
+
+    Raises:
+        StoreFailed: it is neither None nor the record with that id.
+    """
     if record is None:
         return None
     if not isinstance(record, SessionRecord) or record.id != id:
@@ -237,12 +242,19 @@ class ContainedSubscriptionStore(SubscriptionStore):
 
     async def uris_of(self, session: str) -> frozenset[str]:
         """See `SubscriptionStore`."""
-        uris: Any = await self._calls.call(READ_SECONDS, self._store.uris_of, session)
-        if type(uris) is not frozenset or not all(type(uri) is str for uri in uris):
-            raise StoreFailed("uris_of returned an invalid value: return a frozenset of strings")
-        found: frozenset[str] = uris
-        return found
+        return checked_uris(await self._calls.call(READ_SECONDS, self._store.uris_of, session))
 
     async def forget(self, session: str) -> None:
         """See `SubscriptionStore`."""
         await self._calls.call(WRITE_SECONDS, self._store.forget, session)
+
+
+def checked_uris(uris: Any) -> frozenset[str]:
+    """Return what a store has returned as the subscriptions of a session.
+
+    Raises:
+        StoreFailed: it is not a frozenset of strings.
+    """
+    if type(uris) is not frozenset or not all(type(uri) is str for uri in uris):
+        raise StoreFailed("uris_of returned an invalid value: return a frozenset of strings")
+    return uris

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from trimcp.stores.contained import READ_SECONDS, WRITE_SECONDS, ContainedEventStore, StoreCalls
+from trimcp.stores.contained import (
+    READ_SECONDS,
+    WRITE_SECONDS,
+    ContainedEventStore,
+    ContainedSessionStore,
+    StoreCalls,
+    StoreFailed,
+    checked_record,
+    checked_uris,
+)
 from trimcp.stores.event_store import SharedEventStore
 from trimcp.stores.node_store import NodeStore
+from trimcp.stores.session_store import StoredSession
+from trimcp.stores.store import Store
 
 MOST_SHARED_CALLS: Final = 1024
 """Calls of one part of a shared store that may be under way: when a node dies, its sessions come at once."""
@@ -24,6 +35,25 @@ class ContainedSharedEventStore(ContainedEventStore, SharedEventStore):
         """See `SharedEventStore`."""
         call = self._calls.call
         return await call(WRITE_SECONDS, self._shared.settle, session, stream, incarnation, events) is True
+
+
+class ContainedSharedSessionStore(ContainedSessionStore):
+    """Calls the session store of several nodes. Raises `StoreFailed`, and nothing else."""
+
+    def __init__(self, store: Store, calls: StoreCalls) -> None:
+        super().__init__(store.sessions, calls)
+        self._whole = store
+
+    async def load(self, id: str) -> StoredSession | None:
+        """See `Store.load_session`."""
+        stored = await self._calls.call(READ_SECONDS, self._whole.load_session, id)
+        if stored is None:
+            return None
+        value: object = stored
+        if not isinstance(value, StoredSession) or checked_record(value.record, id) is None:
+            raise StoreFailed("load_session returned an invalid value: return a StoredSession, or None")
+        checked_uris(stored.uris)
+        return stored
 
 
 class ContainedNodeStore:

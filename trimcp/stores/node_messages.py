@@ -16,6 +16,7 @@ import trio
 from trimcp.actors.actor import Actor, Owner
 from trimcp.actors.backoff import doubled_pause
 from trimcp.actors.mailbox import Mailbox, MailboxFull, Overflow
+from trimcp.actors.reply import Reply
 from trimcp.codec.jsontext import dumps, loads
 from trimcp.observability import events, log
 from trimcp.stores.bus import Bus, Gap
@@ -56,8 +57,10 @@ class _Outgoing:
 
     kind: str
     content: tuple[Any, ...]
-    to: int | None
-    key: Hashable | None
+    to: int | None = None
+    key: Hashable | None = None
+    ahead: Reply[None] | None = None
+    """Set when it is ahead of later messages, or is lost."""
 
 
 class NodeMessages(Actor[_Outgoing], NodeObserver):
@@ -99,6 +102,20 @@ class NodeMessages(Actor[_Outgoing], NodeObserver):
         except MailboxFull:
             self._has_lost = True
 
+    async def send_ahead(self, kind: str, *content: Any) -> None:
+        """Send a message to all other nodes, and wait until it is ahead of all that any node sends later.
+
+        Where that takes too long, or the bus loses the message, the other nodes are told of a gap later.
+        """
+        ahead: Reply[None] = Reply()
+        try:
+            self.tell(_Outgoing(kind, content, ahead=ahead))
+        except MailboxFull:
+            self._has_lost = True
+            return
+        with trio.move_on_after(SEND_SECONDS):
+            await ahead.wait()
+
     def add_taker(self, kinds: Iterable[str], taker: MessageTaker) -> None:
         """Hand the messages of these kinds to a part of the server from now on, and tell it of gaps."""
         for kind in (*kinds, GAP):
@@ -117,21 +134,27 @@ class NodeMessages(Actor[_Outgoing], NodeObserver):
         failures = 0
         while True:
             if not self._has_lost:
-                self._has_lost = not await self._sent(await self.mailbox.receive())
-            elif await self._sent(_Outgoing(GAP, (), None, None)):
+                message = await self.mailbox.receive()
+                self._has_lost = not await self._sent(message)
+                self.handle(message)
+            elif await self._sent(_Outgoing(GAP, ())):
                 self._has_lost, failures = False, 0
             else:
                 failures += 1
                 await trio.sleep(_pause(failures))
 
     def handle(self, message: _Outgoing) -> None:
-        """Drop a message: the run is over."""
+        """End the wait for a message that was sent or lost, or is dropped since the run is over."""
+        if message.ahead is not None:
+            message.ahead.set(None)
 
     async def _sent(self, message: _Outgoing) -> bool:
         data = dumps([self.lease.incarnation, message.kind, *message.content])
         publish = functools.partial(self._bus.publish, data, to=message.to)
         try:
             await self._calls.call(SEND_SECONDS, publish)
+            if message.ahead is not None:
+                await self._calls.call(SEND_SECONDS, self._bus.settle)
         except StoreFailed as exc:  # the bus is down, and the message is lost
             log_failure(exc)
             return False

@@ -54,6 +54,15 @@ class SessionRecord:
         return None if self.client is None else self.client.revision
 
 
+@attrs.frozen
+class StoredSession:
+    """Holds all that a store has of one session."""
+
+    record: SessionRecord
+    uris: frozenset[str]
+    """The resources that it has subscribed to."""
+
+
 class SessionStore(abc.ABC):
     """Keeps the records of sessions.
 

@@ -11,7 +11,7 @@ from trimcp.stores.event_store import SharedEventStore
 from trimcp.stores.node_store import NodeStore
 from trimcp.stores.replay_store import ReplayStore
 from trimcp.stores.secret_store import SecretStore
-from trimcp.stores.session_store import SessionStore
+from trimcp.stores.session_store import SessionStore, StoredSession
 from trimcp.stores.subscription_store import SubscriptionStore
 from trimcp.stores.task_store import TaskStore
 
@@ -45,3 +45,11 @@ class Store(abc.ABC):
         Raises:
             UsageError: the store cannot be used, such as a file of a newer version or a Valkey that evicts keys.
         """
+
+    async def load_session(self, id: str) -> StoredSession | None:
+        """Return the session with this id and its subscriptions, if there is one. The caller checks the principal.
+
+        A client waits for it at the first request of a session on a node, so the stores of trimcp read once.
+        """
+        record = await self.sessions.find(id)
+        return None if record is None else StoredSession(record, await self.subscriptions.uris_of(id))

@@ -157,3 +157,36 @@ async def test_a_message_that_can_never_leave_is_refused() -> None:
         with pytest.raises(ValueError, match="too long for the bus"):
             await bus.publish(bytes(links.WAITING_BYTES + 1))
     ours.close()
+
+
+async def test_a_message_that_is_settled_comes_before_later_messages_of_other_workers() -> None:
+    async with a_hub() as hub, AsyncExitStack() as stack:
+        buses = [hub.bus() for _ in range(3)]
+        for bus in buses:
+            await stack.enter_async_context(bus.open())
+        channel = await stack.enter_async_context(buses[2].subscribe(3))
+        await joined(hub, 3)
+        for n in range(50):
+            bus = buses[n % 2]
+            await bus.publish(b"%d" % n)
+            await bus.settle()
+        assert [await channel.receive() for _ in range(50)] == [b"%d" % n for n in range(50)]
+
+
+async def test_a_wait_for_the_supervisor_ends_with_it() -> None:
+    async with a_hub() as hub:
+        bus = hub.bus()
+        signals: list[int] = []
+        before = signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
+        try:
+            async with bus.open(), trio.open_nursery() as nursery:
+                nursery.start_soon(bus.settle)
+                await trio.testing.wait_all_tasks_blocked()
+                hub.links[0].close()
+            with trio.fail_after(5):
+                while not signals:
+                    await trio.sleep(0.001)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        with pytest.raises(BusEnded):
+            await bus.settle()

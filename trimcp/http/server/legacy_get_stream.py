@@ -16,7 +16,7 @@ from trimcp.http.server.post_reply import EVENTS
 RESUMABLE_GET_STREAMS: Final = 4
 """GET streams of one session without a connection that can still be resumed; the oldest is forgotten first."""
 PUSHED_FRAMES: Final = 256
-"""Frames of other nodes that are remembered, so that a notice that several nodes push leaves once."""
+"""Frames that are remembered with the node that they came from: a notice that several nodes have leaves once."""
 
 
 class LegacyGetStream(ResumableStream):
@@ -42,8 +42,9 @@ class LegacyGetStream(ResumableStream):
 
     @property
     def has_listener(self) -> bool:
-        """Whether messages reach the client."""
-        return bool(self.connected) or self.is_elsewhere
+        """Whether messages reach the client, as far as this node knows."""
+        node = self._session.node
+        return bool(self.connected) or self.is_elsewhere or (node is not None and node.will_ask)
 
     # --- connections ------------------------------------------------------------------
 
@@ -139,8 +140,13 @@ class LegacyGetStream(ResumableStream):
 
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         """See `EventStream`. The node that has the GET stream makes the notice itself."""
-        if not self.is_elsewhere:
-            super().post_latest(key, frame)
+        if self.is_elsewhere:
+            return
+        node = self._session.node
+        if node is not None and self.connected:
+            self._pushed[frame] = node.incarnation
+            self._forget_pushed()
+        super().post_latest(key, frame)
 
     def _push(self, frames: Iterable[bytes]) -> None:
         node = self._session.node
@@ -152,6 +158,9 @@ class LegacyGetStream(ResumableStream):
         for frame in frames:
             if self._pushed.setdefault(frame, sender) == sender:
                 self.post(frame)
+        self._forget_pushed()
+
+    def _forget_pushed(self) -> None:
         while len(self._pushed) > PUSHED_FRAMES:
             del self._pushed[next(iter(self._pushed))]
 
@@ -163,6 +172,7 @@ class LegacyGetStream(ResumableStream):
             node.confirm_listener(listener)  # the one here is the latest
             return
         node.listener = listener
+        self._pushed.clear()  # from now on other nodes may have notices that are not made here
         while self.outbox.waiting:
             self._push(self.outbox.take())
         self._wake_waiting()

@@ -61,8 +61,11 @@ class ServedRun(Protocol):
         """The routes of the user."""
         ...
 
-    def resubscribe(self, session: Session, uris: Collection[str], *, is_on: bool) -> None:
-        """Subscribe a session to resources as it has done at another node, or unsubscribe it. Never waits."""
+    def resubscribe(self, session: Session, uris: Collection[str], *, is_on: bool, is_late: bool = False) -> None:
+        """Subscribe a session to resources as it has done at another node, or unsubscribe it. Never waits.
+
+        `is_late`: whether changes of the resources may have been missed, so that new ones count as changed.
+        """
         ...
 
     def admits(self, session: Session, *, is_known: bool = False) -> bool:

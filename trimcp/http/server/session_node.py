@@ -31,7 +31,7 @@ WHO_LISTENS_WHERE: Final = "who_listens_where"
 DEAF: Final = "deaf"
 """The kind of message that a client has no GET stream at the sender any more."""
 WHO_LISTENS: Final = "who_listens"
-"""The kind of message that asks for `LISTENING`."""
+"""The kind of message that asks for `LISTENING_HERE` of some sessions."""
 PUSHED: Final = "pushed"
 """The kind of message that has frames for the GET stream of a session."""
 
@@ -72,13 +72,15 @@ def answer_stream_of(id: str) -> int:
 class SessionNode:
     """Links one session of this node to the same session at other nodes. Its methods never wait."""
 
-    __slots__ = ("_messages", "digest", "listener", "opened_at")
+    __slots__ = ("_messages", "digest", "listener", "opened_at", "will_ask")
 
     def __init__(self, id: str, messages: NodeMessages) -> None:
         self._messages = messages
         self.digest: Final = digest_of(id)
         self.listener: int | None = None
         """The other node at which the client has opened its latest GET stream; None: this one, or none."""
+        self.will_ask: bool = False
+        """Whether the other nodes are about to be asked for the GET stream of the client: messages for it wait."""
         self.opened_at: float = 0.0
         """When the client opened a GET stream here, in seconds since the epoch."""
 
@@ -109,12 +111,8 @@ class SessionNode:
         if self.listener is None:
             self._messages.send(DEAF, self.digest)
 
-    def ask_for_listener(self) -> None:
-        """Ask which node has the GET stream of the client."""
-        self._messages.send(WHO_LISTENS, self.digest)
-
     def confirm_listener(self, asker: int) -> None:
-        """Tell a node, which asked or knows of an older one, that the GET stream of the client is here."""
+        """Tell a node, which knows of an older one, that the GET stream of the client is here."""
         self._messages.send(LISTENING, self.digest, self.opened_at, to=asker)
 
     def push(self, frames: Iterable[bytes]) -> None:

@@ -14,8 +14,13 @@ from trimcp.http.server.sse_posts import SsePosts
 from trimcp.http.server.stored_answers import StoredAnswers
 from trimcp.http.server.stream_writer import StreamWriter
 from trimcp.session.handler_actors import HandlerActors
-from trimcp.stores.contained import ContainedSessionStore, ContainedSubscriptionStore, StoreCalls, open_calls
-from trimcp.stores.contained_shared import MOST_SHARED_CALLS, ContainedNodeStore, ContainedSharedEventStore
+from trimcp.stores.contained import ContainedSubscriptionStore, StoreCalls, open_calls
+from trimcp.stores.contained_shared import (
+    MOST_SHARED_CALLS,
+    ContainedNodeStore,
+    ContainedSharedEventStore,
+    ContainedSharedSessionStore,
+)
 from trimcp.stores.store import Store
 
 
@@ -41,7 +46,7 @@ def open_shared_sessions(
     table = supervisor.add(
         SharedSessionTable(
             supervisor,
-            ContainedSessionStore(store.sessions, calls(store.sessions, "session store")),
+            ContainedSharedSessionStore(store, calls(store, "session store")),
             ContainedSubscriptionStore(store.subscriptions, calls(store.subscriptions, "subscription store")),
             limits,
             messages,

@@ -21,8 +21,9 @@ from trimcp.limits import Limits
 from trimcp.protocol.lifecycle import Phase
 from trimcp.session.refusals import store_unavailable
 from trimcp.stores.contained import StoreFailed
+from trimcp.stores.contained_shared import ContainedSharedSessionStore
 from trimcp.stores.node_messages import NodeMessages
-from trimcp.stores.session_store import SessionRecord, SessionStore
+from trimcp.stores.session_store import SessionRecord, StoredSession
 from trimcp.stores.subscription_store import SubscriptionStore
 from trimcp.types.utilities import LoggingLevel
 
@@ -32,6 +33,8 @@ ENDED: Final = "ended"
 """The kind of message that the client has ended a session."""
 SUBSCRIBED: Final = "subscribed"
 """The kind of message that a session has subscribed to a resource, or has unsubscribed."""
+ARRIVING_MESSAGES: Final = 64
+"""Messages that are kept about a session while it is read from the store."""
 UPDATES: Final = 8
 """Times that an update is tried which other nodes come before."""
 
@@ -39,17 +42,28 @@ UPDATES: Final = 8
 class Subscriptions(Protocol):
     """The subscriptions of the sessions of this node; see `ServedRun`."""
 
-    def resubscribe(self, session: SharedSession, uris: Collection[str], *, is_on: bool) -> None:
-        """Subscribe a session to resources as it has done at another node, or unsubscribe it. Never waits."""
+    def resubscribe(
+        self, session: SharedSession, uris: Collection[str], *, is_on: bool, is_late: bool = False
+    ) -> None:
+        """See `ServedRun`."""
         ...
 
 
-@attrs.frozen
-class StoredSession:
-    """Holds what the stores have of one session."""
+class _Arriving:
+    """Keeps the messages about a session that is read from the store: they may say more than the store said."""
 
-    record: SessionRecord
-    uris: frozenset[str]
+    def __init__(self) -> None:
+        self.messages: list[tuple[int, str, list[Any]]] = []
+        """The sender, the kind and the content of each."""
+        self.is_stale: bool = False
+        """Whether the session is to be read again before its next request."""
+
+    def take(self, sender: int, kind: str, content: list[Any]) -> None:
+        """Keep a message, unless there are too many or the session has ended."""
+        if kind == ENDED or len(self.messages) >= ARRIVING_MESSAGES:
+            self.is_stale = True
+        else:
+            self.messages.append((sender, kind, content))
 
 
 class SharedSessionTable(SessionTable[SharedSession]):
@@ -58,7 +72,7 @@ class SharedSessionTable(SessionTable[SharedSession]):
     def __init__(
         self,
         owner: Owner,
-        store: SessionStore,
+        store: ContainedSharedSessionStore,
         subscription_store: SubscriptionStore,
         limits: Limits,
         messages: NodeMessages,
@@ -66,13 +80,14 @@ class SharedSessionTable(SessionTable[SharedSession]):
     ) -> None:
         """See `SessionTable`. `messages`: to the other nodes; `subscriptions`: of the run."""
         super().__init__(owner, store, subscription_store, limits)
+        self._shared_store = store
         self._messages = messages
         self._subscriptions = subscriptions
         self._by_digest: dict[str, LiveSession[SharedSession]] = {}
         self._leaving: dict[str, LiveSession[SharedSession]] = {}
         """Sessions that do not live here any more, whose last change is not yet in the store."""
-        self._arriving: dict[str, bool] = {}
-        """Sessions that are read from the stores, and whether another node has changed them meanwhile."""
+        self._arriving: dict[str, _Arriving] = {}
+        """Sessions that are read from the stores, and what other nodes say of them meanwhile."""
         messages.add_taker((PATCHED, ENDED, SUBSCRIBED), self)
 
     def __len__(self) -> int:
@@ -98,40 +113,24 @@ class SharedSessionTable(SessionTable[SharedSession]):
         return None if live is None else live.session
 
     async def load(self, id: str) -> StoredSession | None:
-        """Read a session from the stores; None where there is none.
+        """Read a session from the store; None where there is none. Call `arrived` when it is known here, or not.
 
         Raises:
-            StoreFailed: a store does not answer.
+            StoreFailed: the store does not answer.
         """
-        self._arriving[digest_of(id)] = False
-        uris: frozenset[str] = frozenset()
-        failure: StoreFailed | None = None
-
-        async def load_uris() -> None:
-            nonlocal uris, failure
-            try:
-                uris = await self._subscription_store.uris_of(id)
-            except StoreFailed as exc:
-                failure = exc
-
-        record: SessionRecord | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(load_uris)
-            try:
-                record = await self._store.find(id)
-            except StoreFailed as exc:
-                failure = exc
-        if failure is not None:
-            raise failure
-        return None if record is None else StoredSession(record, uris)
+        self._arriving[digest_of(id)] = _Arriving()
+        return await self._shared_store.load(id)
 
     def took_up(self, session: SharedSession, stored: StoredSession) -> None:
         """Make a session known that was made from its record."""
         digest = digest_of(session.id)
         live = self._live[session.id] = self._by_digest[digest] = LiveSession(session)
-        live.version, live.is_stale = stored.record.version, self._arriving.get(digest, False)
-        live.level = _changes(stored.record)[1]
+        live.version, live.level = stored.record.version, _changes(stored.record)[1]
         self._subscriptions.resubscribe(session, stored.uris, is_on=True)
+        arriving = self._arriving[digest]
+        live.is_stale = arriving.is_stale
+        for sender, kind, content in arriving.messages:
+            self.take_message(sender, kind, content)
 
     def arrived(self, id: str) -> None:
         """Take note that a session is known now, or will not be."""
@@ -144,7 +143,7 @@ class SharedSessionTable(SessionTable[SharedSession]):
             return None
         live.is_stale = False
         self._merge(live, stored.record)
-        self._subscriptions.resubscribe(live.session, stored.uris, is_on=True)
+        self._subscriptions.resubscribe(live.session, stored.uris, is_on=True, is_late=True)
         return live.session
 
     async def end_session(self, session: SharedSession) -> None:
@@ -173,7 +172,8 @@ class SharedSessionTable(SessionTable[SharedSession]):
         except StoreFailed as exc:
             self._failed(exc)
             raise store_unavailable() from None
-        self._messages.send(SUBSCRIBED, digest_of(session.id), uri, is_on)
+        # A node that learns of the subscription after the answer would miss a change that is published between.
+        await self._messages.send_ahead(SUBSCRIBED, digest_of(session.id), uri, is_on)
 
     def remove(self, session: SharedSession) -> None:
         """Forget a session here. Its record stays, unless it is over."""
@@ -196,8 +196,9 @@ class SharedSessionTable(SessionTable[SharedSession]):
         """See `MessageTaker`."""
         live = self._by_digest.get(content[0])
         if live is None:
-            if content[0] in self._arriving:
-                self._arriving[content[0]] = True
+            arriving = self._arriving.get(content[0])
+            if arriving is not None:
+                arriving.take(sender, kind, content)
             return
         if kind == ENDED:
             live.session.close()
@@ -213,6 +214,8 @@ class SharedSessionTable(SessionTable[SharedSession]):
         """See `MessageTaker`."""
         for live in self._live.values():
             live.is_stale = True
+        for arriving in self._arriving.values():
+            arriving.is_stale = True
 
     # --- the actor --------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ there by the bus: answers to its questions, cancels of its requests, messages fo
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import trio
@@ -43,6 +43,9 @@ from trimcp.types.jsonrpc import ErrorResponse, Message, Notification, Response
 
 LISTENERS: Final = 500
 """Sessions in one message about GET streams."""
+ASK_AFTER: Final = 0.1
+"""Seconds after which the GET streams of sessions are asked for that were taken up: the question does not delay the
+first answer, and is one message for all sessions of that time."""
 POSTED: Final = "posted"
 """The kind of message that has an answer or a notification which the client has posted at another node."""
 
@@ -62,6 +65,12 @@ class SharedSessions(LegacySessions, NodeObserver):
         self._followed = followed
         self._answers = answers
         self._arriving: dict[str, trio.Event] = {}
+        self._gaps = 0
+        """Gaps of the bus so far."""
+        self._is_reading = False
+        """Whether sessions are read again after a gap."""
+        self._taken_up: list[SharedSession] = []
+        """Sessions whose GET streams will be asked for."""
         self._places = places
         messages.add_taker(KINDS, self)
         messages.lease.observe(self)
@@ -148,9 +157,22 @@ class SharedSessions(LegacySessions, NodeObserver):
             raise NoRoom  # the server stops
         session.restore(stored.record)  # now that it has its parts: changes are told to sessions that are ready
         self._table.took_up(session, stored)
-        session.node.ask_for_listener()
+        if not self._taken_up:
+            self._nursery.start_soon(self._ask_for_listeners)
+        self._taken_up.append(session)
+        session.node.will_ask = True
         log.debug(events.SESSION_TAKEN_UP, session=session.number)
         return session
+
+    async def _ask_for_listeners(self) -> None:
+        """Ask which nodes have the GET streams of the sessions that were taken up, unless they are here."""
+        await trio.sleep(ASK_AFTER)
+        sessions, self._taken_up = self._taken_up, []
+        for each in sessions:
+            each.node.will_ask = False
+        digests = [each.node.digest for each in sessions if each.end is None and not each.get_stream.has_listener]
+        for first in range(0, len(digests), LISTENERS):
+            self._messages.send(WHO_LISTENS, *digests[first : first + LISTENERS])
 
     def _check_lease(self) -> None:
         if self._messages.lease.is_fenced:
@@ -218,7 +240,10 @@ class SharedSessions(LegacySessions, NodeObserver):
     def take_message(self, sender: int, kind: str, content: list[Any]) -> None:
         """See `MessageTaker`."""
         if kind == WHO_LISTENS_WHERE:
-            self._tell_listeners(to=sender)
+            self._tell_listeners(self._table, to=sender)
+            return
+        if kind == WHO_LISTENS:
+            self._tell_listeners(filter(None, map(self._table.with_digest, content)), to=sender)
             return
         if kind == LISTENING_HERE:
             for pair in content[0]:
@@ -237,21 +262,39 @@ class SharedSessions(LegacySessions, NodeObserver):
             session.get_stream.moved(sender, content[1])
         elif kind == DEAF:
             session.get_stream.came_back(sender)
-        elif kind == FOLLOW:
+        else:
             session.follow(content[1], sender)
-        elif session.get_stream.connected and not session.get_stream.is_elsewhere:
-            session.node.confirm_listener(sender)
 
     def take_gap(self) -> None:
         """See `MessageTaker`. Where the GET streams are is asked and told again."""
         self._messages.send(WHO_LISTENS_WHERE, key=WHO_LISTENS_WHERE)
-        self._tell_listeners(to=None)
+        self._tell_listeners(self._table, to=None)
+        self._gaps += 1
+        if not self._is_reading:
+            self._is_reading = True
+            self._nursery.start_soon(self._read_listeners)
 
-    def _tell_listeners(self, *, to: int | None) -> None:
-        """Tell one node, or all, which sessions have their GET streams here: few messages, or there is another gap."""
+    async def _read_listeners(self) -> None:
+        """Read the sessions again whose GET streams are here, one by one.
+
+        They may have subscribed elsewhere unheard. Where the store fails, they are read before their next request.
+        """
+        gaps = 0
+        try:
+            while gaps != self._gaps:
+                gaps = self._gaps
+                for session in self._table:
+                    if session.is_running and session.get_stream.connected:
+                        with suppress(StoreFailed, NoRoom):
+                            await self.find(session.id.encode("latin-1"), session.principal, "")
+        finally:
+            self._is_reading = False
+
+    def _tell_listeners(self, sessions: Iterable[SharedSession], *, to: int | None) -> None:
+        """Tell one node, or all, which of these sessions have their GET streams here."""
         here = [
             (session.node.digest, session.node.opened_at)
-            for session in self._table
+            for session in sessions
             if session.is_running and session.get_stream.connected and not session.get_stream.is_elsewhere
         ]
         for first in range(0, len(here), LISTENERS):

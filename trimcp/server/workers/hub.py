@@ -16,6 +16,8 @@ class BusHub:
         """Relay a frame that came over a link. Never waits."""
         if frame.kind is Kind.JOINED:
             self._nodes[sender] = frame.node
+        elif frame.kind is Kind.SETTLED:
+            sender.post(frame)
         elif frame.node:
             for link, node in self._nodes.items():
                 if node == frame.node:

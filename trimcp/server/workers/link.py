@@ -33,6 +33,8 @@ class Kind(enum.IntEnum):
     """A message of the bus, for all other nodes or for the node with one incarnation."""
     GAP = 4
     """Messages were lost here."""
+    SETTLED = 5
+    """From a worker, and back: the supervisor has relayed all that came before."""
 
 
 @attrs.frozen
@@ -66,7 +68,7 @@ class Link:
         if size > WAITING_BYTES:
             raise ValueError(f"A message of {size} bytes is too long for the bus: send at most {WAITING_BYTES}")
         if len(self._waiting) >= WAITING or self._waiting_bytes + size > WAITING_BYTES:
-            kept = [each for each in self._waiting if each.kind in (Kind.READY, Kind.JOINED)]
+            kept = [each for each in self._waiting if each.kind in (Kind.READY, Kind.JOINED, Kind.SETTLED)]
             self._waiting = deque((*kept, LinkFrame(Kind.GAP)))
             self._waiting_bytes = 0
         self._waiting.append(frame)

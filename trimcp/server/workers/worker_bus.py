@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -28,6 +29,8 @@ class WorkerBus(Bus):
         self._sock = sock
         self._link: Link | None = None
         self._channels: set[BusChannel] = set()
+        self._settling: deque[trio.Event] = deque()
+        """Those who wait for the supervisor, in the order of their questions."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -46,8 +49,13 @@ class WorkerBus(Bus):
     async def _receive(self, link: Link) -> None:
         while frames := await link.receive():
             for frame in frames:
-                self._give(Gap() if frame.kind is Kind.GAP else frame.data)
+                if frame.kind is Kind.SETTLED:
+                    self._settling.popleft().set()
+                else:
+                    self._give(Gap() if frame.kind is Kind.GAP else frame.data)
         self._link = None
+        while self._settling:
+            self._settling.popleft().set()
         self._give(Gap())
         log.error(events.SUPERVISOR_LOST)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -64,6 +72,13 @@ class WorkerBus(Bus):
         """See `Bus`."""
         self._open_link().post(LinkFrame(Kind.MESSAGE, to or 0, message))
         await trio.lowlevel.checkpoint()
+
+    async def settle(self) -> None:
+        """See `Bus`. The supervisor relays the messages of all workers, one after the other."""
+        settled = trio.Event()
+        self._open_link().post(LinkFrame(Kind.SETTLED))
+        self._settling.append(settled)
+        await settled.wait()
 
     @asynccontextmanager
     async def subscribe(self, incarnation: int) -> AsyncIterator[trio.MemoryReceiveChannel[bytes | Gap]]:

@@ -12,7 +12,7 @@ from trimcp.stores.event_store import SharedEventStore
 from trimcp.stores.node_store import NodeStore
 from trimcp.stores.replay_store import ReplayStore
 from trimcp.stores.secret_store import SecretStore
-from trimcp.stores.session_store import SessionStore
+from trimcp.stores.session_store import SessionStore, StoredSession
 from trimcp.stores.store import Store
 from trimcp.stores.subscription_store import SubscriptionStore
 from trimcp.stores.task_store import TaskStore
@@ -50,3 +50,7 @@ class WorkerStore(Store):
                     yield
             finally:
                 self._users = 0
+
+    async def load_session(self, id: str) -> StoredSession | None:
+        """See `Store`."""
+        return await self._store.load_session(id)

@@ -6,15 +6,19 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Collection
+from typing import Final
 
 import attrs
 
 from trimcp.stores.memory import SECRET_BYTES, SESSION_TTL
 from trimcp.stores.secret_store import Secrets, SecretStore
 from trimcp.stores.secret_wrapping import SecretWrapping
-from trimcp.stores.session_store import SessionRecord, SessionStore, decode_record, encode_record
+from trimcp.stores.session_store import SessionRecord, SessionStore, StoredSession, decode_record, encode_record
 from trimcp.stores.sqlite.database import Database
 from trimcp.stores.subscription_store import SubscriptionStore
+
+FIND: Final = "SELECT record, seen_at FROM sessions WHERE id = ? AND until > ?"
+URIS: Final = "SELECT uri FROM subscriptions WHERE session = ?"
 
 
 def hash_of(id: str) -> bytes:
@@ -44,10 +48,18 @@ class SqliteSessionStore(SessionStore):
 
     async def find(self, id: str) -> SessionRecord | None:
         """See `SessionStore`."""
-        found = await self._database.rows(
-            "SELECT record, seen_at FROM sessions WHERE id = ? AND until > ?", hash_of(id), self._database.clock()
-        )
-        return attrs.evolve(decode_record(id, found[0][0]), seen_at=found[0][1]) if found else None
+        found = await self._database.rows(FIND, hash_of(id), self._database.clock())
+        return _record(id, found[0]) if found else None
+
+    async def load(self, id: str) -> StoredSession | None:
+        """See `Store.load_session`."""
+        key, now = hash_of(id), self._database.clock()
+
+        def load(connection: sqlite3.Connection) -> tuple[tuple[bytes, float] | None, list[tuple[str]]]:
+            return connection.execute(FIND, (key, now)).fetchone(), connection.execute(URIS, (key,)).fetchall()
+
+        row, uris = await self._database.read(load)
+        return None if row is None else StoredSession(_record(id, row), frozenset(uri for (uri,) in uris))
 
     async def update(self, record: SessionRecord) -> SessionRecord | None:
         """See `SessionStore`."""
@@ -77,6 +89,10 @@ class SqliteSessionStore(SessionStore):
         await self._database.change("DELETE FROM sessions WHERE id = ?", hash_of(id))
 
 
+def _record(id: str, row: tuple[bytes, float]) -> SessionRecord:
+    return attrs.evolve(decode_record(id, row[0]), seen_at=row[1])
+
+
 class SqliteSubscriptionStore(SubscriptionStore):
     """Keeps subscriptions in the file."""
 
@@ -98,7 +114,7 @@ class SqliteSubscriptionStore(SubscriptionStore):
 
     async def uris_of(self, session: str) -> frozenset[str]:
         """See `SubscriptionStore`."""
-        rows = await self._database.rows("SELECT uri FROM subscriptions WHERE session = ?", hash_of(session))
+        rows = await self._database.rows(URIS, hash_of(session))
         return frozenset(uri for (uri,) in rows)
 
     async def forget(self, session: str) -> None:

@@ -16,7 +16,7 @@ from trimcp.stores.node_store import LEASE, NodeStore
 from trimcp.stores.replay_store import ReplayStore
 from trimcp.stores.secret_store import SecretStore
 from trimcp.stores.secret_wrapping import SecretWrapping
-from trimcp.stores.session_store import SessionStore
+from trimcp.stores.session_store import SessionStore, StoredSession
 from trimcp.stores.sqlite.database import BUSY, Database
 from trimcp.stores.sqlite.events import SqliteEventStore
 from trimcp.stores.sqlite.nodes import SqliteAdmissionStore, SqliteBus, SqliteNodeStore, SqliteReplayStore
@@ -55,7 +55,8 @@ class SQLite(Store):
             UsageError: the key cannot be read.
         """
         database = self._database = Database(os.fspath(path), clock)
-        self.sessions: SessionStore = SqliteSessionStore(database)
+        sessions = self._sessions = SqliteSessionStore(database)
+        self.sessions: SessionStore = sessions
         self.events: SharedEventStore = SqliteEventStore(database, bytes=event_bytes, age=event_age)
         self.subscriptions: SubscriptionStore = SqliteSubscriptionStore(database)
         self.secrets: SecretStore = SqliteSecretStore(database, SecretWrapping(key_file))
@@ -74,3 +75,7 @@ class SQLite(Store):
         finally:
             with trio.move_on_after(BUSY, shield=True):
                 await self._database.close()
+
+    async def load_session(self, id: str) -> StoredSession | None:
+        """See `Store`."""
+        return await self._sessions.load(id)

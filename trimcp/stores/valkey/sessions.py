@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import attrs
@@ -11,7 +11,7 @@ import attrs
 from trimcp.stores.memory import SECRET_BYTES, SESSION_TTL
 from trimcp.stores.secret_store import Secrets, SecretStore
 from trimcp.stores.secret_wrapping import SecretWrapping
-from trimcp.stores.session_store import SessionRecord, SessionStore, decode_record, encode_record
+from trimcp.stores.session_store import SessionRecord, SessionStore, StoredSession, decode_record, encode_record
 from trimcp.stores.subscription_store import SubscriptionStore
 from trimcp.stores.valkey.connection import Connection, Script, ScriptCall
 
@@ -39,6 +39,14 @@ redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return 1
 """,
     "allow-oom",
+)
+LOAD: Final = Script(
+    """
+local found = redis.call('HMGET', KEYS[1], 'record', 'seen')
+if not found[1] then return nil end
+return {found[1], found[2], redis.call('SMEMBERS', KEYS[2])}
+""",
+    "no-writes",
 )
 SUBSCRIBE: Final = Script("""
 local added = redis.call('SADD', KEYS[1], ARGV[1])
@@ -84,7 +92,15 @@ class ValkeySessionStore(SessionStore):
         """See `SessionStore`."""
         key, _ = session_keys(self._connection, id)
         data, seen_at = await self._connection.command("HMGET", key, "record", "seen")
-        return None if data is None else attrs.evolve(decode_record(id, data), seen_at=float(seen_at))
+        return None if data is None else _record(id, data, seen_at)
+
+    async def load(self, id: str) -> StoredSession | None:
+        """See `Store.load_session`."""
+        found = await self._connection.run(LOAD, session_keys(self._connection, id))
+        if found is None:
+            return None
+        data, seen_at, uris = found
+        return StoredSession(_record(id, data, seen_at), _decoded(uris))
 
     async def update(self, record: SessionRecord) -> SessionRecord | None:
         """See `SessionStore`."""
@@ -104,6 +120,14 @@ class ValkeySessionStore(SessionStore):
         """See `SessionStore`."""
         key, _ = session_keys(self._connection, id)
         await self._connection.command("DEL", key)
+
+
+def _record(id: str, data: bytes, seen_at: bytes) -> SessionRecord:
+    return attrs.evolve(decode_record(id, data), seen_at=float(seen_at))
+
+
+def _decoded(uris: Iterable[bytes]) -> frozenset[str]:
+    return frozenset(uri.decode() for uri in uris)
 
 
 class ValkeySubscriptionStore(SubscriptionStore):
@@ -129,7 +153,7 @@ class ValkeySubscriptionStore(SubscriptionStore):
 
     async def uris_of(self, session: str) -> frozenset[str]:
         """See `SubscriptionStore`."""
-        return frozenset(uri.decode() for uri in await self._connection.command("SMEMBERS", self._key(session)))
+        return _decoded(await self._connection.command("SMEMBERS", self._key(session)))
 
     async def forget(self, session: str) -> None:
         """See `SubscriptionStore`."""

@@ -15,7 +15,7 @@ from trimcp.stores.node_store import LEASE, NodeStore
 from trimcp.stores.replay_store import ReplayStore
 from trimcp.stores.secret_store import SecretStore
 from trimcp.stores.secret_wrapping import SecretWrapping
-from trimcp.stores.session_store import SessionStore
+from trimcp.stores.session_store import SessionStore, StoredSession
 from trimcp.stores.store import Store
 from trimcp.stores.subscription_store import SubscriptionStore
 from trimcp.stores.task_store import TaskStore
@@ -57,7 +57,8 @@ class Valkey(Store):
         """
         connection = Connection(read_address(address) if isinstance(address, str) else address, deadline)
         self._connection = connection
-        self.sessions: SessionStore = ValkeySessionStore(connection)
+        sessions = self._sessions = ValkeySessionStore(connection)
+        self.sessions: SessionStore = sessions
         self.events: SharedEventStore = ValkeyEventStore(connection, stream_events=stream_events, age=event_age)
         self.subscriptions: SubscriptionStore = ValkeySubscriptionStore(connection)
         self.secrets: SecretStore = ValkeySecretStore(connection, SecretWrapping(key_file))
@@ -77,3 +78,7 @@ class Valkey(Store):
         finally:
             with trio.move_on_after(CONNECT, shield=True):
                 await self._connection.close()
+
+    async def load_session(self, id: str) -> StoredSession | None:
+        """See `Store`."""
+        return await self._sessions.load(id)

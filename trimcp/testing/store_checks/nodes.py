@@ -92,6 +92,19 @@ async def _until(receiver: trio.MemoryReceiveChannel[bytes | Gap], last: bytes) 
     return received
 
 
+async def a_message_that_is_settled_comes_before_later_ones(store: Store, other: Store) -> None:
+    """Check that all receive a message that was settled before each message that any node publishes afterwards."""
+    node = await store.nodes.join()
+    async with store.bus.subscribe(node) as receiver:
+        await _reaches_all(other, receiver)
+        for n in range(20):
+            for place, handle in enumerate((store, other)):
+                await handle.bus.publish(b"%d" % (2 * n + place))
+                await handle.bus.settle()
+        assert await _until(receiver, b"39") == [b"%d" % n for n in range(40)]
+    await store.nodes.leave(node)
+
+
 async def a_receiver_that_is_slow_is_told_of_a_gap(store: Store, other: Store) -> None:
     """Check that messages without room become a gap, and that the bus goes on."""
     node = await store.nodes.join()
@@ -146,6 +159,7 @@ CHECKS = (
     no_node_has_the_number_of_another,
     a_lease_that_is_not_renewed_runs_out_for_good,
     the_bus_carries_messages_to_all_and_to_one,
+    a_message_that_is_settled_comes_before_later_ones,
     a_receiver_that_is_slow_is_told_of_a_gap,
     a_proof_is_used_once,
     places_are_bounded_for_each_principal,

@@ -9,7 +9,7 @@ import attrs
 
 from trimcp.protocol.client_profile import ClientProfile
 from trimcp.protocol.lifecycle import Phase
-from trimcp.stores.session_store import SessionRecord
+from trimcp.stores.session_store import SessionRecord, StoredSession
 from trimcp.stores.store import Store
 from trimcp.testing.store_checks.racing import ODD_IDS, at_once, fresh, raised
 from trimcp.types.capabilities import ClientCapabilities
@@ -81,6 +81,22 @@ async def touching_is_no_change_of_a_session(store: Store, other: Store) -> None
     assert await store.sessions.update(attrs.evolve(found, next_stream=2)) is not None
 
 
+async def a_session_is_loaded_with_its_subscriptions(store: Store, other: Store) -> None:
+    """Check that one call returns the record and the subscriptions, and None once the session is over."""
+    id = fresh()
+    assert await store.load_session(id) is None
+    await store.sessions.add(record(id, client=PROFILE))
+    await store.sessions.touch([id], 9.0)
+    expected = record(id, client=PROFILE, seen_at=9.0)
+    assert await other.load_session(id) == StoredSession(expected, frozenset())
+    for uri in ("file:///a", "file:///ü"):
+        await store.subscriptions.add(id, uri)
+    assert await other.load_session(id) == StoredSession(expected, frozenset(("file:///a", "file:///ü")))
+    await store.sessions.remove(id)
+    assert await other.load_session(id) is None
+    await store.subscriptions.forget(id)
+
+
 async def of_many_that_subscribe_one_is_first(store: Store, other: Store) -> None:
     """Check that a subscription is added once, and removed once."""
     id = fresh()
@@ -104,6 +120,7 @@ CHECKS = (
     ids_of_sessions_are_data,
     of_many_updates_of_a_session_one_wins,
     touching_is_no_change_of_a_session,
+    a_session_is_loaded_with_its_subscriptions,
     of_many_that_subscribe_one_is_first,
     all_handles_read_the_same_secrets,
 )

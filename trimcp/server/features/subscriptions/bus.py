@@ -80,6 +80,7 @@ class _Subscribe(_Message):
     session: Peer
     uri: str
     reply: Reply[None]
+    is_late: bool = False
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -294,11 +295,14 @@ class SubscriptionBus(Actor[_Message]):
         if self._register.has_any(session):
             self.tell(_SessionEnded(session))
 
-    def resubscribe(self, session: Peer, uris: Iterable[str], *, is_on: bool) -> None:
-        """Subscribe a legacy session to resources as it has done at another node, or unsubscribe it."""
+    def resubscribe(self, session: Peer, uris: Iterable[str], *, is_on: bool, is_late: bool = False) -> None:
+        """Subscribe a legacy session to resources as it has done at another node, or unsubscribe it.
+
+        `is_late`: whether changes of the resources may have been missed, so that new ones count as changed.
+        """
         for uri in uris:
             if is_on:
-                self.tell(_Subscribe(session, uri, Reply()))
+                self.tell(_Subscribe(session, uri, Reply(), is_late))
             else:
                 self.tell(_Unsubscribe(session, uri))
 
@@ -351,6 +355,8 @@ class SubscriptionBus(Actor[_Message]):
         try:
             if self._has_room(session, uri):
                 self._register.subscribe(session, uri)
+                if message.is_late:
+                    self._poster.updated_for(session, uri)
         except RequestFailed as exc:
             reply.fail(exc)
         else:

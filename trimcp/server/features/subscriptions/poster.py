@@ -129,6 +129,10 @@ class ChangePoster:
                     encoded = encode_notification(UPDATED, {"uri": uri})
                 watcher.writer.post_latest(about(uri), encoded)  # type: ignore[union-attr]  # a Session
 
+    def updated_for(self, session: Peer, uri: str) -> None:
+        """Post to one session alone that a resource has changed."""
+        session.writer.post_latest(about(uri), encode_notification(UPDATED, {"uri": uri}))
+
     def _post_notice(self, name: str, notice: EncodedNotice, watched: tuple[str, str] | None) -> None:
         from trimcp.types.extensions import declared_in
 
