@@ -42,9 +42,7 @@ UPDATES: Final = 8
 class Subscriptions(Protocol):
     """The subscriptions of the sessions of this node; see `ServedRun`."""
 
-    def resubscribe(
-        self, session: SharedSession, uris: Collection[str], *, is_on: bool, is_late: bool = False
-    ) -> None:
+    def resubscribe(self, session: SharedSession, uris: Collection[str], *, is_on: bool, is_late: bool = False) -> None:
         """See `ServedRun`."""
         ...
 
