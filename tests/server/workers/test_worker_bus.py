@@ -176,17 +176,12 @@ async def test_a_message_that_is_settled_comes_before_later_messages_of_other_wo
 async def test_a_wait_for_the_supervisor_ends_with_it() -> None:
     async with a_hub() as hub:
         bus = hub.bus()
-        signals: list[int] = []
-        before = signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
-        try:
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
             async with bus.open(), trio.open_nursery() as nursery:
                 nursery.start_soon(bus.settle)
                 await trio.testing.wait_all_tasks_blocked()
                 hub.links[0].close()
             with trio.fail_after(5):
-                while not signals:
-                    await trio.sleep(0.001)
-        finally:
-            signal.signal(signal.SIGTERM, before)
+                await anext(aiter(signals))
         with pytest.raises(BusEnded):
             await bus.settle()
