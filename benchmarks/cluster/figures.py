@@ -7,7 +7,8 @@ one that opened it, against the first call at home. `fanout`: one change, told t
 nodes. `store`: what a call and a session cost a Valkey.
 
 On a busy machine only the processor time is of use: two workers on two free processors carry twice as many calls as
-one, as far as a call costs each of them no more.
+one, as far as a call costs each of them no more. The driver needs a processor too. So `workers` says what the processor
+times allow: on two processors that the driver shares, and on two that the workers have for themselves.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from benchmarks.report import OtherWork, machine_line, ratio, table
 FIGURES: Final = ("workers", "foreign", "fanout", "store")
 CONNECTIONS: Final = 32
 PATIENCE: Final = 30.0
+WARM_UP: Final = 0.1
+"""Seconds before each burst that are not measured."""
 
 
 def parsed() -> argparse.Namespace:
@@ -69,62 +72,76 @@ async def nodes_of(count: int, store: str, *options: str) -> AsyncIterator[Seque
 
 
 async def workers(options: argparse.Namespace) -> None:
-    """Compare two workers with one."""
+    """Compare two workers with one: rates, and the processor time of each process."""
     one, two = ["--workers", "1"], ["--workers", "2"]
     async with nodes_of(1, "none", *one) as (single,), nodes_of(1, "none", *two) as (double,):
-        ports = {"one": single.address[1], "two": double.address[1]}
-        pids = {"one": single.workers(), "two": double.workers()}
-        rows = []
-        for era, tool, arguments in (
-            ("modern", "ring", {"key": "x"}),
-            ("modern", "work", {"rounds": 1}),
-            ("legacy", "work", {"rounds": 1}),
-        ):
-            before = {name: [_processor_seconds(pid) for pid in pids[name]] for name in ports}
-            rates = _rates(ports, era, tool, arguments, options)
-            spent = {
-                name: [_processor_seconds(pid) - was for pid, was in zip(pids[name], before[name], strict=True)]
-                for name in ports
-            }
-            each = {name: 1e6 * sum(spent[name]) / (sum(rates[name]) * options.seconds) for name in ports}
-            rows.append(
-                [
-                    f"{era} {tool}",
-                    *(f"{statistics.median(rates[name]):.0f}" for name in ports),
-                    f"{ratio(rates['two'], rates['one']):.2f}",
-                    f"{min(map(_divided, zip(rates['two'], rates['one'], strict=True))):.2f}",
-                    f"{max(map(_divided, zip(rates['two'], rates['one'], strict=True))):.2f}",
-                    f"{each['one']:.0f}",
-                    f"{each['two']:.0f}",
-                    f"{2 * each['one'] / each['two']:.2f}",
-                ]
+        rows = [
+            _compared(f"{era} {tool}", _Loaded(single, era, tool, given), _Loaded(double, era, tool, given), options)
+            for era, tool, given in (
+                ("modern", "ring", {"key": "x"}),
+                ("modern", "work", {"rounds": 1}),
+                ("legacy", "ring", {"key": "x"}),
+                ("legacy", "work", {"rounds": 1}),
             )
-    head = ["calls/s", "1 worker", "2 workers", "ratio", "least", "most"]
-    print(table([*head, "CPU µs a call, 1", "2", "2 × 1 ÷ 2"], rows))
+        ]
+    rates, spent = ["calls/s", "1 worker", "2 workers", "ratio"], ["CPU µs a call, 1", "2", "each of 2", "driver"]
+    print(table([*rates, *spent, "ratio on 2 processors", "without driver"], rows))
 
 
-def _divided(pair: tuple[float, float]) -> float:
-    return pair[0] / pair[1]
+class _Loaded:
+    """The calls of one tool of a node, and what they cost."""
+
+    def __init__(self, node: Node, era: str, tool: str, arguments: dict[str, object]) -> None:
+        self._port = node.address[1]
+        self._pids = node.workers()
+        self._requests = _requests(self._port, era, tool, arguments)
+        self.rates: list[float] = []
+        self.calls = 0
+        self.spent = [0.0] * len(self._pids)
+        """Seconds of each worker."""
+        self.driver = 0.0
+        """Seconds of this process."""
+
+    def burst(self, seconds: float) -> None:
+        """Load the node for some seconds."""
+        with connected(self._port, CONNECTIONS) as connections:
+            load(connections, self._requests, WARM_UP, [])
+            before, driver = [_processor_seconds(pid) for pid in self._pids], time.process_time()
+            count, took = load(connections, self._requests, seconds, [])
+        self.driver += time.process_time() - driver
+        for place, pid in enumerate(self._pids):
+            self.spent[place] += _processor_seconds(pid) - before[place]
+        self.calls += count
+        self.rates.append(count / took)
+
+    def each(self, seconds: float) -> float:
+        """Return microseconds for each call."""
+        return 1e6 * seconds / self.calls
+
+
+def _compared(name: str, one: _Loaded, two: _Loaded, options: argparse.Namespace) -> list[str]:
+    for _ in range(options.bursts):
+        for each in (one, two):
+            each.burst(options.seconds)
+    single, double, driver = one.each(sum(one.spent)), two.each(sum(two.spent)), two.each(two.driver)
+    # One worker and the driver have a processor each; two workers share both with the driver.
+    here = 2 * max(single, one.each(one.driver)) / max(double + driver, 2 * driver)
+    return [
+        name,
+        *(f"{statistics.median(each.rates):.0f}" for each in (one, two)),
+        f"{ratio(two.rates, one.rates):.2f}",
+        *(f"{cost:.0f}" for cost in (single, double)),
+        " + ".join(f"{two.each(spent):.0f}" for spent in two.spent),
+        f"{driver:.0f}",
+        f"{here:.2f}",
+        f"{2 * single / double:.2f}",
+    ]
 
 
 def _processor_seconds(pid: int) -> float:
-    """Return the processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _rates(
-    ports: dict[str, int], era: str, tool: str, arguments: dict[str, object], options: argparse.Namespace
-) -> dict[str, list[float]]:
-    rates: dict[str, list[float]] = {name: [] for name in ports}
-    requests = {name: _requests(port, era, tool, arguments) for name, port in ports.items()}
-    for burst in range(options.bursts + 1):
-        for name, port in ports.items():
-            with connected(port, CONNECTIONS) as connections:
-                count, seconds = load(connections, requests[name], options.seconds, [])
-            if burst:  # the first one warms up
-                rates[name].append(count / seconds)
-    return rates
+    """Return the processor time that the threads of a process have used, to the nanosecond."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 def _requests(port: int, era: str, tool: str, arguments: dict[str, object]) -> Iterator[bytes]:
