@@ -68,7 +68,7 @@ def _has_several(options: argparse.Namespace) -> bool:
 
 
 def begin(stack: ExitStack, server: Server, options: argparse.Namespace) -> None:
-    """Record what a server does, as long as the stack lasts; each of several processes to a file of its own.
+    """Record what a server does, as long as the stack lasts. Each of several processes has a file of its own.
 
     Raises:
         UsageError: the file exists, or cannot be made.

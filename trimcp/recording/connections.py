@@ -242,9 +242,10 @@ class HttpConnection(ReplayConnection):
             await self._arrive.send(Arrival({"jsonrpc": "2.0", "id": message["id"], "error": failure}, posting.number))
 
     async def _follow(self, exchange: _Exchange) -> str:
-        """Read a stream by GET, and resume it where it ends, until its request is answered; return why it is over.
+        """Read a stream by GET, and resume it where it ends; return why it is over.
 
-        Without a request it is the session's own stream. A server that has no such stream refuses it.
+        It is over when its request is answered. Without a request it is the session's own stream; a server that has no
+        such stream refuses it.
         """
         parser, backoff = exchange.parser, Backoff(budget=RESUMPTIONS)
         is_new = not parser.last_event_id
