@@ -52,11 +52,12 @@ def test_a_server_that_does_the_same(session: Path, tmp_path: Path, capsys: pyte
         "session 1\n"
         "  same     server/discover\n"
         "  same     tools/call unlock\n"
-        "             it was sent with a mask in the place of a secret\n"
+        "             it was sent with ••• for $.params.arguments.password\n"
         "  same     tools/list\n"
         "  same     resources/read vault://7\n"
         "\n"
         "4 same, 0 different, 0 not compared\n"
+        "1 message was sent with ••• in the place of a value: give it by --fill NAME=@FILE\n"
     )
 
 
@@ -65,7 +66,7 @@ def test_a_server_that_does_not(session: Path, tmp_path: Path, capsys: pytest.Ca
     code, out, _ = ran(capsys, str(session), other, "--session", "1")
     assert code == 7
     assert '"io.modelcontextprotocol/serverInfo"].name\n             - "vault"\n             + "cellar"\n' in out
-    assert out.endswith("\n0 same, 4 different, 0 not compared\n")
+    assert "\n0 same, 4 different, 0 not compared\n" in out
     code, out, _ = ran(capsys, str(session), other, "--json", "--ignore", "$..name")
     assert code == 0
     code, out, _ = ran(capsys, str(session), other, "--json")
@@ -83,7 +84,7 @@ def test_a_cut_recording_is_replayed_to_the_cut(
     *whole, cut, _ = session.read_bytes().splitlines(keepends=True)
     session.write_bytes(b"".join(whole) + cut[: len(cut) // 2])
     code, out, err = ran(capsys, str(session), server_file(tmp_path))
-    assert (code, out.splitlines()[-1]) == (0, "3 same, 0 different, 1 not compared")
+    assert (code, out.splitlines()[-2]) == (0, "3 same, 0 different, 1 not compared")
     assert err == f"trimcp: the last line of {session} is incomplete, and is left out\n"
 
 
@@ -111,3 +112,76 @@ def test_wrong_usage_and_no_server(
     ended, out, err = ran(capsys, *(word.format(**names) for word in arguments))
     assert (ended, out) == (code, "")
     assert problem in err
+
+
+@pytest.fixture
+def login(tmp_path: Path) -> Path:
+    """A recording of a call with a secret, and of a form with another one."""
+    path = tmp_path / "login.ndjson"
+
+    async def use(client: Any) -> None:
+        await client.call_tool("unlock", {"password": "open sesame"})
+        await client.call_tool("enter")
+
+    trio.run(recorded, path, vault(), "2025-11-25", use)
+    return path
+
+
+def test_masks_are_filled_and_the_values_are_not_shown(
+    login: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The server says more than it did, and its sum of the letters tells what it got.
+    changed = {"server = vault()": UNLOCKING}
+    code, out, _ = ran(capsys, str(login), server_file(tmp_path, **changed))
+    assert code == 7
+    assert "3 letters" in out
+    assert "  an answer to the server was sent with •••, to elicitation/create: $.result.content.phrase\n" in out
+    assert "2 messages were sent with •••" in out
+    secret = tmp_path / "secret"
+    secret.write_text("open sesame\n")
+    monkeypatch.setenv("phrase", "the moon is full")
+    fills = ["--fill", f"$.params.arguments.password=@{secret}", "--fill", "phrase"]
+    code, out, _ = ran(capsys, str(login), server_file(tmp_path, **changed), *fills)
+    assert code == 7
+    assert "11 letters" in out
+    assert "••• opens nothing, 11 letters" in out
+    assert "sesame" not in out
+    assert "sent with" not in out
+    code, out, _ = ran(capsys, str(login), server_file(tmp_path, **changed), *fills, "--json")
+    assert "sesame" not in out
+    assert not any(request["masked"] for request in json.loads(out)["sessions"][0]["requests"])
+
+
+UNLOCKING = """
+server = vault()
+server.remove_tool("unlock")
+
+@server.tool
+async def unlock(password: str) -> str:
+    return f"{password} opens nothing, {len(password)} letters"
+"""
+
+
+@pytest.mark.parametrize(
+    ("fill", "problem"),
+    [
+        ("pasword=x", "the client has sent no masked pasword. Masked are: $.params.arguments.password"),
+        ("password", "--fill password: the environment has no password: set it, or write password=@FILE"),
+        ("password:=x", "--fill password: the value is not JSON"),
+        ("password=@/no/such", "cannot read /no/such"),
+        ("$..[=x", "Invalid path"),
+    ],
+)
+def test_a_fill_that_cannot_be_is_refused(
+    login: Path, capsys: pytest.CaptureFixture[str], fill: str, problem: str
+) -> None:
+    code, _, err = ran(capsys, str(login), "http://127.0.0.1:1/mcp", "--fill", fill)
+    assert code == 2
+    assert problem in err
+
+
+def test_a_mock_is_filled_too(login: Path) -> None:
+    from trimcp.recording.filling import Fills
+
+    recording = Fills({"text": "open sesame"}).filled(read_recording(login), "server")
+    assert "open sesame opens nothing" in str([entry.message for entry in recording.entries])

@@ -48,7 +48,7 @@ async def test_the_same_server_does_the_same(tmp_path: Path, revision: str) -> N
     assert waiting.recorded.answer is None
     assert waiting.replayed is not None
     assert [reply.message["method"] for reply in waiting.replayed.replies] == ["notifications/progress"]
-    assert [step.recorded.params["name"] for step in steps if step.is_sent_masked] == ["unlock"]
+    assert [step.recorded.params["name"] for step in steps if step.masks] == ["unlock"]
 
 
 @ERAS

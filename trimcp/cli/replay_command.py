@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import trio
 
 from trimcp.cli import Command
@@ -19,6 +22,7 @@ from trimcp.observability.stderr import write_line
 if TYPE_CHECKING:
     from trimcp.cli.replay_report import SessionReport
     from trimcp.recording.connections import Connecting
+    from trimcp.recording.filling import Fills
     from trimcp.recording.format import Recording
     from trimcp.recording.server import RecordedServer
 
@@ -43,6 +47,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("fast", "as-recorded"),
         default="fast",
         help="send (with --serve: answer) at once, or at the recorded pace; the default is fast",
+    )
+    parser.add_argument(
+        "--fill",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        help="what to send in the place of masks: NAME=@FILE, or NAME alone for the environment variable of that name",
     )
     comparing = parser.add_argument_group("comparing")
     comparing.add_argument(
@@ -78,9 +89,35 @@ def replay(options: argparse.Namespace) -> int:
         Terminal().say(f"trimcp: the last line of {options.file} is incomplete, and is left out")
     if options.http is not None and not options.serve:
         raise UsageError("--http is where --serve listens: add --serve, or give the URL of the server as TARGET")
+    fills = _fills(options.fill)
     if options.serve:
-        return _serve(recording, options)
-    return _compare(recording, options)
+        return _serve(fills.filled(recording, "server"), options)
+    return _compare(fills.filled(recording, "client"), options, fills)
+
+
+def _fills(words: Sequence[str]) -> Fills:
+    """Return the values in the place of masks.
+
+    Raises:
+        UsageError: there is no such file or variable, or a name is given twice.
+    """
+    from trimcp.cli.arguments import from_file, split
+    from trimcp.codec.jsontext import InvalidJson, loads
+    from trimcp.recording.filling import Fills
+
+    values: dict[str, Any] = {}
+    for word in words:
+        if "=" not in word and word not in os.environ:
+            raise UsageError(f"--fill {word}: the environment has no {word}: set it, or write {word}=@FILE")
+        name, is_json, value = (word, False, os.environ[word]) if "=" not in word else split(word)
+        if name in values:
+            raise UsageError(f"--fill {name} is given more than once")
+        text = value if "=" not in word else from_file(value).removesuffix("\n")
+        try:
+            values[name] = loads(text.encode()) if is_json else text
+        except InvalidJson as exc:
+            raise UsageError(f"--fill {name}: the value is not JSON: {exc.reason}") from None
+    return Fills(values)
 
 
 # --- as a mock ------------------------------------------------------------------------
@@ -118,7 +155,7 @@ async def _serve_http(server: RecordedServer, address: Address) -> int:
 # --- against a server -----------------------------------------------------------------
 
 
-def _compare(recording: Recording, options: argparse.Namespace) -> int:
+def _compare(recording: Recording, options: argparse.Namespace, fills: Fills) -> int:
     from trimcp.cli.replay_report import counts_of, show_report, show_sum
     from trimcp.recording.differences import IgnoredPaths
 
@@ -130,7 +167,7 @@ def _compare(recording: Recording, options: argparse.Namespace) -> int:
         raise UsageError("the recording decides on the revision: leave out --revision and --transport sse")
     ignored = IgnoredPaths(options.ignore)
     connecting = _connecting(target, options, configured)
-    reports = trio.run(until_sigterm, functools.partial(_replay_all, recording, options, connecting, ignored))
+    reports = trio.run(until_sigterm, functools.partial(_replay_all, recording, options, connecting, ignored, fills))
     if reports is None:
         return exits.TERMINATED
     counts = counts_of(reports)
@@ -139,7 +176,7 @@ def _compare(recording: Recording, options: argparse.Namespace) -> int:
     else:
         for report in reports:
             show_report(report)
-        show_sum(counts)
+        show_sum(counts, sum(report.masked for report in reports))
     return exits.DIFFERENT if counts["different"] else exits.OK
 
 
@@ -153,7 +190,7 @@ def _connecting(target: object, options: argparse.Namespace, configured: dict[st
 
 
 async def _replay_all(
-    recording: Recording, options: argparse.Namespace, connecting: Connecting, ignored: Any
+    recording: Recording, options: argparse.Namespace, connecting: Connecting, ignored: Any, fills: Fills
 ) -> list[SessionReport]:
     """Replay the sessions one after the other, each on a connection of its own."""
     from trimcp.cli.replay_report import SessionReport
@@ -173,7 +210,9 @@ async def _replay_all(
             raise
         except TrimcpError as exc:
             raise exits.Unreached(str(exc)) from exc
-        reports.append(SessionReport(number, session.steps))
+        for step in session.steps:
+            step.differences = [attrs.evolve(each, replayed=fills.hidden(each.replayed)) for each in step.differences]
+        reports.append(SessionReport(number, session.steps, session.masked_answers))
     if options.session is not None and not reports:
         raise UsageError(f"{options.file} has no session {options.session}: leave out --session")
     if not any(report.compared for report in reports):
@@ -190,7 +229,7 @@ COMMANDS: Final = {
         """\
   trimcp replay session.ndjson -- python server.py
   trimcp replay session.ndjson http://127.0.0.1:8000/mcp --ignore '$..serverInfo.version'
-  trimcp replay session.ndjson server.py --json
+  trimcp replay session.ndjson server.py --fill password=@password.txt --json
   trimcp replay session.ndjson --serve                    # the server of a host's tests, over stdio
   trimcp replay session.ndjson --serve --http 8001        # the same, at http://127.0.0.1:8001/mcp""",
     )

@@ -12,6 +12,7 @@ from trimcp.codec.jsontext import dumps
 from trimcp.framing.headers import named_param
 from trimcp.recording.differences import ABSENT, Difference
 from trimcp.recording.replaying import ReplayedStep
+from trimcp.view.masking import MASKED
 
 GREEN, RED, YELLOW = "32", "31", "33"
 LONGEST: Final = 400
@@ -24,6 +25,8 @@ class SessionReport:
 
     number: int
     steps: Sequence[ReplayedStep]
+    masked_answers: Sequence[str] = ()
+    """Questions of the server whose answer was sent with a mask."""
 
     @property
     def compared(self) -> list[ReplayedStep]:
@@ -32,7 +35,13 @@ class SessionReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report for programs."""
-        return {"session": self.number, "requests": [_as_json(step) for step in self.compared]}
+        found: dict[str, Any] = {"session": self.number, "requests": [_as_json(step) for step in self.compared]}
+        return {**found, "maskedAnswers": [*self.masked_answers]} if self.masked_answers else found
+
+    @property
+    def masked(self) -> int:
+        """How many messages were sent with a mask in the place of a value."""
+        return len(self.masked_answers) + sum(bool(step.masks) for step in self.compared)
 
 
 def _as_json(step: ReplayedStep) -> dict[str, Any]:
@@ -40,7 +49,9 @@ def _as_json(step: ReplayedStep) -> dict[str, Any]:
     name = named_param(step.recorded.method, step.recorded.params)
     if name is not None:
         found["name"] = name
-    found |= {"same": step.is_same, "compared": _is_compared(step), "masked": step.is_sent_masked}
+    found |= {"same": step.is_same, "compared": _is_compared(step), "masked": bool(step.masks)}
+    if step.masks:
+        found["masks"] = step.masks
     if step.problem is not None:
         found["problem"] = step.problem
     return {**found, "differences": [each.as_json() for each in step.differences]}
@@ -72,12 +83,14 @@ def show_report(report: SessionReport) -> None:
             show(f"  same     {title}", GREEN)
         else:
             show(f"  -        {title}: it had no answer when it was recorded", DIM)
-        if step.is_sent_masked:
-            show("             it was sent with a mask in the place of a secret", YELLOW)
+        if step.masks:
+            show(f"             it was sent with {MASKED} for {', '.join(step.masks)}", YELLOW)
         if step.problem is not None:
             show(f"             {step.problem}")
         for difference in step.differences:
             _show_difference(difference)
+    for answer in report.masked_answers:
+        show(f"  an answer to the server was sent with {MASKED}, to {answer}", YELLOW)
 
 
 def _show_difference(difference: Difference) -> None:
@@ -93,7 +106,10 @@ def _shown(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
 
 
-def show_sum(counts: dict[str, int]) -> None:
-    """Show how many requests had each outcome."""
+def show_sum(counts: dict[str, int], masked: int) -> None:
+    """Show how many requests had each outcome, and how many messages were sent with a mask."""
     show()
     show(", ".join(f"{number} {name}" for name, number in counts.items()), RED if counts["different"] else GREEN)
+    if masked:
+        which = "1 message was" if masked == 1 else f"{masked} messages were"
+        show(f"{which} sent with {MASKED} in the place of a value: give it by --fill NAME=@FILE", YELLOW)

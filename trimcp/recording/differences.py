@@ -69,14 +69,19 @@ class IgnoredPaths:
         Raises:
             UsageError: a path is not valid.
         """
-        self._patterns = [_pattern(path) for path in paths]
+        self._patterns = [pattern_of(path) for path in paths]
 
     def has(self, path: str) -> bool:
         """Return whether a value is not compared."""
         return any(pattern.fullmatch(path) for pattern in self._patterns)
 
 
-def _pattern(path: str) -> re.Pattern[str]:
+def pattern_of(path: str) -> re.Pattern[str]:
+    """Return what matches the paths of the values that a path with wildcards means.
+
+    Raises:
+        UsageError: the path is not valid.
+    """
     steps = _STEP.findall(path[1:])
     if path[:1] != "$" or not steps or "".join(steps) != path[1:]:
         raise UsageError(

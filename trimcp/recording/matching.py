@@ -7,15 +7,6 @@ from typing import Any
 from trimcp.view.masking import MASKED
 
 
-def has_mask(value: Any) -> bool:
-    """Return whether a recorded value has a mask in it, so that it is not what was sent."""
-    if isinstance(value, dict):
-        return any(has_mask(each) for each in value.values())
-    if isinstance(value, list):
-        return any(has_mask(each) for each in value)
-    return isinstance(value, str) and MASKED in value
-
-
 def same_scalar(recorded: Any, given: Any) -> bool:
     """Return whether a value that is no object and no array is as recorded. 1 and true are two values."""
     if isinstance(recorded, str) and MASKED in recorded:

@@ -17,8 +17,9 @@ import trio
 from trimcp.errors import ConnectionEnded
 from trimcp.recording.connections import Arrival, ReplayConnection
 from trimcp.recording.differences import Comparison, Difference
+from trimcp.recording.filling import masks_in
 from trimcp.recording.format import Entry
-from trimcp.recording.matching import has_mask, same_params
+from trimcp.recording.matching import same_params
 from trimcp.recording.messages import id_key, kind_of, params_of
 from trimcp.recording.server import Timing
 from trimcp.recording.steps import SessionSteps, Step, flattened, steps_of
@@ -41,9 +42,9 @@ class ReplayedStep:
     differences: list[Difference] = attrs.field(factory=list)
 
     @property
-    def is_sent_masked(self) -> bool:
-        """Whether the message has a mask in it, so that the server got something else than when it was recorded."""
-        return has_mask(self.recorded.params)
+    def masks(self) -> list[str]:
+        """Where the message has a mask, so that the server got something else than when it was recorded."""
+        return [*masks_in(self.recorded.params, "$.params")]
 
     @property
     def problem(self) -> str | None:
@@ -94,6 +95,8 @@ class Replay:
         self._timing: Timing = timing
         self._timeout = timeout
         self.steps: list[ReplayedStep] = [ReplayedStep(step) for step in self._session.steps]
+        self.masked_answers: list[str] = []
+        """Questions of the server whose answer was sent with a mask: the method, and where."""
         self._by_entry = {id(step.recorded.sent): step for step in self.steps}
         self._questions = [e for e in self._entries if e.sender == "server" and e.kind == "request"]
         self._ids = itertools.count(1)
@@ -294,6 +297,9 @@ class Replay:
             if self._timing == "as-recorded":
                 await trio.sleep(max(0.0, given.at - recorded.at))
             answer = self._comparison.translated(given.message)
+            masks = ", ".join(masks_in(answer))
+            if masks:
+                self.masked_answers.append(f"{question['method']}: {masks}")
         try:
             await connection.send({**answer, "id": question["id"]}, None)
         except ConnectionEnded:
