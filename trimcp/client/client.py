@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from trimcp.client.calls import CallsByName
+from trimcp.client.calls import CallsByName, TaskCalls
 from trimcp.client.features.prompts import complete
 from trimcp.client.features.resources import read_resource
 from trimcp.client.run import ClientRun
-from trimcp.client.task_calls import TaskCalls
 from trimcp.types.revisions import Era
 
 if TYPE_CHECKING:

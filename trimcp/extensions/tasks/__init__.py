@@ -2,7 +2,7 @@
 
 The core feature of 2025-11-25 and the extension `io.modelcontextprotocol/tasks` of 2026-07-28 keep their tasks in one
 store, by one set of rules. `lifecycle` has these rules as pure steps; `running_task` is the actor of one task that
-runs; `manager` is the actor that knows all of them; `core` and `modern` are the two dialects.
+runs; `manager` is the actor that knows all of them; `core` and `feature` have the two dialects.
 
 A server loads this package when its first tool with `task=` is declared.
 """

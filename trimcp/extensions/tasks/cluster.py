@@ -16,10 +16,10 @@ from trimcp.actors.mailbox import Mailbox, MailboxFull, Overflow
 from trimcp.errors import RequestFailed
 from trimcp.extensions.tasks import lifecycle
 from trimcp.extensions.tasks.manager import TaskManager
-from trimcp.extensions.tasks.notifier import ClientNotifier
 from trimcp.extensions.tasks.rerun import Reruns
 from trimcp.extensions.tasks.running_task import LOOK_AGAIN
 from trimcp.extensions.tasks.streams import TaskStream
+from trimcp.extensions.tasks.watching import ClientNotifier
 from trimcp.extensions.tasks.work import TaskWork
 from trimcp.observability import events, log
 from trimcp.stores.node_lease import NodeObserver, NotSettled

@@ -1,23 +1,37 @@
-"""The tasks of a server and of each of its runs, as the server reaches them."""
+"""The tasks of a server and of each of its runs, as the server reaches them, and their extension of 2026-07-28."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from trimcp.extensions.tasks import lifecycle
+from trimcp.extensions.tasks import lifecycle, wire
 from trimcp.extensions.tasks.calls import TaskCalls
 from trimcp.extensions.tasks.core import CoreTaskRequests, capability
-from trimcp.extensions.tasks.manager import TaskManager
-from trimcp.extensions.tasks.modern import server_extension
-from trimcp.extensions.tasks.notifier import ClientNotifier
+from trimcp.extensions.tasks.manager import TaskManager, is_visible
+from trimcp.extensions.tasks.watching import ClientNotifier
+from trimcp.server.context.context import Context
 from trimcp.server.features.provider_lists import ProviderLists
 from trimcp.server.features.tools import ToolRequests
-from trimcp.server.middleware import Handle, Middleware
+from trimcp.server.middleware import Handle, Middleware, Proceed
 from trimcp.server.server_extension import ServerExtension
 from trimcp.session.delivery import Delivery
 from trimcp.stores.memory_tasks import MemoryTaskStore
 from trimcp.types.capabilities import ServerTasksCapability
+from trimcp.types.payload import Result
+from trimcp.types.task_extension import (
+    CANCEL,
+    CREATED,
+    GET,
+    IDENTIFIER,
+    REVISIONS,
+    STATUS,
+    TASK_IDS,
+    UPDATE,
+    DetailedTask,
+    UpdateTaskParams,
+)
+from trimcp.types.tasks import TaskRequestParams
 
 if TYPE_CHECKING:
     from trimcp.server.declarations import Declarations
@@ -94,3 +108,52 @@ class RunTasks:
     async def drain(self, deadline: float) -> None:
         """See `TaskRun`."""
         await self.manager.drain(deadline)
+
+
+# --- the extension of 2026-07-28 -------------------------------------------------------
+
+
+def server_extension() -> ServerExtension:
+    """Make `io.modelcontextprotocol/tasks` of 2026-07-28: its requests, and the topic of its listens."""
+    extension = ServerExtension(IDENTIFIER, revisions=REVISIONS, results=[CREATED], sends=[STATUS])
+
+    def tasks_of(ctx: Context) -> RunTasks:
+        tasks: RunTasks = ctx.state_of(IDENTIFIER)
+        return tasks
+
+    @extension.around("tools/call", undeclared=True)
+    async def call(ctx: Context, params: Any, proceed: Proceed) -> Any:
+        return await tasks_of(ctx).calls.modern(ctx, params, proceed)
+
+    @extension.method(GET)
+    async def get(ctx: Context, params: TaskRequestParams) -> DetailedTask:
+        return wire.detailed(await tasks_of(ctx).manager.find(ctx.request, params.task_id))
+
+    @extension.method(UPDATE)
+    async def update(ctx: Context, params: UpdateTaskParams) -> Result:
+        manager = tasks_of(ctx).manager
+        record = await manager.find(ctx.request, params.task_id)
+        answers = {key: {"result": raw} for key, raw in params.input_responses.items()}
+        await manager.change(record, lambda newest: lifecycle.answered(newest, answers, lifecycle.now()))
+        return Result()
+
+    @extension.method(CANCEL)
+    async def cancel(ctx: Context, params: TaskRequestParams) -> Result:
+        manager = tasks_of(ctx).manager
+        record = await manager.find(ctx.request, params.task_id)
+        await manager.change(record, lambda newest: lifecycle.cancelled(newest, lifecycle.now()))
+        return Result()
+
+    async def tell_all(ctx: Context, ids: Sequence[str]) -> None:
+        await tasks_of(ctx).tell_listens(ids)
+
+    @extension.topic(TASK_IDS, opened=tell_all)
+    async def known(ctx: Context, ids: Sequence[str]) -> list[str]:
+        tasks_of(ctx).manager.polls.count(ctx.request, len(ids))  # each is read from the store
+        return [id for id in ids if await _may_watch(ctx, id)]
+
+    async def _may_watch(ctx: Context, id: str) -> bool:
+        record = await tasks_of(ctx).manager.table.find(id)
+        return record is not None and is_visible(record, ctx.request)
+
+    return extension

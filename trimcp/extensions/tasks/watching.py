@@ -1,13 +1,19 @@
-"""How to learn that a task has changed: as an observer of all, or by waiting for one."""
+"""How clients and requests learn that a task has changed: as observers of all tasks, or by waiting for one."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from trimcp.extensions.tasks.streams import TaskStream
+from trimcp.extensions.tasks.wire import detailed_json
 from trimcp.stores.task_store import TaskRecord
+from trimcp.types.revisions import BY_VERSION
+from trimcp.types.task_extension import IDENTIFIER, STATUS, TASK_IDS
+
+if TYPE_CHECKING:
+    from trimcp.server.features.subscriptions.bus import SubscriptionBus
 
 
 class TaskObserver(Protocol):
@@ -16,6 +22,27 @@ class TaskObserver(Protocol):
     def changed(self, record: TaskRecord, stream: TaskStream | None) -> None:
         """Tell of a change that was made here. `stream`: of the work, if it runs here for a session."""
         ...
+
+
+class ClientNotifier:
+    """Notifies the clients of this node that tasks have changed. See `TaskObserver`.
+
+    Each other node reads the task and notifies its own clients, so that a result does not cross the bus.
+    """
+
+    def __init__(self, subscriptions: SubscriptionBus) -> None:
+        self._subscriptions = subscriptions
+
+    def changed(self, record: TaskRecord, stream: TaskStream | None) -> None:
+        """Notify the session that asked for the task (2025-11-25), or the listens of its id (2026-07-28)."""
+        revision = BY_VERSION.get(record.revision)
+        if revision is None:
+            return  # of a newer version of trimcp
+        if stream is not None:
+            stream.tell_status(record)
+        elif not revision.server_asks:
+            watched = TASK_IDS, record.id
+            self._subscriptions.notify(IDENTIFIER, STATUS, detailed_json(record), watched, everywhere=False)
 
 
 class TaskWatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import (
     AsyncIterable,
+    AsyncIterator,
     Awaitable,
     Callable,
     Generator,
@@ -11,7 +12,7 @@ from collections.abc import (
     Mapping,
     Sized,
 )
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
 
@@ -20,7 +21,6 @@ from trimcp.errors import UsageError
 from trimcp.protocol.cancel_reason import CancelReason
 from trimcp.server.context.client_questions import ClientQuestions
 from trimcp.server.context.client_view import ContextRun
-from trimcp.server.context.tracked import Tracked
 from trimcp.session.request import InboundRequest
 from trimcp.types.jsonrpc import RequestId
 from trimcp.types.utilities import LoggingLevel
@@ -251,3 +251,43 @@ class Context(ClientQuestions):
             UsageError: as many jobs as the limits allow run already.
         """
         return self._run.jobs.start(work, name=name)
+
+
+class Tracked(Generic[T]):
+    """The async iterator that `Context.track` returns. It needs no closing."""
+
+    __slots__ = ("_context", "_done", "_last", "_message", "_next", "_total")
+
+    def __init__(
+        self, context: Context, items: Iterable[T] | AsyncIterable[T], total: float | None, message: str | None
+    ) -> None:
+        self._context = context
+        self._next: Any
+        if isinstance(items, AsyncIterable):
+            self._next = aiter(items).__anext__
+        else:
+            iterator = iter(items)
+
+            async def following() -> T:
+                try:
+                    return next(iterator)
+                except StopIteration:
+                    raise StopAsyncIteration from None
+
+            self._next = following
+        self._total = total
+        self._message = message
+        self._done = 0
+        self._last: T | None = None
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        if self._done:
+            message = None if self._message is None else self._message.format(self._last)
+            await self._context.progress(self._done, self._total, message)
+        item: T = await self._next()
+        self._last = item
+        self._done += 1
+        return item
