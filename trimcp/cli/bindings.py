@@ -148,7 +148,7 @@ def bindings_of(
     """
     from trimcp.server.process import Binding, http_url
 
-    doors: list[Binding] = []
+    bindings: list[Binding] = []
     http: Address | None = options.hypercorn or options.http or (DEFAULT if options.uds is not None else None)
     secure = options.certfile is not None
     if http is not None:
@@ -160,7 +160,7 @@ def bindings_of(
             tls = {"certfile": options.certfile, "keyfile": options.keyfile}
             serve = functools.partial(server.serve_hypercorn, **where, **tls, **further)
         scheme = "https" if secure and options.hypercorn is not None else "http"
-        doors.append(Binding(serve, functools.partial(_describe, scheme, options)))
+        bindings.append(Binding(serve, functools.partial(_describe, scheme, options)))
     if options.websocket is not None:
         serve = functools.partial(
             server.serve_websocket,
@@ -172,11 +172,11 @@ def bindings_of(
             origins=options.allow_origin,
             ssl_context=_ssl_context(options) if secure else None,
         )
-        doors.append(Binding(serve, functools.partial(_describe, "wss" if secure else "ws", options)))
+        bindings.append(Binding(serve, functools.partial(_describe, "wss" if secure else "ws", options)))
     if isinstance(options.metrics, Address):
         serve = functools.partial(server.serve_metrics, options.metrics.port, options.metrics.host)
-        doors.append(Binding(serve, functools.partial(http_url, "http", "/metrics")))
-    return doors
+        bindings.append(Binding(serve, functools.partial(http_url, "http", "/metrics")))
+    return bindings
 
 
 def http_options(options: argparse.Namespace) -> HttpOptions:

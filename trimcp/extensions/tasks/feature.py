@@ -1,4 +1,4 @@
-"""The tasks of a server and of each of its runs, as the server reaches them, and their extension of 2026-07-28."""
+"""The tasks of a server and of each of its runs, and their extension of 2026-07-28."""
 
 from __future__ import annotations
 
