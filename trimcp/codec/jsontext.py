@@ -20,6 +20,7 @@ from trimcp.schema.exact_json import (
     ZEROS,
     cut_long_digits,
     decode_long_digits,
+    depth_of,
     encode,
     find_run,
 )
@@ -123,7 +124,7 @@ def _is_deeper(value: Any, limit: int) -> bool:
         return found > limit
     writable = writable_depth()
     if limit >= writable:
-        return _depth(value) > limit
+        return depth_of(value) > limit
     # The depth limit of the writer is the fastest way to measure a large value.
     for _ in range(writable - limit):
         value = [value]
@@ -147,14 +148,6 @@ def _depth_of_few(value: Any) -> int | None:
             below += container.values() if type(container) is dict else container
         depth += bool(containers)
         level = below
-    return depth
-
-
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
-    while level := [part for part in level if type(part) is dict or type(part) is list]:
-        depth += 1
-        level = [part for inner in level for part in (inner.values() if type(inner) is dict else inner)]
     return depth
 
 

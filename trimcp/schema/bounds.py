@@ -16,7 +16,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 import attrs
 
 from trimcp.errors import UsageError
-from trimcp.schema.exact_json import encode
+from trimcp.schema.exact_json import depth_of, encode
 
 # The keywords whose values hold subschemas: by name, in a list, or one.
 MAPS: Final = ("$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies")
@@ -89,7 +89,8 @@ def check_bounds(schema: Any, limits: SchemaLimits) -> None:
         raise SchemaRefused(f"the schema is too large: {size} bytes, the limit is {limits.size}")
     if isinstance(schema, bool):
         return
-    _check_depth(schema, limits.depth)
+    if depth_of(schema) > limits.depth:
+        raise SchemaRefused(f"the schema is nested more than {limits.depth} levels deep")
     try:
         resources = _index(schema, limits.subschemas)
         _check_expansion(schema, resources, limits.expanded)
@@ -97,21 +98,7 @@ def check_bounds(schema: Any, limits: SchemaLimits) -> None:
         raise SchemaRefused(f"the schema has an identifier or a reference that is not a URI: {error}") from None
 
 
-def _check_depth(schema: Any, most: int) -> None:
-    level = [schema]
-    for _ in range(most):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return
-    raise SchemaRefused(f"the schema is nested more than {most} levels deep")
-
-
-def _children(schema: dict[str, Any], *, with_definitions: bool) -> Iterator[Any]:
+def subschemas(schema: dict[str, Any], *, with_definitions: bool = True) -> Iterator[dict[str, Any]]:
     """Yield the subschemas one step below; data (`const`, `enum`, `default`) holds none."""
     for keyword in MAPS:
         inner = schema.get(keyword)
@@ -147,7 +134,7 @@ def _index(schema: dict[str, Any], most: int) -> _Resources:
         if isinstance(identifier, str) and identifier.startswith("#"):  # an anchor, in drafts 4 to 7
             resources.by_uri.setdefault(f"{base}{identifier}", node)
         resources.base_of[id(node)] = base
-        todo.extend((child, base) for child in _children(node, with_definitions=True))
+        todo.extend((child, base) for child in subschemas(node))
     return resources
 
 
@@ -225,4 +212,4 @@ def _check_expansion(schema: dict[str, Any], resources: _Resources, most: int) -
 def _below(schema: Any, resources: _Resources) -> list[Any]:
     if not isinstance(schema, dict):
         return []
-    return [*_children(schema, with_definitions=False), *_referred(schema, resources)]
+    return [*subschemas(schema, with_definitions=False), *_referred(schema, resources)]

@@ -173,3 +173,12 @@ def refuse_not_finite(value: Any) -> None:
             parts += [inner for inner in part if type(inner) not in _FINITE]
         elif isinstance(part, enum.Enum):
             parts.append(part.value)
+
+
+def depth_of(value: Any) -> int:
+    """Return how deep arrays and objects are nested; 0 for other values."""
+    depth, level = 0, [value]
+    while level := [part for part in level if isinstance(part, dict | list)]:
+        depth += 1
+        level = [part for inner in level for part in (inner.values() if isinstance(inner, dict) else inner)]
+    return depth

@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from trimcp.schema.bounds import LISTS, MAPS, SINGLES
-from trimcp.schema.exact_json import encode
+from trimcp.schema.bounds import LISTS, MAPS, SINGLES, subschemas
+from trimcp.schema.exact_json import depth_of, encode
 
 POINTER: Final = "#/$defs/"
 LARGEST: Final = 64 * 1024
@@ -88,7 +88,7 @@ def inlined(schema: dict[str, Any], definitions: dict[str, dict[str, Any]]) -> d
         whole = expand(schema)
         if recursive:
             whole["$defs"] = {name: expand(definitions[name]) for name in definitions if name in recursive}
-        if _depth(whole) <= DEEPEST:
+        if depth_of(whole) <= DEEPEST:
             return whole
     return {**schema, "$defs": definitions}
 
@@ -108,15 +108,12 @@ def _referred(schema: dict[str, Any]) -> str:
 
 def _references(schema: dict[str, Any]) -> Iterator[str]:
     """Yield the names that a schema refers to, each as often as it does."""
-    found: list[str] = []
-
-    def read(part: dict[str, Any]) -> dict[str, Any]:
+    todo = [schema]
+    while todo:
+        part = todo.pop()
         if name := _referred(part):
-            found.append(name)
-        return with_subschemas(part, read)
-
-    read(schema)
-    yield from found
+            yield name
+        todo += subschemas(part)
 
 
 def _reachable(name: str, used: dict[str, list[str]]) -> set[str]:
@@ -128,11 +125,3 @@ def _reachable(name: str, used: dict[str, list[str]]) -> set[str]:
             reached.add(inner)
             todo += used[inner]
     return reached
-
-
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
-    while level := [part for part in level if isinstance(part, dict | list)]:
-        depth += 1
-        level = [part for inner in level for part in (inner.values() if isinstance(inner, dict) else inner)]
-    return depth
