@@ -11,6 +11,7 @@ from trimcp.bench.operations import error_name
 from trimcp.bench.plan import Plan
 from trimcp.bench.result import StreamsResult
 from trimcp.errors import TrimcpError, UsageError
+from trimcp.types.capabilities import announced_lists
 
 if TYPE_CHECKING:
     from trimcp.client.client import Client
@@ -46,14 +47,14 @@ class Streams:
         Raises:
             UsageError: it does not, and no URI is given.
         """
-        if self._plan.listens and not (any(_lists(client).values()) or self._plan.uris):
+        if self._plan.listens and not (any(announced_lists(client.server_capabilities).values()) or self._plan.uris):
             raise UsageError("the server announces changes of no list: give --subscribe URI, or leave out --listen")
 
     async def keep(self, client: Client) -> None:
         """Keep one stream open for as long as the session lasts."""
         backoff, uris = Backoff(budget=None), self._plan.uris
         while client.session.is_running:
-            lists = _lists(client)
+            lists = announced_lists(client.server_capabilities)
             try:
                 async with client.listen(
                     tools=lists["tools"], prompts=lists["prompts"], resources=lists["resources"], uris=uris
@@ -67,9 +68,3 @@ class Streams:
                 name = error_name(exc)
                 self.result.failed[name] = self.result.failed.get(name, 0) + 1
             await trio.sleep(backoff.next_pause() or 0)
-
-
-def _lists(client: Client) -> dict[str, bool]:
-    can = client.server_capabilities
-    declared = {"tools": can.tools, "prompts": can.prompts, "resources": can.resources}
-    return {name: bool(each and each.list_changed) for name, each in declared.items()}

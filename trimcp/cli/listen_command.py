@@ -12,6 +12,7 @@ from trimcp.cli import exit_codes as exits
 from trimcp.cli.client_command import CommandRun, client_command, log_line, times
 from trimcp.cli.terminal import print_json, show
 from trimcp.errors import UsageError
+from trimcp.types.capabilities import announced_lists
 
 if TYPE_CHECKING:
     from trimcp.client.notifications.notices import Notice, Notices, Topics
@@ -29,11 +30,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 async def _listen(run: CommandRun) -> int:
-    options, can = run.options, run.client.server_capabilities
+    options = run.options
     wanted = {"tools": options.tools, "prompts": options.prompts, "resources": options.resources}
     if not any(wanted.values()) and not run.words:
-        declared = {"tools": can.tools, "prompts": can.prompts, "resources": can.resources}
-        wanted = {name: bool(each and each.list_changed) for name, each in declared.items()}
+        wanted = announced_lists(run.client.server_capabilities)
     is_told = any(wanted.values()) or bool(run.words)
     if not is_told and options.log_level is None:
         raise UsageError("the server announces changes of no list: give URIs of resources, or --log-level")

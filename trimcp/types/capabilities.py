@@ -192,3 +192,9 @@ class ServerCapabilities(Extensible):
     tasks: ServerTasksCapability | None = spec_field(since="2025-11-25", until="2025-11-25")
     extensions: dict[str, dict[str, Any]] | None = spec_field(since="2026-07-28")
     experimental: dict[str, dict[str, Any]] | None = None
+
+
+def announced_lists(capabilities: ServerCapabilities) -> dict[str, bool]:
+    """Return whether a server announces changes of its lists: of `tools`, `prompts` and `resources`."""
+    features = {"tools": capabilities.tools, "prompts": capabilities.prompts, "resources": capabilities.resources}
+    return {name: bool(feature and feature.list_changed) for name, feature in features.items()}

@@ -20,6 +20,7 @@ from trimcp.client.features.listen import ListenRequest
 from trimcp.client.notifications.hub import NotificationHub
 from trimcp.client.notifications.notices import ListenEnd, Notices, Topics
 from trimcp.errors import ConnectionEnded, RequestFailed, RequestTimedOut, TrimcpError, UsageError
+from trimcp.types.capabilities import announced_lists
 from trimcp.types.jsonrpc import INVALID_PARAMS
 from trimcp.types.revisions import Era
 
@@ -334,10 +335,10 @@ def _tells_of_resources(capabilities: ServerCapabilities) -> bool:
 
 def _granted_by_legacy(capabilities: ServerCapabilities, asked: Topics, held: Iterable[str]) -> Topics:
     """Return the topics that a legacy server tells of: the lists that it declared, and resources subscribed to."""
-    tools, prompts, resources = capabilities.tools, capabilities.prompts, capabilities.resources
+    announced = announced_lists(capabilities)
     return Topics(
-        asked.tools and tools is not None and bool(tools.list_changed),
-        asked.prompts and prompts is not None and bool(prompts.list_changed),
-        asked.resources and resources is not None and bool(resources.list_changed),
+        asked.tools and announced["tools"],
+        asked.prompts and announced["prompts"],
+        asked.resources and announced["resources"],
         tuple(held),
     )

@@ -36,7 +36,7 @@ from trimcp.client.group.restarts import RestartBudget, Restarts
 from trimcp.client.notifications.notices import PromptsChanged, ResourcesChanged, ToolsChanged
 from trimcp.errors import ConnectionClosed, ConnectionEnded, TrimcpError, UsageError
 from trimcp.observability import events, log
-from trimcp.types.capabilities import ServerCapabilities
+from trimcp.types.capabilities import announced_lists
 
 LEAVING: Final = 10.0
 """Seconds that closing a connection in good order may take; then it is cancelled, and a process that was started is
@@ -332,7 +332,8 @@ class _Connection:
 
     async def _listen(self, lists: MemberLists) -> None:
         """Listen to changes of lists while the connection lasts; ask again where the server ends that."""
-        told = _told_by(lists.client.server_capabilities)
+        announced = announced_lists(lists.client.server_capabilities)
+        told = {name: CHANGES[name] for name, is_announced in announced.items() if is_announced}
         if not told:
             return
         while True:
@@ -361,12 +362,6 @@ class _Connection:
     def _changed(self, *changes: ListChanged) -> None:
         for change in changes:
             self._member.tell(_Changed(self, change))
-
-
-def _told_by(capabilities: ServerCapabilities) -> dict[str, ListChanged]:
-    """Return the lists whose changes the server declared to tell of."""
-    declared = {"tools": capabilities.tools, "prompts": capabilities.prompts, "resources": capabilities.resources}
-    return {kind: CHANGES[kind] for kind, one in declared.items() if one is not None and one.list_changed}
 
 
 def _is_refused(error: BaseException) -> bool:

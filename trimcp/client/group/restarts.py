@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections import deque
 
 import attrs
 
+from trimcp.actors.backoff import doubled_pause
 from trimcp.errors import UsageError
 
 
@@ -61,10 +61,8 @@ class RestartBudget:
             self._taken.popleft()
         if len(self._taken) >= policy.most:
             return None
-        # Doubling stops before it leaves the range of floats; the pause is `longest` by then.
-        pause = min(policy.longest, policy.first * 2.0 ** min(len(self._taken), 64))
         self._taken.append(now)
-        return pause * (1 - policy.jitter * random.random())  # noqa: S311 - not a secret
+        return doubled_pause(len(self._taken), first=policy.first, longest=policy.longest, jitter=policy.jitter)
 
     def refill(self) -> None:
         """Forget the restarts so far: the program has restarted the member."""
