@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimcp.framing.lines import Frame, LineSplitter, Oversized
+from trimcp.framing.lines import Frame, LineSplitter, Oversized, Unfinished
 
 
 def expected(data: bytes, limit: int) -> list[Frame]:
@@ -102,3 +102,8 @@ def test_a_long_line_in_small_portions_is_held_once() -> None:
 def test_a_limit_below_one_byte_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         LineSplitter(0)
+
+
+@pytest.mark.parametrize(("data", "kinds"), [(b"a\nb\n", [bytes, bytes]), (b"a\nb", [bytes, Unfinished])])
+def test_a_last_line_without_its_newline_is_told_apart(data: bytes, kinds: list[type]) -> None:
+    assert [type(frame) for frame in split([data], 8)] == kinds

@@ -174,3 +174,58 @@ async def test_an_answer_of_the_client_that_cannot_be_read_fails_the_question(
             )
         assert answer["id"] == 1
         assert answer.get("error") or answer["result"]["isError"]
+
+
+@pytest.mark.parametrize("version", ERAS)
+async def test_an_answer_that_the_end_of_the_connection_cuts_is_a_lost_connection(
+    version: str, autojump_clock: MockClock
+) -> None:
+    content = {"resultType": "complete", "content": [], "_meta": {"a": '"}'}}
+    for cut in range(1, len(json.dumps(result(1, content)))):
+
+        async def script(peer: Peer, cut: int = cut) -> None:
+            await opened(peer, version)
+            call = await peer.receive()
+            await peer.send_bytes(json.dumps(result(call["id"], content)).encode()[:-cut])
+            await peer.end()
+
+        async with trimcp.connect(RawServer(script)) as client:
+            with pytest.raises(trimcp.ConnectionLost):
+                await client.request("tools/call", {"name": "a"})
+
+
+@pytest.mark.parametrize("version", ERAS)
+async def test_the_last_answer_needs_no_newline(version: str, autojump_clock: MockClock) -> None:
+    async def script(peer: Peer) -> None:
+        await opened(peer, version)
+        call = await peer.receive()
+        answer = result(call["id"], {"resultType": "complete", "content": []})
+        await peer.send_bytes(json.dumps(answer).encode())
+        await peer.end()
+
+    async with trimcp.connect(RawServer(script)) as client:
+        assert (await client.request("tools/call", {"name": "a"}))["content"] == []
+
+
+async def test_an_answer_of_the_client_that_is_cut_is_a_lost_connection(autojump_clock: MockClock) -> None:
+    server, seen = trimcp.Server("test"), list[str]()
+
+    @server.tool
+    async def roots(*, ctx: trimcp.Context) -> str:
+        try:
+            await ctx.roots()
+        except Exception as exc:
+            seen.append(type(exc).__name__)
+            raise
+        return "roots"
+
+    async with served(server, "2025-06-18", opened=False) as peer:
+        opening = peer.initialize()
+        opening["params"]["capabilities"] = {"roots": {}}
+        await peer.ask(opening)
+        await peer.send(peer.call(1, "roots"))
+        ask = await peer.expect("roots/list")
+        await peer.send_bytes(json.dumps(result(ask["id"], {"roots": []})).encode()[:-9])
+        await peer.end()
+        await peer.rest()
+    assert seen == ["ConnectionLost"]

@@ -76,8 +76,9 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH, max_containers: int = MAX_
             raise InvalidJson(f"nested deeper than {max_depth} levels")
         return value if text is data else decode_long_digits(data)
     except orjson.JSONDecodeError as error:
-        if data.startswith(_BYTE_ORDER_MARK):
-            return loads(data.removeprefix(_BYTE_ORDER_MARK), max_depth=max_depth, max_containers=max_containers)
+        if type(data) is not bytes or data.startswith(_BYTE_ORDER_MARK):  # orjson takes no subclass
+            text = bytes(data).removeprefix(_BYTE_ORDER_MARK)
+            return loads(text, max_depth=max_depth, max_containers=max_containers)
         # The exception holds the whole text in its `doc`, so it must not be passed on.
         raise InvalidJson(_reason(error)) from None
     except ValueError:

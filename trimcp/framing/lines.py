@@ -27,6 +27,12 @@ class Oversized:
     """Its first bytes, at most `HEAD`."""
 
 
+class Unfinished(bytes):
+    """The last line of a stream that ended without a newline: a whole message, or the begin of one that was cut."""
+
+    __slots__ = ()
+
+
 Frame = bytes | Oversized
 """The bytes of a line without its ending, or the note that it was too long."""
 
@@ -74,10 +80,9 @@ class LineSplitter:
         return frames
 
     def end(self) -> list[Frame]:
-        """Take the end of input; return the last line, which needs no newline."""
-        if self._held or self._discarding:
-            return self._finish(b"")
-        return []
+        """Take the end of input; return the last line, which needs no newline, as `Unfinished`."""
+        frames = self._finish(b"") if self._held or self._discarding else []
+        return [Unfinished(frame) if type(frame) is bytes else frame for frame in frames]
 
     def _plain(self, data: bytes, lines: list[bytes]) -> list[Frame]:
         # Three tests of the whole portion, each in C, usually replace the tests of each line.

@@ -13,8 +13,9 @@ import trio
 from trimcp.codec.envelope import InvalidMessage, read_message
 from trimcp.codec.jsontext import InvalidJson, loads
 from trimcp.codec.unreadable import unreadable
-from trimcp.framing.lines import Oversized
+from trimcp.framing.lines import Oversized, Unfinished
 from trimcp.limits import Limits
+from trimcp.observability import events, log
 from trimcp.session.dispatcher import Dispatcher
 from trimcp.session.reply_stream import ReplyStream
 from trimcp.transports.duplex import Duplex
@@ -81,7 +82,12 @@ class Reader:
                 if not frame.strip():  # type: ignore[union-attr]  # as above
                     return  # a blank line is no message
                 problem = f"Parse error: {exc.reason}"
-                raise unreadable(PARSE_ERROR, problem, frame, by_client=not self._is_server) from None  # type: ignore[arg-type]
+                invalid = unreadable(PARSE_ERROR, problem, frame, by_client=not self._is_server)  # type: ignore[arg-type]
+                if type(frame) is Unfinished and (invalid.kind == "response" or not self._is_server):
+                    # An answer that was cut is no invalid answer: its call fails as the connection does.
+                    log.debug(events.MESSAGE_IGNORED, why="the connection ended before the end of its line")
+                    return
+                raise invalid from None
             size = len(frame)  # type: ignore[arg-type]  # as above
             if type(value) is list:
                 self._dispatcher.take_batch(value, size, now)
