@@ -302,6 +302,9 @@ class Handler(BaseHTTPRequestHandler):
         token, fault = self.headers.get("Authorization"), self.plain.fault
         if token == "Bearer good" or (token and fault == "guard: any token"):
             return True
+        if token == "Bearer poor":
+            self.refuse_scope()
+            return False
         leads = "/nowhere" if fault == "guard: broken link" else "/.well-known/oauth-protected-resource"
         parts = [f'resource_metadata="{self.origin}{leads}"', 'scope="read"']
         if fault == "guard: no scope":
@@ -311,6 +314,17 @@ class Handler(BaseHTTPRequestHandler):
         status = 403 if token and fault == "guard: 403" else 401
         self.send(status, WWW_Authenticate="Bearer " + ", ".join(parts))
         return False
+
+    def refuse_scope(self) -> None:
+        """Refuse a token that lacks a scope."""
+        fault, metadata = self.plain.fault, f"{self.origin}/.well-known/oauth-protected-resource"
+        parts = {
+            "no error": 'error="insufficient_scope"',
+            "no scope": 'scope="read write"',
+            "no link": f'resource_metadata="{metadata}"',
+        }
+        given = [part for name, part in parts.items() if fault != f"guard: {name}"]
+        self.send(403, WWW_Authenticate="Bearer " + ", ".join(given))
 
     @property
     def origin(self) -> str:

@@ -15,11 +15,14 @@ from tests.cli.conftest import SHOP, Run
 from tests.cli.doctor.plain_server import PlainServer, in_memory, over_http
 from tests.interop import rich_server
 from tests.programs import PATIENCE, ROOT
+from trimcp.auth.client.known_server import Binding, KnownServer
+from trimcp.auth.client.tokens import Tokens
 from trimcp.cli.doctor.command import ALL
 from trimcp.cli.doctor.examination import LEGACY, MODERN, Examination, Verdict, examine
 from trimcp.cli.doctor.http_wire import open_http_wire
 from trimcp.cli.doctor.sse_2024 import REVISION, open_sse_wire
 from trimcp.cli.doctor.wire import open_duplex_wire
+from trimcp.cli.stored_sign_in import token_store
 from trimcp.client.targets import opener_of
 from trimcp.types.revisions import Revision
 
@@ -174,6 +177,9 @@ async def test_a_stream_that_stays_open_is_found() -> None:
 # --- authorization ----------------------------------------------------------------------
 
 TOKEN = ("--header", "Authorization: Bearer good")
+POOR = ("--header", "Authorization: Bearer poor")
+STORED = "the stored sign-in is of this server, and accepted"
+SCOPES = "what needs another scope is refused with 403, which names it"
 
 
 @pytest.mark.parametrize("given", [(), TOKEN], ids=["no token", "a token"])
@@ -183,8 +189,9 @@ def test_a_server_with_a_guard_that_obeys_has_no_failures(run: Run, given: tuple
     checks = [check for era in done.json["eras"] for check in era["checks"]]
     assert [check for check in checks if check["status"] == "failed"] == []
     of_authorization = [check for check in checks if check["section"].startswith("basic/authorization")]
-    assert {check["status"] for check in of_authorization} == {"passed"}
-    assert len(of_authorization) == 15
+    rest = [check["rule"] for check in of_authorization if check["status"] != "passed"]
+    assert rest == [STORED, SCOPES] * 2
+    assert len(of_authorization) == 19
     if given:
         assert done.code == 0
         return
@@ -213,6 +220,44 @@ def test_a_fault_of_authorization_is_found(run: Run, fault: str) -> None:
     bad = [check for check in done.json["eras"][0]["checks"] if check["status"] in ("failed", "warning")]
     assert GUARD_FAULTS[fault] in {check["rule"] for check in bad}
     assert done.code == (1 if any(check["status"] == "failed" for check in bad) else 3)
+
+
+def statuses(run: Run, rule: str, *arguments: str) -> list[str]:
+    """What the doctor says of one rule, in each era, and behind it the exit code."""
+    done = run("doctor", *arguments, "--json")
+    checks = [check for era in done.json["eras"] for check in era["checks"]]
+    return [*(check["status"] for check in checks if check["rule"] == rule), str(done.code)]
+
+
+@pytest.mark.parametrize("fault", ["", "no error", "no scope", "no link"])
+def test_a_token_that_lacks_a_scope_is_refused_with_a_challenge_for_it(run: Run, fault: str) -> None:
+    with over_http(PlainServer(f"guard: {fault}")) as url:
+        found = statuses(run, SCOPES, url, *POOR)
+    assert found == [*["warning" if fault else "passed"] * 2, "3"]
+
+
+async def keep(url: str, token: str, *, issuer: str | None = None, resource: str | None = None) -> None:
+    """Store a sign-in as `trimcp login` does."""
+    server = KnownServer(url, token_store(), dpop=False, unattended=False)
+    at = url.removesuffix("/mcp")
+    await server.keep(Binding(issuer or at, resource or url, "me"), Tokens(access_token=token), None)
+
+
+@pytest.mark.parametrize(
+    ("token", "more", "status"),
+    [
+        ("good", {}, "passed"),
+        ("poor", {}, "passed"),
+        ("good", {"issuer": "https://other.example"}, "warning"),
+        ("good", {"resource": "https://other.example/mcp"}, "warning"),
+        ("old", {}, "warning"),
+    ],
+)
+def test_a_stored_sign_in_is_used_and_examined(run: Run, token: str, more: dict[str, str], status: str) -> None:
+    with over_http(PlainServer("guard")) as url:
+        trio.run(partial(keep, url, token, **more))
+        found = statuses(run, STORED, url)
+    assert found == [status, status, "0" if token == "good" else "3"]
 
 
 # --- HTTP+SSE of 2024-11-05 -------------------------------------------------------------

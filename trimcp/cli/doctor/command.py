@@ -39,6 +39,7 @@ from trimcp.cli.doctor.sse_2024 import open_sse_wire
 from trimcp.cli.doctor.task_checks import CHECKS as TASK_CHECKS
 from trimcp.cli.doctor.wire import NoAnswer, open_duplex_wire
 from trimcp.cli.openers import headers_for, is_http, opener_for
+from trimcp.cli.stored_sign_in import sign_in_for
 from trimcp.cli.terminal import BOLD, Terminal, print_json, show
 from trimcp.errors import ConnectionEnded, UsageError
 from trimcp.types.revisions import BY_VERSION
@@ -55,7 +56,9 @@ ALL: Final = (
     *LAST,
 )
 AGAIN: Final = Check("basic", "the server answers for as long as it is asked", Examination.alive)
-SIGN_IN_FIRST: Final = "the server wants a token, or another one: give it by --header 'Authorization: Bearer …'"
+SIGN_IN_FIRST: Final = (
+    "the server wants a token, or another one: run trimcp login URL, or give it by --header 'Authorization: Bearer …'"
+)
 TIMEOUT: Final = 10.0
 
 
@@ -111,7 +114,8 @@ def _examinations(
         if asked is MODERN:
             raise UsageError(f"{MODERN.version} has no HTTP+SSE: leave out --transport or --revision")
         return [over_sse(asked or SSE_REVISION)], None
-    opening = partial(open_http_wire, target, headers, options.timeout)
+    sign_in = sign_in_for(target, {"headers": headers}, Terminal())
+    opening = partial(open_http_wire, target, headers, options.timeout, sign_in)
     over_http = [Examination(opening, revision) for revision in revisions]
     return over_http, over_sse(SSE_REVISION) if asked in (None, SSE_REVISION) and options.transport is None else None
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from trimcp.auth.challenges import token_challenge
 from trimcp.cli.doctor.http_wire import HttpWire
 from trimcp.cli.doctor.wire import Answer, NoAnswer, Over, Wire
 from trimcp.errors import TrimcpError
@@ -272,7 +273,8 @@ class Examination:
 
 def _greeted(answer: Answer) -> Mapping[str, Any]:
     if answer.result is None:
-        raise (TokenNeeded if answer.status == 401 else Failed)(str(answer))
+        wants_more = answer.status == 403 and token_challenge(answer.fields.get("www-authenticate")) is not None
+        raise (TokenNeeded if answer.status == 401 or wants_more else Failed)(str(answer))
     return answer.result
 
 

@@ -10,10 +10,11 @@ import trio
 
 from trimcp.cli.doctor.wire import Answer, NoAnswer, Over, Wire
 from trimcp.codec.jsontext import dumps
-from trimcp.errors import ExchangeFailed
+from trimcp.errors import ExchangeFailed, TrimcpError
 from trimcp.framing.headers import encode_value, named_param
 from trimcp.framing.lines import Oversized
 from trimcp.framing.sse import EventParser
+from trimcp.http.client.auth import AuthRequest, ClientAuth
 from trimcp.http.client.connect import http_client_for
 from trimcp.http.client.http_client import HttpClient, HttpClientResponse
 
@@ -30,10 +31,20 @@ class HttpWire(Wire):
 
     over: ClassVar[Over] = "http"
 
-    def __init__(self, client: HttpClient, timeout: float, authorization: str | None) -> None:
+    def __init__(
+        self, client: HttpClient, timeout: float, authorization: str | None, sign_in: ClientAuth | None = None
+    ) -> None:
+        """
+        Args:
+            client: sends the requests.
+            timeout: seconds that each answer may take.
+            authorization: the field of that name that was given.
+            sign_in: where there is none: the hook that has the stored token. It is never told of a challenge.
+        """
         super().__init__(timeout)
         self._client = client
         self._authorization = authorization
+        self._sign_in = sign_in
         self.session: str | None = None
         """The id of the session, which requests carry."""
         self.version: str | None = None
@@ -65,7 +76,7 @@ class HttpWire(Wire):
             NoAnswer: no response came in time.
         """
         given = {"mcp-session-id": self.session, "mcp-protocol-version": self.version}
-        fields = self._present({"authorization": self._authorization, **given, **headers})
+        fields = await self._authorized(verb, {**given, **headers})
         try:
             with trio.fail_after(self.timeout):
                 async with self._client.request(verb, fields) as response:
@@ -75,25 +86,42 @@ class HttpWire(Wire):
         except trio.TooSlowError:
             raise NoAnswer(f"no response to {verb} in {self.timeout:g} seconds") from None
 
-    def _fields(self, message: Mapping[str, Any], headers: Mapping[str, str | None] | None) -> dict[str, str]:
+    def _fields(self, message: Mapping[str, Any], headers: Mapping[str, str | None] | None) -> dict[str, str | None]:
         fields: dict[str, str | None] = {"content-type": JSON, "accept": BOTH, "mcp-session-id": self.session}
         fields["mcp-protocol-version"] = self.version
         if self.is_modern and isinstance(message.get("method"), str):
             fields["mcp-method"] = message["method"]
             name = named_param(message["method"], message.get("params"))
             fields["mcp-name"] = None if name is None else encode_value(name)
-        return self._present({"authorization": self._authorization, **fields, **(headers or {})})
+        return {**fields, **(headers or {})}
 
-    @staticmethod
-    def _present(fields: Mapping[str, str | None]) -> dict[str, str]:
-        return {name: value for name, value in fields.items() if value is not None}
+    async def _authorized(self, verb: str, fields: Mapping[str, str | None]) -> dict[str, str]:
+        """Return the fields of a request, with the token unless a check decides on `authorization` itself.
+
+        Raises:
+            NoAnswer: the stored token cannot be used.
+        """
+        given: dict[str, str | None] = {"authorization": self._authorization, **fields}
+        present = {name: value for name, value in given.items() if value is not None}
+        if self._sign_in is None or "authorization" in fields:
+            return present
+        try:
+            return {**present, **await self._sign_in.headers(AuthRequest(method=verb, url=self.url))}
+        except TrimcpError as exc:
+            raise NoAnswer(f"the stored sign-in cannot be used: {exc}") from exc
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a token was given in the header fields."""
+        return self._authorization is not None
 
     @property
     def url(self) -> str:
         """The URL of the server."""
         return self._client.url
 
-    async def _post(self, body: bytes, fields: Mapping[str, str], wanted: Any) -> Answer:
+    async def _post(self, body: bytes, given: Mapping[str, str | None], wanted: Any) -> Answer:
+        fields = await self._authorized("POST", given)
         try:
             with trio.fail_after(self.timeout):
                 async with self._client.request("POST", fields, body) as response:
@@ -141,9 +169,10 @@ class HttpWire(Wire):
 
     async def first(self, message: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """See `Wire`. The response is left after the message."""
+        fields = await self._authorized("POST", self._fields(message, None))
         try:
             with trio.fail_after(self.timeout):
-                async with self._client.request("POST", self._fields(message, None), dumps(message)) as response:
+                async with self._client.request("POST", fields, dumps(message)) as response:
                     return await self._first(response)
         except ExchangeFailed as exc:
             raise NoAnswer(str(exc)) from exc
@@ -162,8 +191,10 @@ class HttpWire(Wire):
 
 
 @contextlib.asynccontextmanager
-async def open_http_wire(url: str, headers: Mapping[str, str], timeout: float) -> AsyncIterator[HttpWire]:
-    """Prepare requests to an HTTP URL.
+async def open_http_wire(
+    url: str, headers: Mapping[str, str], timeout: float, sign_in: ClientAuth | None = None
+) -> AsyncIterator[HttpWire]:
+    """Prepare requests to an HTTP URL; see `HttpWire`.
 
     Raises:
         UsageError: the URL or a header is not valid, or a library is missing.
@@ -172,7 +203,7 @@ async def open_http_wire(url: str, headers: Mapping[str, str], timeout: float) -
     authorization = next((value for name, value in headers.items() if name.lower() == "authorization"), None)
     client = http_client_for(url, {name: value for name, value in headers.items() if name.lower() != "authorization"})
     try:
-        yield HttpWire(client, timeout, authorization)
+        yield HttpWire(client, timeout, authorization, sign_in)
     finally:
         with trio.move_on_after(1, shield=True):
             await client.aclose()
