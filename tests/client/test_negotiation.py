@@ -413,3 +413,32 @@ async def test_a_revision_that_does_not_exist_is_refused() -> None:
     with pytest.raises(trimcp.UsageError, match="2024-11-05"):
         async with trimcp.connect(trimcp.Server("a"), revision="1999-01-01"):
             pytest.fail("connected")
+
+
+LONG = "\x1b[31m" + "9" * 100_000
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [lambda id: discovered(id, LONG)],
+        [lambda id: discovered(id, *map(str, range(100_000)))],
+        [lambda id: error(id, -32022, LONG, data={"supported": [LONG]})],
+        [lambda id: error(id, -32601), lambda id: error(id, -32603, LONG)],
+        [lambda id: error(id, -32601), lambda id: initialized(id, LONG)],
+        [lambda id: discovered(id, capabilities={"tools": 5, LONG: 5}), lambda id: initialized(id, LONG)],
+    ],
+)
+async def test_an_error_of_the_handshake_shows_a_part_of_what_the_server_said(
+    answers: list[Any], autojump_clock: MockClock
+) -> None:
+    async def script(peer: Peer) -> None:
+        for answer in answers:
+            await peer.send(answer((await peer.receive())["id"]))
+        await peer.rest()
+
+    with pytest.raises(SessionFailed) as caught:
+        async with trimcp.connect(RawServer(script)):
+            pass
+    assert len(str(caught.value)) < 2000
+    assert "\x1b" not in str(caught.value)

@@ -290,3 +290,22 @@ async def test_a_server_that_asks_without_end_and_does_not_read_fills_no_clients
             client.close()
         nursery.cancel_scope.cancel()
     assert waiting < 65536 + 10_000 + 4096 * 20
+
+
+async def test_requests_that_wait_start_only_as_the_peer_reads_the_answers(autojump_clock: MockClock) -> None:
+    server = trimcp.Server("test", limits=Limits(session_requests=4, out_bytes=4000))
+    started = 0
+
+    @server.tool
+    async def long() -> str:
+        nonlocal started
+        started += 1
+        await trio.lowlevel.checkpoint()
+        return "x" * 2000
+
+    async with served(server, capacity=100_000) as peer:  # takes all the requests, and half of the answers
+        await peer.send(*(peer.call(id, "long") for id in range(100)))
+        await wait_all_tasks_blocked()
+        assert started < 60
+        answers = [await peer.receive() for _ in range(100)]
+        assert sorted(answer["id"] for answer in answers) == list(range(100))

@@ -260,3 +260,22 @@ async def test_a_cancel_that_is_malformed_is_ignored(version: str, logged: Logge
         assert await peer.settled() == []
         assert len(logged.of("cancel.ignored")) == 8
         assert await alive(peer)
+
+
+@pytest.mark.parametrize("frame", [b" \n", b"\r\r\n", b'{"jsonrpc":"2.0","result":{},"id":7}\n'])
+async def test_frames_without_an_answer_do_not_hold_up_other_tasks(frame: bytes, autojump_clock: MockClock) -> None:
+    passes = 0
+
+    async def count() -> None:
+        nonlocal passes
+        while True:
+            await trio.lowlevel.checkpoint()
+            passes += 1
+
+    async with served(make_server(), MODERN) as peer, trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        number = 60_000 // len(frame)
+        await peer.send_bytes(frame * number)
+        assert await alive(peer)
+        assert passes > number // 300 > 4
+        nursery.cancel_scope.cancel()

@@ -45,8 +45,11 @@ class Losing:
     failures: list[ConnectionEnded]
 
     def lose(self, end: ConnectionEnded) -> None:
-        """See `Connected`."""
+        """See `ConnectionOwner`."""
         self.failures.append(end)
+
+    def room_made(self) -> None:
+        """See `ConnectionOwner`."""
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ class Oversized:
 
 
 class Unfinished(bytes):
-    """The last line of a stream that ended without a newline: a whole message, or the begin of one that was cut."""
+    """The last line of a stream that ended without a newline: a whole message, or a part of one."""
 
     __slots__ = ()
 

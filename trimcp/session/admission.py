@@ -59,9 +59,9 @@ class Admission:
         """Give a place back, and hand free places to registers that wait."""
         self.free += 1
         if self._queue:
-            self._grant()
+            self.grant()
 
-    def _grant(self) -> None:
+    def grant(self) -> None:
         """Hand out free places, one to each register in turn."""
         while self.free > 0 and self._queue:
             register = self._queue.popleft()

@@ -50,6 +50,17 @@ class DuplexSession(Session):
         """Where the connection leads, for logs and errors: `stdio`, `tcp 127.0.0.1:8000`, …"""
         return self.duplex.description
 
+    @property
+    def is_behind(self) -> bool:
+        """See `Peer`."""
+        return self._writer is not None and self._writer.is_over
+
+    def room_made(self) -> None:
+        """See `ConnectionOwner`."""
+        if self.requests.waiting:
+            self._admission.enlist(self.requests)
+            self._admission.grant()
+
     def _open_streams(self, supervisor: Supervisor) -> tuple[Writer, SessionReplyStream]:
         writer = self._writer = supervisor.add(Writer(supervisor, self.duplex, self.limits, self))
         return writer, SessionReplyStream(writer, self.limits.result_bytes, self.requests)

@@ -16,6 +16,7 @@ from trimcp.codec.envelope import encode_notification
 from trimcp.codec.revisions import codec_for
 from trimcp.errors import ExchangeFailed, InvalidPayload, RequestFailed, RequestTimedOut, SessionFailed, TrimcpError
 from trimcp.observability import events, log
+from trimcp.observability.cleaning import escaped
 from trimcp.protocol.lifecycle import Step
 from trimcp.session.call import OpenCall
 from trimcp.session.session import Session
@@ -152,14 +153,14 @@ async def _answered(session: Session, offer: Offer, stamp: dict[str, Any], probe
     except RequestFailed as exc:
         if exc.code in MODERN_ERRORS:
             return await _probe_again(session, offer, exc)
-        raise _NotModern(f"the server speaks none of {_listed(modern)}: it answered {exc}") from exc
+        raise _NotModern(f"the server speaks none of {_listed(modern)}: it answered {_cut(exc)}") from exc
     except InvalidPayload as exc:
-        raise _NotModern(f"the server's answer to server/discover breaks its schema: {exc}") from exc
+        raise _NotModern(f"the server's answer to server/discover breaks its schema: {_cut(exc)}") from exc
     except ExchangeFailed as exc:
         # Over HTTP a legacy server may say by a status alone that it does not know what it was asked.
         if not speaks_of_era(exc.status):
             raise
-        raise _NotModern(f"the server speaks none of {_listed(modern)}, or is no MCP server: {exc}") from exc
+        raise _NotModern(f"the server speaks none of {_listed(modern)}, or is no MCP server: {_cut(exc)}") from exc
 
 
 async def _fall_back(session: Session, offer: Offer, stamp: dict[str, Any], probe: OpenCall, unclear: str) -> Agreement:
@@ -213,9 +214,9 @@ async def _probe_again(session: Session, offer: Offer, refusal: RequestFailed) -
     if _mutual(modern, refusal):
         return await _again(session, offer, refusal)
     if _mutual(offer.of(Era.LEGACY), refusal):
-        raise _NotModern(f"the server names legacy revisions alone: it answered {refusal}")
+        raise _NotModern(f"the server names legacy revisions alone: it answered {_cut(refusal)}")
     supported = _supported(refusal)
-    spoken = ", ".join(map(str, supported)) if supported is not None else "none that it names"
+    spoken = "none that it names" if supported is None else _cut(", ".join(map(str, supported)))
     raise SessionFailed(f"no revision in common: the server speaks {spoken}; we, {_listed(modern)}") from refusal
 
 
@@ -227,7 +228,7 @@ async def _again(session: Session, offer: Offer, refusal: RequestFailed) -> Agre
         raw = await session.calls.call("server/discover", {"_meta": stamp}, timeout=offer.timeout)
         return _discovered(session, offer, revision, stamp, raw)
     except (RequestFailed, RequestTimedOut, InvalidPayload) as exc:
-        raise SessionFailed(f"the server named {revision.version}, and does not speak it: {exc}") from exc
+        raise SessionFailed(f"the server named {revision.version}, and does not speak it: {_cut(exc)}") from exc
 
 
 def _supported(refusal: RequestFailed) -> list[Any] | None:
@@ -257,7 +258,7 @@ def _discovered(
     info = None if said is None else codec.structure(said, Implementation)
     assert isinstance(result, DiscoverResult)
     if revision.version not in result.supported_versions:
-        spoken = ", ".join(result.supported_versions)
+        spoken = _cut(", ".join(result.supported_versions))
         mutual = [r for r in offer.of(Era.MODERN) if r.version in result.supported_versions]
         if not mutual and any(r.version in result.supported_versions for r in offer.of(Era.LEGACY)):
             raise _NotModern(f"the server names legacy revisions alone: {spoken}")
@@ -289,19 +290,21 @@ async def initialize(session: Session, offer: Offer, revision: Revision) -> Agre
     try:
         raw = await session.calls.call("initialize", params, timeout=offer.timeout, cancellable=False)
     except RequestFailed as exc:
-        raise SessionFailed(f"the server refused to initialize: {exc}") from exc
+        raise SessionFailed(f"the server refused to initialize: {_cut(exc)}") from exc
     except InvalidPayload as exc:
-        raise SessionFailed(f"the server's answer to initialize is not valid: {exc}") from exc
+        raise SessionFailed(f"the server's answer to initialize is not valid: {_cut(exc)}") from exc
     except RequestTimedOut:
         raise SessionFailed(f"the server did not answer initialize within {offer.timeout:g} s") from None
     version = raw.get("protocolVersion")
     agreed = next((r for r in offer.of(Era.LEGACY) if r.version == version), None)
     if agreed is None:
-        raise SessionFailed(f"the server chose revision {version!r}; we speak {_listed(offer.of(Era.LEGACY))}")
+        raise SessionFailed(
+            f"the server chose revision {_cut(repr(version))}; we speak {_listed(offer.of(Era.LEGACY))}"
+        )
     try:
         result = codec_for(agreed).result_decoder("initialize")(raw)
     except InvalidPayload as exc:
-        raise SessionFailed(f"the server's answer to initialize breaks its schema: {exc}") from exc
+        raise SessionFailed(f"the server's answer to initialize breaks its schema: {_cut(exc)}") from exc
     assert isinstance(result, InitializeResult)
     session.revision = agreed
     session.handshake.take(Step.INITIALIZE)
@@ -327,6 +330,11 @@ def _stamp(offer: Offer, revision: Revision) -> dict[str, Any]:
     if offer.log_level is not None:
         stamp[LOG_LEVEL] = offer.log_level
     return stamp
+
+
+def _cut(said: object) -> str:
+    """Return the text of something that the server said, as a part of a line."""
+    return escaped(str(said))
 
 
 def _listed(revisions: Sequence[Revision]) -> str:

@@ -68,6 +68,11 @@ class Peer(abc.ABC):
         """Take note that the profile of the client was changed by one of its requests. Never waits."""
 
     @property
+    def is_behind(self) -> bool:
+        """Whether more answers wait for the peer to read than the limits allow. Meanwhile no further request starts."""
+        return False
+
+    @property
     def principal(self) -> Principal | None:
         """The authenticated sender that opened the session; None for an anonymous one."""
         return self.delivery.principal

@@ -67,6 +67,7 @@ class Reader:
             for start in range(0, len(frames), FRAMES_AT_ONCE):
                 await dispatcher.wait_routed()
                 await dispatcher.wait_room()
+                await trio.lowlevel.checkpoint()  # the others do not wait for blank lines and the like
                 for frame in frames[start : start + FRAMES_AT_ONCE]:
                     self._take(frame, now)
 

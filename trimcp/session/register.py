@@ -231,7 +231,13 @@ class Register(Generic[R]):
     @property
     def wants_place(self) -> bool:
         """Whether a request waits which the cap of the session would let run."""
-        return len(self.waiting) > self._grants and self.running + self._grants < self._most_running
+        running = self.running + self._grants
+        return len(self.waiting) > self._grants and running < self._most_running and not self.peer.is_behind
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a request that arrives may start at once, as far as the session goes."""
+        return self.running < self._most_running and not self.waiting and not self.peer.is_behind
 
     def start_next(self) -> None:
         """Take note that Admission has taken a place for a request that waits."""

@@ -240,12 +240,12 @@ class Router(Actor[_Message]):
             self._counter.draining(request)
         elif register.bytes + request.size > limits.session_request_bytes and register.bytes:
             self._counter.busy(request, f"requests of {limits.session_request_bytes} bytes")
-        elif register.running < limits.session_requests and not register.waiting and self._admission.take():
+        elif register.has_room and self._admission.take():
             register.add_running(request)
             self._actors[request.route.actor].post(request)
         elif len(register.waiting) < limits.session_waiting:
             register.add_waiting(request)
-            if register.running < limits.session_requests:
+            if register.wants_place:
                 self._admission.enlist(register)
         else:
             self._counter.busy(request, f"{limits.session_requests} requests, and {limits.session_waiting} that wait,")

@@ -31,6 +31,10 @@ class ConnectionOwner(Protocol):
         """End the session at once, for this reason. Never waits."""
         ...
 
+    def room_made(self) -> None:
+        """Take note that what waits to leave is within its bound, maybe again. Never waits."""
+        ...
+
 
 class Writer(Actor[Item]):
     """Writes frames to a duplex connection. It is also the stream of the session."""
@@ -100,6 +104,7 @@ class Writer(Actor[Item]):
         outbox.written += 1
         if has_waited:
             outbox.make_room()
+            self._session.room_made()
             outbox.now_empty()
 
     def _post(self, item: Item, size: int) -> None:
@@ -129,6 +134,8 @@ class Writer(Actor[Item]):
                         first = None
                     await self._write_rest()
                     outbox.make_room()
+                    if not outbox.is_over:
+                        self._session.room_made()
                 self._is_writing = False
                 outbox.now_empty()
         except ConnectionEnded as exc:
