@@ -12,7 +12,7 @@ from benchmarks.cluster.exchange import Address, ExchangeLost, Reply, exchange
 from benchmarks.cluster.ledger import Call, Ledger, Outcome
 
 VERSION: Final = "2025-11-25"
-PATIENCE: Final = 120.0
+PATIENCE: Final = 60.0
 """Seconds that a client goes on to resume a stream, or to repeat what may be repeated. A node that is frozen for 20
 seconds holds a request for so long, and the lease runs out after that."""
 PAUSE: Final = 0.5

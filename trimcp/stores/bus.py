@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import abc
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 import attrs
 import trio
+
+CAPACITY: Final = 1024
+"""Messages that a receiver of a bus may be behind."""
 
 
 @attrs.frozen
@@ -41,3 +45,23 @@ class Bus(abc.ABC):
         The channel is bounded. Where messages are lost, since it is full or the connection was lost, one `Gap` comes
         in their place. A node may receive its own messages to all.
         """
+
+
+class BusChannel:
+    """The bounded channel of one subscriber, for implementations: messages that have no room become one gap."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        """`capacity`: the messages that may wait; the next one becomes a gap."""
+        self._capacity = capacity
+        self.receive: trio.MemoryReceiveChannel[bytes | Gap]
+        self._send, self.receive = trio.open_memory_channel[bytes | Gap](capacity + 1)
+
+    def put(self, message: bytes | Gap) -> None:
+        """Give the subscriber a message, or the last free place a gap. Never waits."""
+        waiting = self._send.statistics().current_buffer_used
+        if waiting <= self._capacity:  # else the gap in the last place stands for this message too
+            self._send.send_nowait(message if waiting < self._capacity else Gap())
+
+    def close(self) -> None:
+        """End the channel: the subscriber receives what waits, and then the end."""
+        self._send.close()

@@ -15,9 +15,10 @@ import trio
 from trimcp.actors.pool_call import PoolCall, PoolEnded
 from trimcp.actors.supervisor import Supervisor
 from trimcp.observability import events, log
-from trimcp.stores.event_store import AppendFailed, EventBatch, EventStore, StoredEvents
+from trimcp.stores.event_store import AppendFailed, EventBatch, EventStore, SharedEventStore, StoredEvents
 from trimcp.stores.failures import StoreUnavailable
-from trimcp.stores.session_store import SessionRecord, SessionStore
+from trimcp.stores.session_store import SessionRecord, SessionStore, StoredSession
+from trimcp.stores.store import Store
 from trimcp.stores.subscription_store import SubscriptionStore
 
 T = TypeVar("T")
@@ -29,6 +30,8 @@ READ_SECONDS: Final = 10.0
 """Seconds that a store may take to find something, while a client waits."""
 MOST_CALLS: Final = 64
 """Calls of one store that may be under way. A store with more of them hangs, so the next call fails at once."""
+MOST_SHARED_CALLS: Final = 1024
+"""The same for a part of a store that nodes share: when a node dies, its sessions come at once."""
 
 
 class StoreFailed(Exception):
@@ -184,6 +187,19 @@ def _follow(found: object, after: int) -> bool:
     )
 
 
+class ContainedSharedEventStore(ContainedEventStore, SharedEventStore):
+    """Calls the event store of several nodes. Raises `StoreFailed` and `AppendFailed`, and nothing else."""
+
+    def __init__(self, store: SharedEventStore, calls: StoreCalls) -> None:
+        super().__init__(store, calls)
+        self._shared = store
+
+    async def settle(self, session: str, stream: int, incarnation: int, events: Sequence[bytes]) -> bool:
+        """See `SharedEventStore`."""
+        call = self._calls.call
+        return await call(WRITE_SECONDS, self._shared.settle, session, stream, incarnation, events) is True
+
+
 class ContainedSessionStore(SessionStore):
     """Calls a session store of a user. Raises `StoreFailed`, and nothing else."""
 
@@ -197,11 +213,11 @@ class ContainedSessionStore(SessionStore):
 
     async def find(self, id: str) -> SessionRecord | None:
         """See `SessionStore`."""
-        return checked_record(await self._calls.call(READ_SECONDS, self._store.find, id), id)
+        return _checked(await self._calls.call(READ_SECONDS, self._store.find, id), id)
 
     async def update(self, record: SessionRecord) -> SessionRecord | None:
         """See `SessionStore`."""
-        return checked_record(await self._calls.call(WRITE_SECONDS, self._store.update, record), record.id)
+        return _checked(await self._calls.call(WRITE_SECONDS, self._store.update, record), record.id)
 
     async def touch(self, ids: Collection[str], seen_at: float) -> None:
         """See `SessionStore`."""
@@ -212,7 +228,7 @@ class ContainedSessionStore(SessionStore):
         await self._calls.call(WRITE_SECONDS, self._store.remove, id)
 
 
-def checked_record(record: object, id: str) -> SessionRecord | None:
+def _checked(record: object, id: str) -> SessionRecord | None:
     """Return what a store has returned for a session.
 
     Raises:
@@ -242,14 +258,14 @@ class ContainedSubscriptionStore(SubscriptionStore):
 
     async def uris_of(self, session: str) -> frozenset[str]:
         """See `SubscriptionStore`."""
-        return checked_uris(await self._calls.call(READ_SECONDS, self._store.uris_of, session))
+        return _checked_uris(await self._calls.call(READ_SECONDS, self._store.uris_of, session))
 
     async def forget(self, session: str) -> None:
         """See `SubscriptionStore`."""
         await self._calls.call(WRITE_SECONDS, self._store.forget, session)
 
 
-def checked_uris(uris: Any) -> frozenset[str]:
+def _checked_uris(uris: Any) -> frozenset[str]:
     """Return what a store has returned as the subscriptions of a session.
 
     Raises:
@@ -258,3 +274,22 @@ def checked_uris(uris: Any) -> frozenset[str]:
     if type(uris) is not frozenset or not all(type(uri) is str for uri in uris):
         raise StoreFailed("uris_of returned an invalid value: return a frozenset of strings")
     return uris
+
+
+class ContainedSharedSessionStore(ContainedSessionStore):
+    """Calls the session store of several nodes. Raises `StoreFailed`, and nothing else."""
+
+    def __init__(self, store: Store, calls: StoreCalls) -> None:
+        super().__init__(store.sessions, calls)
+        self._whole = store
+
+    async def load(self, id: str) -> StoredSession | None:
+        """See `Store.load_session`."""
+        stored = await self._calls.call(READ_SECONDS, self._whole.load_session, id)
+        if stored is None:
+            return None
+        value: object = stored
+        if not isinstance(value, StoredSession) or _checked(value.record, id) is None:
+            raise StoreFailed("load_session returned an invalid value: return a StoredSession, or None")
+        _checked_uris(stored.uris)
+        return stored

@@ -10,8 +10,7 @@ from typing import Final
 import trio
 
 from trimcp.stores.admission_store import AdmissionStore
-from trimcp.stores.bus import Bus, Gap
-from trimcp.stores.bus_channel import BusChannel
+from trimcp.stores.bus import Bus, BusChannel, Gap
 from trimcp.stores.failures import StoreUnavailable
 from trimcp.stores.node_store import LEASE, NodeStore
 from trimcp.stores.replay_store import ReplayStore

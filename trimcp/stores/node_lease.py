@@ -13,7 +13,7 @@ from typing import Final, TypeVar, TypeVarTuple, Unpack
 import trio
 
 from trimcp.observability import events, log
-from trimcp.stores.contained import DirectCalls, StoreFailed, log_failure
+from trimcp.stores.contained import READ_SECONDS, DirectCalls, StoreFailed, log_failure
 from trimcp.stores.node_store import NodeStore
 
 T = TypeVar("T")
@@ -79,6 +79,14 @@ class NodeLease:
     def forget(self, observer: NodeObserver) -> None:
         """Tell an observer nothing more."""
         self._observers.remove(observer)
+
+    async def is_alive(self, incarnation: int) -> bool:
+        """Return whether the lease of a node has not run out.
+
+        Raises:
+            StoreFailed: the store does not answer.
+        """
+        return incarnation in await self._calls.call(READ_SECONDS, self._store.alive, (incarnation,))
 
     # --- its tasks --------------------------------------------------------------------
 

@@ -10,8 +10,15 @@ from trimcp.actors.supervisor import Supervisor
 from trimcp.errors import RequestFailed
 from trimcp.observability import events, log
 from trimcp.session.refusals import retry_data, store_unavailable
-from trimcp.stores.contained import READ_SECONDS, WRITE_SECONDS, DirectCalls, StoreCalls, StoreFailed, open_calls
-from trimcp.stores.contained_shared import MOST_SHARED_CALLS
+from trimcp.stores.contained import (
+    MOST_SHARED_CALLS,
+    READ_SECONDS,
+    WRITE_SECONDS,
+    DirectCalls,
+    StoreCalls,
+    StoreFailed,
+    open_calls,
+)
 from trimcp.stores.task_store import TaskRecord, TaskStore
 from trimcp.types.jsonrpc import BUSY, INTERNAL_ERROR
 

@@ -245,7 +245,7 @@ class Endpoint:
         if served.messages is not None and self._options.get("sse"):
             from trimcp.http.server.shared_endpoint import share_sse
 
-            share_sse(self._sse, served, supervisor)
+            share_sse(self._sse, served)
         nursery.start_soon(self._check_times, (stateless, sessions, self._sse), name="trimcp http times")
         self._tasks = tasks
 

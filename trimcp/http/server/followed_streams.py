@@ -23,8 +23,7 @@ from trimcp.http.server.session_node import is_get_stream, lost_answer, writer_o
 from trimcp.http.server.shared_session import SharedSession
 from trimcp.limits import Limits
 from trimcp.observability import events, log
-from trimcp.stores.contained import StoreFailed, log_failure
-from trimcp.stores.contained_shared import ContainedNodeStore, ContainedSharedEventStore
+from trimcp.stores.contained import ContainedSharedEventStore, StoreFailed, log_failure
 from trimcp.stores.event_store import StoredEvents
 from trimcp.stores.node_messages import NodeMessages
 
@@ -47,12 +46,10 @@ class FollowedStreams:
     def __init__(
         self,
         event_store: ContainedSharedEventStore,
-        nodes: ContainedNodeStore,
         messages: NodeMessages,
         limits: Limits,
     ) -> None:
         self._events = event_store
-        self._nodes = nodes
         self._messages = messages
         self._keep_alive = limits.keep_alive
         self._more: dict[tuple[str, int], trio.Event] = {}
@@ -107,7 +104,7 @@ class FollowedStreams:
         return Resumed.YES
 
     async def _is_alive(self, stream: int) -> bool:
-        return await self._nodes.is_alive(writer_of(stream))
+        return await self._messages.lease.is_alive(writer_of(stream))
 
     async def _caught_up(self, session: SharedSession, stream: int) -> None:
         """Wait a moment until the writer has put its events into the store."""

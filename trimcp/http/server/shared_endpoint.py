@@ -14,14 +14,14 @@ from trimcp.http.server.sse_posts import SsePosts
 from trimcp.http.server.stored_answers import StoredAnswers
 from trimcp.http.server.stream_writer import StreamWriter
 from trimcp.session.handler_actors import HandlerActors
-from trimcp.stores.contained import ContainedSubscriptionStore, StoreCalls, open_calls
-from trimcp.stores.contained_shared import (
+from trimcp.stores.contained import (
     MOST_SHARED_CALLS,
-    ContainedNodeStore,
     ContainedSharedEventStore,
     ContainedSharedSessionStore,
+    ContainedSubscriptionStore,
+    StoreCalls,
+    open_calls,
 )
-from trimcp.stores.store import Store
 
 
 def open_shared_sessions(
@@ -54,20 +54,14 @@ def open_shared_sessions(
         )
     )
     sessions = SharedSessions(served, table, event_log, supervisor.nursery, actors, writer)
-    nodes = _open_nodes(store, supervisor)
     answers = StoredAnswers(event_store, table, messages)
     supervisor.nursery.start_soon(answers.run, name="trimcp answers of other nodes")
     places = SessionPlaces(store.admission, calls(store.admission, "admission store"), limits)
-    sessions.share(messages, FollowedStreams(event_store, nodes, messages, limits), answers, places)
+    sessions.share(messages, FollowedStreams(event_store, messages, limits), answers, places)
     return sessions
 
 
-def share_sse(sse: Sse2024, served: ServedRun, supervisor: Supervisor) -> None:
+def share_sse(sse: Sse2024, served: ServedRun) -> None:
     """Have the streams of HTTP+SSE take messages that are posted to other nodes."""
-    assert served.store is not None
     assert served.messages is not None
-    sse.share(SsePosts(served.messages, _open_nodes(served.store, supervisor), sse))
-
-
-def _open_nodes(store: Store, supervisor: Supervisor) -> ContainedNodeStore:
-    return ContainedNodeStore(store.nodes, open_calls(store.nodes, "node store", supervisor, MOST_SHARED_CALLS))
+    sse.share(SsePosts(served.messages, sse))

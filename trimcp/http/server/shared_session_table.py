@@ -20,8 +20,7 @@ from trimcp.http.server.shared_session import SharedSession
 from trimcp.limits import Limits
 from trimcp.protocol.lifecycle import Phase
 from trimcp.session.refusals import store_unavailable
-from trimcp.stores.contained import StoreFailed
-from trimcp.stores.contained_shared import ContainedSharedSessionStore
+from trimcp.stores.contained import ContainedSharedSessionStore, StoreFailed
 from trimcp.stores.node_messages import NodeMessages
 from trimcp.stores.session_store import SessionRecord, StoredSession
 from trimcp.stores.subscription_store import SubscriptionStore

@@ -14,7 +14,6 @@ import attrs
 import trio
 
 from trimcp.actors.reply import Reply
-from trimcp.stores.contained_shared import ContainedNodeStore
 from trimcp.stores.node_lease import NodeObserver
 from trimcp.stores.node_messages import NodeMessages
 
@@ -58,9 +57,8 @@ class SseStreams(Protocol):
 class SsePosts(NodeObserver):
     """Passes posts on to the nodes that have their streams, and takes those for the streams of this node."""
 
-    def __init__(self, messages: NodeMessages, nodes: ContainedNodeStore, streams: SseStreams) -> None:
+    def __init__(self, messages: NodeMessages, streams: SseStreams) -> None:
         self._messages = messages
-        self._nodes = nodes
         self._streams = streams
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Reply[int]] = {}
@@ -89,7 +87,7 @@ class SsePosts(NodeObserver):
                 self._messages.send(POST, number, *content, to=int(owner))
                 with trio.move_on_after(SECONDS):
                     return await reply.wait()
-                if not await self._nodes.is_alive(int(owner)):
+                if not await self._messages.lease.is_alive(int(owner)):
                     return NOT_FOUND  # the stream has ended with its node
         finally:
             del self._waiting[number]

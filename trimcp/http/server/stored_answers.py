@@ -19,8 +19,7 @@ from trimcp.http.server.legacy_session import LegacySession
 from trimcp.http.server.session_node import answer_stream_of, caller_of
 from trimcp.http.server.shared_session import SharedSession
 from trimcp.observability import events, log
-from trimcp.stores.contained import StoreFailed, log_failure
-from trimcp.stores.contained_shared import ContainedSharedEventStore
+from trimcp.stores.contained import ContainedSharedEventStore, StoreFailed, log_failure
 from trimcp.stores.event_store import AppendFailed, EventBatch
 from trimcp.stores.node_messages import NodeMessages
 from trimcp.types.jsonrpc import Request, RequestId

@@ -13,8 +13,7 @@ import trio
 
 from trimcp.observability import events, log
 from trimcp.server.workers.link import Kind, Link, LinkFrame
-from trimcp.stores.bus import Bus, Gap
-from trimcp.stores.bus_channel import BusChannel
+from trimcp.stores.bus import Bus, BusChannel, Gap
 
 
 class BusEnded(Exception):

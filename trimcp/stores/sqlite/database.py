@@ -19,8 +19,7 @@ import trio
 
 from trimcp.actors.grouping_thread import GroupingThread, ThreadBusy, ThreadJob
 from trimcp.errors import UsageError
-from trimcp.stores.bus import Gap
-from trimcp.stores.bus_channel import BusChannel
+from trimcp.stores.bus import BusChannel, Gap
 from trimcp.stores.failures import StoreUnavailable
 
 T = TypeVar("T")
