@@ -8,7 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from trimcp.actors.mailbox import Mailbox, MailboxFull, MailboxStatistics, Overflow
+from trimcp.actors.mailbox import Mailbox, MailboxFull, Overflow
+from trimcp.actors.snapshots import MailboxStatistics
 
 
 def take_all(mailbox: Mailbox[str]) -> list[str]:

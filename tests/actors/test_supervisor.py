@@ -8,10 +8,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.actors.notebook import Notebook, where
 from tests.actors.pieces import HANDED_BACK, Piece, quick
-from trimcp.actors.actor import Actor, ActorSnapshot, Owner
-from trimcp.actors.mailbox import Mailbox, MailboxStatistics
-from trimcp.actors.supervisor import Supervisor, SupervisorSnapshot, open_supervisor
-from trimcp.actors.worker_pool import PoolSnapshot
+from trimcp.actors.actor import Actor, Owner
+from trimcp.actors.mailbox import Mailbox
+from trimcp.actors.snapshots import ActorSnapshot, MailboxStatistics, PoolSnapshot, SupervisorSnapshot
+from trimcp.actors.supervisor import Supervisor, open_supervisor
 
 IN_TURN = pytest.mark.parametrize("in_turn", [False, True])
 

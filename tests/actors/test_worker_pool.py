@@ -10,7 +10,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.actors.pieces import GOOD, HANDED_BACK, Piece, open_pool, quick, sleeping
-from trimcp.actors.worker_pool import MOST_IDLE, TURN, PoolSnapshot, WorkerPool
+from trimcp.actors.snapshots import PoolSnapshot
+from trimcp.actors.worker_pool import MOST_IDLE, TURN, WorkerPool
 
 # --- workers --------------------------------------------------------------------------
 

@@ -10,28 +10,16 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
-import attrs
 import trio
 
-from trimcp.actors.mailbox import Mailbox, MailboxFull, MailboxStatistics
+from trimcp.actors.mailbox import Mailbox, MailboxFull
+
+if TYPE_CHECKING:
+    from trimcp.actors.snapshots import ActorSnapshot, State
 
 M = TypeVar("M")
-
-State = Literal["idle", "running", "in turn", "ended"]
-"""`idle`: not started, since it was told no message yet. `in turn`: declared to have no task."""
-
-
-@attrs.frozen
-class ActorSnapshot:
-    """An actor at one moment."""
-
-    name: str
-    state: State
-    mailbox: MailboxStatistics
-    facts: Mapping[str, int] = attrs.field(factory=dict)
-    """What the actor says of its state."""
 
 
 class Owner(Protocol):
@@ -203,6 +191,8 @@ class Actor(Generic[M]):
 
     def snapshot(self) -> ActorSnapshot:
         """Take a snapshot of the actor."""
+        from trimcp.actors.snapshots import ActorSnapshot
+
         return ActorSnapshot(self.name, self._state, self.mailbox.statistics(), self.facts())
 
     def facts(self) -> Mapping[str, int]:

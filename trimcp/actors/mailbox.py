@@ -12,10 +12,12 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-import attrs
 import trio
+
+if TYPE_CHECKING:
+    from trimcp.actors.snapshots import MailboxStatistics
 
 M = TypeVar("M")
 
@@ -38,24 +40,6 @@ class Overflow(enum.Enum):
 
 class MailboxFull(Exception):
     """A mailbox holds as many messages as it may, and its policy is not to drop any."""
-
-
-@attrs.frozen
-class MailboxStatistics:
-    """Holds the state of a mailbox at one moment. Sizes are bytes."""
-
-    capacity: int
-    waiting: int
-    """Messages that wait for the receiver."""
-    waiting_bytes: int
-    """Of the messages that were put in since the receiver last took all."""
-    told: int
-    """Messages that were put in so far."""
-    peak: int
-    """The most that ever waited."""
-    refused: int
-    dropped: int
-    replaced: int
 
 
 class Mailbox(Generic[M]):
@@ -361,6 +345,8 @@ class Mailbox(Generic[M]):
 
     def statistics(self) -> MailboxStatistics:
         """Take a snapshot of the mailbox."""
+        from trimcp.actors.snapshots import MailboxStatistics
+
         return MailboxStatistics(
             self.capacity,
             self.waiting,

@@ -9,40 +9,18 @@ from __future__ import annotations
 import contextvars
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import attrs
 import trio
 
-from trimcp.actors.actor import Actor, ActorSnapshot
-from trimcp.actors.worker_pool import PoolSnapshot, WorkerPool, without_leaks
+from trimcp.actors.actor import Actor
+from trimcp.actors.worker_pool import WorkerPool, without_leaks
+
+if TYPE_CHECKING:
+    from trimcp.actors.snapshots import SupervisorSnapshot
 
 M = TypeVar("M")
 A = TypeVar("A", bound=Actor[Any])
-
-
-@attrs.frozen
-class SupervisorSnapshot:
-    """Holds the state of a supervisor at one moment: its actors, its pools, and all tasks in its nursery."""
-
-    name: str
-    actors: tuple[ActorSnapshot, ...]
-    pools: tuple[PoolSnapshot, ...]
-    tasks: tuple[str, ...]
-    """The names of the tasks, sorted."""
-
-    def render(self) -> list[str]:
-        """Return one line for each actor and each pool, for people."""
-        return [
-            *(
-                f"{actor.name}  {actor.state}, {actor.mailbox.told} messages, {actor.mailbox.waiting} of them wait"
-                for actor in self.actors
-            ),
-            *(
-                f"{pool.name.rpartition(': ')[2]}  {pool.workers} workers, {pool.idle} idle, {pool.waiting} pieces wait"
-                for pool in self.pools
-            ),
-        ]
 
 
 class Supervisor:
@@ -125,6 +103,8 @@ class Supervisor:
 
     def snapshot(self) -> SupervisorSnapshot:
         """Take a snapshot of the supervisor."""
+        from trimcp.actors.snapshots import SupervisorSnapshot
+
         return SupervisorSnapshot(
             self.name,
             tuple(actor.snapshot() for actor in self._actors),

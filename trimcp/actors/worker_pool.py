@@ -16,12 +16,15 @@ from __future__ import annotations
 import contextvars
 import math
 from collections import deque
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 import trio
 
 from trimcp.actors.abandoned_generators import abandoned_generators
+
+if TYPE_CHECKING:
+    from trimcp.actors.snapshots import PoolSnapshot
 
 TURN: Final = 64
 """Pieces of work that a worker runs before other tasks get a turn, where none of the pieces waits."""
@@ -82,21 +85,6 @@ class _Judged:
     failure: BaseException | None
     left_open: bool
     """Whether it left scopes open, or closed those of its worker."""
-
-
-@attrs.frozen
-class PoolSnapshot:
-    """Holds the state of a pool at one moment."""
-
-    name: str
-    waiting: int
-    """Pieces of work that wait for a worker."""
-    workers: int
-    idle: int
-    parked: int
-    """Workers that wait for nurseries which a handler has left open."""
-    done: int
-    """Pieces of work that have ended."""
 
 
 class WorkerPool:
@@ -352,6 +340,8 @@ class WorkerPool:
 
     def snapshot(self) -> PoolSnapshot:
         """Take a snapshot of the pool."""
+        from trimcp.actors.snapshots import PoolSnapshot
+
         return PoolSnapshot(self.name, len(self._waiting), self._workers, self._idle, self.parked, self.done)
 
 

@@ -9,6 +9,7 @@ imports this module when the first payload arrives, and keeps the functions made
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, get_args
 
@@ -125,7 +126,7 @@ class PayloadHooks:
         hooks = {cls: self._fast.get_unstructure_hook(cls)}
 
         def hook_for(given: type) -> Callable[[Any], dict[str, Any]]:
-            for allowed in (cls, *map(resolve, others or ())):
+            for allowed in itertools.chain((cls,), map(resolve, others or ())):  # resolves the others when it must
                 if issubclass(given, allowed):
                     hooks[given] = hook = self._derived_hook(given, allowed)
                     return hook

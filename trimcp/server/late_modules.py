@@ -21,6 +21,7 @@ MODULES: Final = (
     "trimcp.server.context.questions",
     "trimcp.server.context.requirements",
     "trimcp.server.context.sealed_state",
+    "trimcp.server.run_snapshot",
     "trimcp.types.elicitation_schemas",
 )
 

@@ -28,7 +28,7 @@ except ImportError as _exc:
     raise UsageError("The client of Prometheus is not installed: install trimcp[prometheus]") from _exc
 
 if TYPE_CHECKING:
-    from trimcp.actors.supervisor import SupervisorSnapshot
+    from trimcp.actors.snapshots import SupervisorSnapshot
     from trimcp.server.run_registry import RunRegistry
     from trimcp.server.run_snapshot import RunSnapshot
 

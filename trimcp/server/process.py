@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
@@ -25,6 +25,7 @@ from trimcp.session.duplex_session import DuplexSession
 
 if TYPE_CHECKING:
     from trimcp.server.run import ServerRun
+    from trimcp.session.request import InboundRequest
     from trimcp.session.session import Session
 
 EXIT_OK: Final = 0
@@ -298,8 +299,14 @@ async def _exit_code(run: ServerRun, lost: int) -> int:
 
 async def _abandon(run: ServerRun, sessions: Sequence[Session]) -> NoReturn:
     """End the process with the handlers that still run. While none runs, wait: answers still leave."""
-    while not (methods := [request.method for session in sessions for request in session.snapshot().requests]):  # noqa: ASYNC110 - no event says that only writing is left
+    while not (methods := [request.method for session in sessions for request in _unfinished(session)]):  # noqa: ASYNC110 - no event says that only writing is left
         await trio.sleep(LAST_MOMENTS)
     _show_report(run)
     write_line(f"trimcp: ending with handlers still running: {', '.join(methods)}")
     os._exit(EXIT_ABANDONED)
+
+
+def _unfinished(session: Session) -> Iterable[InboundRequest]:
+    """Return the requests whose handlers have not ended. Imports nothing: the process may have no descriptor left."""
+    # A session that has ended has waited for its handlers; a stateless peer has not.
+    return session.requests.in_flight if session.is_running or session.is_stateless else ()

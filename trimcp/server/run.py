@@ -20,7 +20,6 @@ from trimcp.server.features.pending_url_elicitations import PendingUrlElicitatio
 from trimcp.server.features.subscriptions.bus import SubscriptionBus
 from trimcp.server.features.subscriptions.grants import SubscriptionGrants
 from trimcp.server.lifespans import entered
-from trimcp.server.run_snapshot import RunSnapshot, snapshots_of
 from trimcp.server.service import ServerService
 from trimcp.session.admission import Admission
 from trimcp.session.delivery import NO_FIELDS, Delivery
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from trimcp.server.context.sealed_state import Sealer
     from trimcp.server.declarations import Declarations
     from trimcp.server.features.task_support import TaskRun
+    from trimcp.server.run_snapshot import RunSnapshot
     from trimcp.stores.node_lease import NodeLease
     from trimcp.stores.node_messages import NodeMessages
     from trimcp.stores.secret_store import Secrets
@@ -319,6 +319,8 @@ class ServerRun:
 
     def snapshot(self, most: int | None = None) -> RunSnapshot:
         """Return a snapshot of the run; with at most that many sessions, callers and listens, the busy ones first."""
+        from trimcp.server.run_snapshot import RunSnapshot, snapshots_of
+
         declared = self._declarations
         return RunSnapshot(
             server=self.server.name,

@@ -14,7 +14,6 @@ from trimcp.errors import UsageError
 from trimcp.observability.instruments import Instruments
 from trimcp.server.features.subscriptions.notices import LISTS, NOTICE
 from trimcp.server.run import Lifespan, ServerRun, open_run
-from trimcp.server.run_snapshot import RunSnapshot
 from trimcp.session.drain_report import DrainReport
 from trimcp.transports.lines import READ_CHUNK
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from trimcp.observability.wire_tap import WireTap
     from trimcp.server.context.client_view import NotifyingServer
     from trimcp.server.declarations import Declarations
+    from trimcp.server.run_snapshot import RunSnapshot
 
 
 class RunRegistry:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import attrs
 
-from trimcp.actors.supervisor import SupervisorSnapshot
+from trimcp.actors.snapshots import SupervisorSnapshot
 from trimcp.server.features.subscriptions.snapshot import SubscriptionsSnapshot
 from trimcp.session.session import Session
 from trimcp.session.snapshot import SessionSnapshot

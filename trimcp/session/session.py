@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import trio
 
@@ -39,10 +39,12 @@ from trimcp.session.register import Register
 from trimcp.session.reply_stream import ReplyStream, SessionStream
 from trimcp.session.request import InboundRequest, Route
 from trimcp.session.router import Router
-from trimcp.session.snapshot import CallSnapshot, RequestSnapshot, SessionSnapshot
 from trimcp.session.traced_calls import open_calls
 from trimcp.types.jsonrpc import Message, RequestId
 from trimcp.types.revisions import Revision
+
+if TYPE_CHECKING:
+    from trimcp.session.snapshot import SessionSnapshot
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that closing the medium may take; it is shielded, so it must have a bound."""
@@ -363,6 +365,8 @@ class Session(Peer):
 
     def snapshot(self) -> SessionSnapshot:
         """Take a snapshot of the session. One that is over has no actors to ask."""
+        from trimcp.session.snapshot import CallSnapshot, RequestSnapshot, SessionSnapshot
+
         is_alive, now = self.is_running, trio.current_time()
         # A stateless peer that is over may have handlers that have not ended: nothing waited for them.
         in_flight = self.requests.in_flight if is_alive or self.is_stateless else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from trimcp.actors.supervisor import SupervisorSnapshot
+from trimcp.actors.snapshots import SupervisorSnapshot
 from trimcp.framing.headers import named_param
 from trimcp.session.call import Call
 from trimcp.session.request import InboundRequest

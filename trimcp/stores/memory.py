@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Final
 
 import attrs
 import trio
 
 from trimcp.stores.memory_events import MemoryEventStore
+from trimcp.stores.memory_secrets import MemorySecretStore
 from trimcp.stores.record_versions import replacement
-from trimcp.stores.secret_store import Secrets, SecretStore
 from trimcp.stores.session_store import SessionRecord, SessionStore
 from trimcp.stores.subscription_store import SubscriptionStore
 
@@ -23,8 +22,6 @@ SESSION_TTL: Final = 7200.0
 """Seconds that an untouched session is kept: four times `Limits.session_idle`."""
 SUBSCRIBED_SESSIONS: Final = 256
 """Sessions with subscriptions beyond which those of forgotten sessions are looked for."""
-SECRET_BYTES: Final = 32
-"""Bytes of a secret that is made here."""
 
 
 class MemorySessionStore(SessionStore):
@@ -144,30 +141,3 @@ class MemorySubscriptionStore(SubscriptionStore):
         """See `SubscriptionStore`."""
         await trio.lowlevel.checkpoint()
         self._uris.pop(session, None)
-
-
-class MemorySecretStore(SecretStore):
-    """Keeps secrets in this process, and in those that are forked from it."""
-
-    def __init__(self, secrets: Sequence[bytes] | None = None) -> None:
-        """
-        Args:
-            secrets: at least 16 random bytes each, newest first; one for this process alone, if not given.
-
-        Raises:
-            UsageError: there is none, or one that is too short.
-        """
-        self.current: Secrets = Secrets((os.urandom(SECRET_BYTES),) if secrets is None else tuple(secrets))
-        """The secrets as they are now."""
-
-    async def read(self) -> Secrets:
-        """See `SecretStore`."""
-        await trio.lowlevel.checkpoint()
-        return self.current
-
-    async def rotate(self, secret: bytes | None = None) -> Secrets:
-        """See `SecretStore`."""
-        await trio.lowlevel.checkpoint()
-        new = os.urandom(SECRET_BYTES) if secret is None else secret
-        self.current = Secrets((new, self.current.values[0]))
-        return self.current

@@ -11,7 +11,7 @@ from typing import Final
 import trio
 
 from trimcp.observability import events, log
-from trimcp.stores.memory import MemorySecretStore
+from trimcp.stores.memory_secrets import MemorySecretStore
 from trimcp.stores.secret_store import Secrets, SecretStore
 
 REFRESH: Final = 3.0

@@ -14,8 +14,8 @@ import attrs
 import trio
 
 import trimcp
+from trimcp.actors.snapshots import SupervisorSnapshot
 from trimcp.actors.steps import StepWatch
-from trimcp.actors.supervisor import SupervisorSnapshot
 from trimcp.server.features.subscriptions.snapshot import SubscriptionsSnapshot
 from trimcp.server.run_registry import RunRegistry
 from trimcp.server.run_snapshot import RunSnapshot

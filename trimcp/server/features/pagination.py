@@ -17,7 +17,7 @@ from typing import Final, Generic, TypeVar
 import attrs
 
 from trimcp.errors import InvalidParams
-from trimcp.stores.memory import MemorySecretStore
+from trimcp.stores.memory_secrets import MemorySecretStore
 
 T = TypeVar("T")
 

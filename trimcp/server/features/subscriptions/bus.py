@@ -30,12 +30,12 @@ from trimcp.server.features.subscriptions.grants import (
 from trimcp.server.features.subscriptions.notices import LISTS, EncodedNotice
 from trimcp.server.features.subscriptions.poster import ChangePoster
 from trimcp.server.features.subscriptions.register import ListenEnds, OpenListens, SubscriptionRegister
-from trimcp.server.features.subscriptions.snapshot import SubscriptionsSnapshot
 from trimcp.session.request import InboundRequest
 
 if TYPE_CHECKING:
     from trimcp.actors.supervisor import Supervisor
     from trimcp.limits import Limits
+    from trimcp.server.features.subscriptions.snapshot import SubscriptionsSnapshot
     from trimcp.session.peer import Peer
     from trimcp.stores.node_messages import NodeMessages
     from trimcp.types.extensions import ExtensionNotification
@@ -198,6 +198,8 @@ class SubscriptionBus(Actor[_Message]):
 
     def snapshot_of_all(self, most: int | None) -> SubscriptionsSnapshot:
         """Take a snapshot of the listens and the watched resources, of at most that many each."""
+        from trimcp.server.features.subscriptions.snapshot import SubscriptionsSnapshot
+
         uris = self._register.uris
         return SubscriptionsSnapshot(
             listens=self._listens.snapshots(most),

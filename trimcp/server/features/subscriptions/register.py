@@ -20,7 +20,6 @@ from trimcp.errors import InvalidParams, RequestFailed
 from trimcp.server.features import Feature
 from trimcp.server.features.subscriptions.grants import GrantedListen, SubscriptionGrants, busy
 from trimcp.server.features.subscriptions.notices import LISTS, About, Frame, Watched, about
-from trimcp.server.features.subscriptions.snapshot import ListenSnapshot
 from trimcp.session.refusals import retry_data
 from trimcp.session.request import InboundRequest
 from trimcp.types.jsonrpc import DRAINING
@@ -29,6 +28,7 @@ from trimcp.types.metadata import SUBSCRIPTION_ID
 if TYPE_CHECKING:
     from trimcp.actors.actor import Owner
     from trimcp.limits import Limits
+    from trimcp.server.features.subscriptions.snapshot import ListenSnapshot
     from trimcp.session.peer import Peer
     from trimcp.types.revisions import Revision
     from trimcp.types.subscriptions import SubscriptionFilter
@@ -308,6 +308,8 @@ class OpenListens:
 
 
 def _snapshot(request: InboundRequest, listen: OpenListen | None) -> ListenSnapshot:
+    from trimcp.server.features.subscriptions.snapshot import ListenSnapshot
+
     watched = () if listen is None else listen.watched
     return ListenSnapshot(
         session=request.session_number,
