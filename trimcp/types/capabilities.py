@@ -4,8 +4,6 @@ A capability that is not None is declared; an empty object is enough. The dotted
 `trimcp.types.methods` name attributes of these classes.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import attrs

@@ -1,7 +1,5 @@
 """Completion of the arguments of prompts and resource templates (server/utilities/completion)."""
 
-from __future__ import annotations
-
 import attrs
 
 from trimcp.types.fields import Extensible, spec_field

@@ -3,8 +3,6 @@
 The blocks of each revision, and their places, are in `trimcp.codec.unions`.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import attrs

@@ -3,8 +3,6 @@
 The classes of the schemas of forms are in `trimcp.types.elicitation_schemas`.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 import attrs

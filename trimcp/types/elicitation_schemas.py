@@ -4,8 +4,6 @@
 write forms, and for the codec, which checks the dict against them.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import attrs

@@ -4,8 +4,6 @@ The declaration is data in the attrs metadata, which only `trimcp.codec` reads. 
 JSON. `ABSENT` stands for a missing field, for the few fields where null is a value.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal
@@ -118,7 +116,7 @@ def spec_field(
     return attrs.field(default=default, metadata=spec(since=since, until=until, check=check, wire_name=wire_name))
 
 
-def spec_of(attribute: attrs.Attribute[Any]) -> SpecField:
+def spec_of(attribute: "attrs.Attribute[Any]") -> SpecField:
     """Return the declaration of a field of an attrs class."""
     declared: SpecField = attribute.metadata.get(METADATA_KEY, PLAIN)
     return declared

@@ -1,7 +1,5 @@
 """Input requests in `input_required` results of 2026-07-28: questions without a session (basic/patterns/mrtr)."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 import attrs

@@ -5,8 +5,6 @@ Payloads keep `_meta` as a dict, since most of its keys belong to other programs
 stateless part of the protocol does so for each request.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import attrs

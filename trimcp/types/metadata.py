@@ -1,7 +1,5 @@
 """Descriptions of things and programs (icons, names, annotations), and the keys that MCP reserves in `_meta`."""
 
-from __future__ import annotations
-
 from typing import Final, Literal
 
 import attrs

@@ -3,8 +3,6 @@
 The other modules of this package derive their params and results from these.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 import attrs

@@ -1,7 +1,5 @@
 """Prompts: their description, their list, and their messages (server/prompts)."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import attrs

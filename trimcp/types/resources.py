@@ -1,7 +1,5 @@
 """Resources: their description, their lists, reading, and changes (server/resources)."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import attrs

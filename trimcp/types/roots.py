@@ -1,7 +1,5 @@
 """Roots: the places in which a client lets its servers work (client/roots)."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import attrs

@@ -1,7 +1,5 @@
 """Sampling: a server's request to the client's model (client/sampling)."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 import attrs

@@ -1,7 +1,5 @@
 """`subscriptions/listen` of 2026-07-28, a long request for notifications (basic/patterns/subscriptions)."""
 
-from __future__ import annotations
-
 import attrs
 
 from trimcp.types.fields import Extensible

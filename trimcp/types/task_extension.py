@@ -4,8 +4,6 @@ A server answers `tools/call` with a task if it wants to; results, errors and qu
 state. The tasks of 2025-11-25, which the client asks for, are in `trimcp.types.tasks`.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Final
 
 import attrs

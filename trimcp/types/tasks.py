@@ -1,7 +1,5 @@
 """Tasks of 2025-11-25 (basic/utilities/tasks); later revisions have them as an extension."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import attrs

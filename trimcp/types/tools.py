@@ -1,7 +1,5 @@
 """Tools: their description, their list, and calls (server/tools)."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import attrs

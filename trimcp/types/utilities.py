@@ -1,7 +1,5 @@
 """The utilities of requests: cancellation, progress, and log messages (basic/utilities, server/utilities/logging)."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import attrs
