@@ -180,6 +180,8 @@ class ClassHooks:
     def _incoming(self, field: WireField, converter: BaseConverter) -> Any:
         if field.spec.check is not None:
             hook = raw_structure_hook(field.spec.check, self.revision, converter)
+        elif field.optional and _holds_objects(field.type):
+            hook = _on_first_use(converter.get_structure_hook, field.type)
         else:
             hook = converter.get_structure_hook(field.type)
         if converter.detailed_validation and self._may_be_null(field):
@@ -199,8 +201,22 @@ class ClassHooks:
         if field.spec.check is not None:
             hook = raw_unstructure_hook(field.spec.check, self.revision, converter)
         elif _holds_objects(field.type):
-            hook = converter.get_unstructure_hook(field.type)
+            find = converter.get_unstructure_hook
+            hook = _on_first_use(find, field.type) if field.optional else find(field.type)
         return override(rename=field.wire, unstruct_hook=hook or identity, omit_if_default=field.optional)
+
+
+def _on_first_use(find: Callable[[Any], Any], declared: Any) -> Any:
+    """Return a hook that is made when the first value arrives: most optional objects never come."""
+    made: Any = None
+
+    def hook(value: Any, *cls: Any) -> Any:
+        nonlocal made
+        if made is None:
+            made = find(declared)
+        return made(value, *cls)
+
+    return hook
 
 
 def _or_null(hook: StructureHook) -> StructureHook:
