@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -12,49 +12,48 @@ from trimcp.stores.event_store import SETTLED, AppendFailed, EventBatch, SharedE
 
 EVENT_COST: Final = 512
 """Bytes that an event counts for beside its own: about what Python needs to keep one."""
+_GIVEN_UP: Final = 64
+"""Events that were given up and may wait in a queue, beside as many as the others."""
 
 
 class _Kept:
-    """Holds one event."""
+    """Holds one event, until it is given up."""
 
-    __slots__ = ("at", "cost", "event", "number", "of", "serial")
+    __slots__ = ("at", "event", "number", "of")
 
-    def __init__(self, of: _Stream, serial: int, number: int, event: bytes, at: float) -> None:
-        self.of: _Stream = of
-        self.serial: int = serial
+    def __init__(self, of: _Stream, number: int, event: bytes, at: float) -> None:
+        self.of: _Stream | None = of
+        """Its stream; None once it was given up."""
         self.number: int = number
         self.event: bytes = event
-        self.cost: int = len(event) + EVENT_COST
         self.at: float = at
 
 
 class _Heap:
-    """Holds events in the order in which they came, and their cost."""
+    """Holds events in the order in which they came, and their cost.
 
-    __slots__ = ("cost", "events")
+    An event that is given up stays in the queue until it is the oldest, or until such events are the most.
+    """
+
+    __slots__ = ("cost", "number", "queue")
 
     def __init__(self) -> None:
-        # An OrderedDict gives up its first member at once; a dict looks past all that it ever gave up.
-        self.events: OrderedDict[int, _Kept] = OrderedDict()
+        self.queue: deque[_Kept] = deque()
+        """The oldest is one that was not given up."""
+        self.number: int = 0
+        """Events that were not given up."""
         self.cost: int = 0
+        """Of these, in bytes."""
 
-    def add(self, kept: _Kept) -> None:
-        """Add the newest event."""
-        self.events[kept.serial] = kept
-        self.cost += kept.cost
-
-    def remove(self, kept: _Kept) -> None:
-        """Remove an event."""
-        del self.events[kept.serial]
-        self.cost -= kept.cost
-
-    def oldest(self) -> _Kept:
-        """Return the oldest event."""
-        return next(iter(self.events.values()))
-
-    def is_over(self, events: int, cost: int) -> bool:
-        """Whether there are more events, or more bytes, than these bounds."""
-        return self.cost > cost or len(self.events) > events
+    def gave_up(self, cost: int) -> None:
+        """Note that an event of this cost was given up."""
+        self.number -= 1
+        self.cost -= cost
+        queue = self.queue
+        while queue and queue[0].of is None:
+            queue.popleft()
+        if len(queue) > 2 * self.number + _GIVEN_UP:
+            self.queue = deque(kept for kept in queue if kept.of is not None)
 
 
 class _Session(_Heap):
@@ -68,19 +67,26 @@ class _Session(_Heap):
         self.streams: dict[int, _Stream] = {}
 
 
-class _Stream(_Heap):
+class _Stream:
     """Holds the latest events of one stream, without gaps, while there are any."""
 
-    __slots__ = ("incarnation", "is_finished", "last", "number", "owed", "session")
+    __slots__ = ("cost", "events", "incarnation", "is_finished", "last", "number", "owed", "session")
 
     def __init__(self, session: _Session, number: int) -> None:
-        super().__init__()
         self.session: _Session = session
         self.number: int = number
+        self.events: dict[int, _Kept] = {}
+        """By their numbers, of which none is missing."""
+        self.cost: int = 0
         self.last: int = 0
         self.is_finished: bool = False
         self.incarnation: int = 0
         self.owed: tuple[bytes, ...] = ()
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest event."""
+        return self.last - len(self.events) + 1
 
 
 class MemoryEventStore(SharedEventStore):
@@ -122,13 +128,12 @@ class MemoryEventStore(SharedEventStore):
         self._age = age
         self._shared = shared
         self._clock = clock
-        self._serial = 0
         self._all = _Heap()
         self._sessions: dict[str, _Session] = {}
 
     def __len__(self) -> int:
         """Return the number of events."""
-        return len(self._all.events)
+        return self._all.number
 
     @property
     def cost(self) -> int:
@@ -185,15 +190,10 @@ class MemoryEventStore(SharedEventStore):
         await trio.lowlevel.checkpoint()
         self._expire(self._clock())
         of = self._stream(session, stream)
-        if of is None or after < 0 or not of.oldest().number - 1 <= after <= of.last:
+        if of is None or after < 0 or not of.first - 1 <= after <= of.last:
             return None
-        found: list[tuple[int, bytes]] = []
-        for kept in reversed(of.events.values()):
-            if kept.number <= after:
-                break
-            found.append((kept.number, kept.event))
-        found.reverse()
-        return StoredEvents(tuple(found), of.is_finished, of.incarnation, of.owed)
+        found = tuple((number, of.events[number].event) for number in range(after + 1, of.last + 1))
+        return StoredEvents(found, of.is_finished, of.incarnation, of.owed)
 
     async def forget(self, session: str) -> None:
         """See `EventStore`."""
@@ -205,7 +205,9 @@ class MemoryEventStore(SharedEventStore):
     def append_nowait(self, session: str, stream: int, first: int, events: Sequence[bytes]) -> bool:
         """Keep consecutive events of one stream. Returns True, as `EventLog.append` does where it has kept them."""
         now = self._clock()
-        self._expire(now)
+        every = self._all
+        if every.queue and now - every.queue[0].at >= self._age:
+            self._expire(now)
         for number, event in enumerate(events, first):
             owner = self._sessions.get(session)
             if owner is None:
@@ -217,19 +219,31 @@ class MemoryEventStore(SharedEventStore):
                 continue
             elif number != of.last + 1:
                 of = self._begin_anew(of)
+            kept = of.events[number] = _Kept(of, number, event, now)
             of.last = number
-            self._serial += 1
-            kept = _Kept(of, self._serial, number, event, now)
-            for heap in (of, owner, self._all):
-                heap.add(kept)
-            for heap, (most, cost) in (
-                (of, self._stream_bounds),
-                (owner, self._session_bounds),
-                (self._all, self._bounds),
-            ):
-                while heap.is_over(most, cost):
-                    self._remove(heap.oldest())
+            owner.queue.append(kept)
+            every.queue.append(kept)
+            cost = len(event) + EVENT_COST
+            of.cost += cost
+            owner.number += 1
+            owner.cost += cost
+            every.number += 1
+            every.cost += cost
+            self._keep_bounds(of, owner)
         return True
+
+    def _keep_bounds(self, of: _Stream, owner: _Session) -> None:
+        """Give up the oldest events while a stream, its session or all have too many."""
+        most, cost = self._stream_bounds
+        while of.cost > cost or len(of.events) > most:
+            self._remove(of.events[of.first])
+        most, cost = self._session_bounds
+        while owner.cost > cost or owner.number > most:
+            self._remove(owner.queue[0])
+        every = self._all
+        most, cost = self._bounds
+        while every.cost > cost or every.number > most:
+            self._remove(every.queue[0])
 
     def finish_nowait(self, session: str, stream: int, last: int) -> None:
         """Note that a stream has ended with the event of number `last`."""
@@ -245,10 +259,11 @@ class MemoryEventStore(SharedEventStore):
         """Forget a session."""
         owner = self._sessions.pop(session, None)
         if owner is not None:
-            for kept in owner.events.values():
-                self._all.remove(kept)
-            # They refer to each other, and would otherwise stay until the garbage collector comes.
             for of in owner.streams.values():
+                for kept in of.events.values():
+                    kept.of = None
+                    self._all.gave_up(len(kept.event) + EVENT_COST)
+                # They refer to each other, and would otherwise stay until the garbage collector comes.
                 of.events.clear()
             owner.streams.clear()
 
@@ -265,25 +280,28 @@ class MemoryEventStore(SharedEventStore):
 
     def _clear(self, of: _Stream) -> None:
         while of.events:
-            self._remove(of.oldest())
+            self._remove(of.events[of.first])
 
     def _expire(self, now: float) -> None:
-        events = self._all.events
-        while events:
-            kept = self._all.oldest()
-            if now - kept.at < self._age:
-                break
-            self._remove(kept)
+        every = self._all
+        while every.queue and now - every.queue[0].at >= self._age:
+            self._remove(every.queue[0])
 
     def _remove(self, kept: _Kept) -> None:
         """Give up an event, which is the oldest of its stream, and what is empty without it."""
         of = kept.of
+        assert of is not None
         owner = of.session
-        for heap in (of, owner, self._all):
-            heap.remove(kept)
+        cost = len(kept.event) + EVENT_COST
+        kept.of = None
+        kept.event = b""
+        del of.events[kept.number]
+        of.cost -= cost
+        owner.gave_up(cost)
+        self._all.gave_up(cost)
         if not of.events:
             del owner.streams[of.number]
-            if not owner.events:
+            if not owner.number:
                 del self._sessions[owner.id]
 
 

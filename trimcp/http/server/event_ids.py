@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from trimcp.framing.sse import encode_event
 from trimcp.stores.secret_store import Secrets
 from trimcp.stores.server_secrets import ServerSecrets
 
@@ -61,6 +62,13 @@ class SessionTags:
 def make_event_id(tag: bytes, stream: int, number: int) -> bytes:
     """Make the id of an event from the tag of its session, its stream, and its number in the stream."""
     return b"%b.%d.%d" % (tag, stream, number)
+
+
+def numbered_event(tag: bytes, stream: int, number: int, data: bytes) -> bytes:
+    """Write an event with its id: `encode_event` in one step, for data of one line, as JSON-RPC messages are."""
+    if b"\n" in data or b"\r" in data:
+        return encode_event(data, id=make_event_id(tag, stream, number))
+    return b"id: %b.%d.%d\ndata: %b\n\n" % (tag, stream, number, data)
 
 
 def read_event_id(tags: Sequence[bytes], text: bytes | str) -> tuple[int, int] | None:

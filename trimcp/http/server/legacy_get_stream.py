@@ -189,12 +189,12 @@ class LegacyGetStream(ResumableStream):
 
     def send_waiting(self) -> None:
         """See `WritableStream`."""
-        outbox = self.outbox
-        if outbox.is_closed:
+        if self.is_closed:
             return
-        if not self.connected:
+        if not (self.connected and self._waits):
             self._wake_waiting()
             return
+        outbox = self.outbox
         sse = self.connected[-1]
         response = sse.response
         assert response is not None
@@ -211,7 +211,7 @@ class LegacyGetStream(ResumableStream):
 
     def _has_left(self) -> bool:
         response = self.connected[-1].response if self.connected else None
-        return response is None or not (self.outbox.waiting or response.is_clogged)
+        return response is None or not (self._waits or response.is_clogged)
 
     def _is_behind(self) -> bool:
         response = self.connected[-1].response if self.connected else None

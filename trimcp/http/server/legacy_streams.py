@@ -17,7 +17,7 @@ import trio
 from trimcp.codec.jsontext import dumps
 from trimcp.framing.sse import COMMENT, encode_event
 from trimcp.http.binding import HttpResponse
-from trimcp.http.server.event_ids import SessionTags, make_event_id
+from trimcp.http.server.event_ids import SessionTags, numbered_event
 from trimcp.http.server.event_log import EventLog
 from trimcp.http.server.event_messages import StoredStream
 from trimcp.http.server.post_reply import EVENTS, JSON, UNAVAILABLE, with_retry_after
@@ -92,30 +92,35 @@ class SseStream:
         self.response, self.has_begun = response, True
 
     def detach(self) -> HttpResponse | None:
-        """Part from the response, which is gone or will end, and return it."""
-        response, self.response = self.response, None
-        self.has_begun = False
+        """Part from the response, which is gone or will end, and return it; the client may come back."""
+        response = self.response
         self.detached_at = trio.current_time()
+        self.has_begun = False
         if response is not None:
-            response.on_gone = response.on_clear = None
+            self.end(response)
         return response
+
+    def end(self, response: HttpResponse) -> None:
+        """Part from the response, which carries the last event."""
+        self.response = response.on_gone = response.on_clear = None
 
 
 class ResumableStream(EventStream):
     """An outbox whose frames leave as numbered events of a session."""
 
     def __init__(self, session: StreamOwner) -> None:
-        super().__init__(session.limits, session.stream_writer, session.description)
+        super().__init__(session.limits, session.stream_writer)
         self._session = session
+
+    def _description(self) -> str:
+        return self._session.description
 
     def _events(self, sse: SseStream, frames: list[bytes]) -> bytes:
         """Number frames, store them as events, and return the events."""
-        tag, first = self._session.tags.newest, sse.sent + 1
+        tag, stream, first = self._session.tags.newest, sse.number, sse.sent + 1
         sse.sent += len(frames)
-        events = [
-            encode_event(frame, id=make_event_id(tag, sse.number, number)) for number, frame in enumerate(frames, first)
-        ]
-        self._store(sse.number, first, events)
+        events = [numbered_event(tag, stream, number, frame) for number, frame in enumerate(frames, first)]
+        self._store(stream, first, events)
         return b"".join(events)
 
     def _store(self, stream: int, first: int, events: list[bytes]) -> None:
@@ -129,7 +134,7 @@ class ResumableStream(EventStream):
         if revision is None or not revision.primes_streams:
             return missed
         # An event without data, so that a client has an id to come back with before there is another event.
-        return missed + encode_event(b"", id=make_event_id(self._session.tags.newest, sse.number, sse.sent))
+        return missed + numbered_event(self._session.tags.newest, sse.number, sse.sent, b"")
 
     def _may_begin(self) -> bool:
         """Whether a client may get an event id of this stream, by which it comes back."""
@@ -151,6 +156,11 @@ class LegacyPostStream(ResumableStream):
     """
 
     is_shared: ClassVar[bool] = False
+    lacks_answers: bool = False
+    """Whether a request will not be answered, such as one that was cancelled."""
+    _stored_at: float = -math.inf
+    _is_private: bool = False
+    _followed_at: float = -math.inf
 
     def __init__(
         self, session: StreamOwner, response: HttpResponse, owed: Sequence[Any], delivery: Delivery, *, is_batch: bool
@@ -159,15 +169,11 @@ class LegacyPostStream(ResumableStream):
         super().__init__(session)
         self.delivery: Final = delivery
         self.is_batch: Final = is_batch
-        self.lacks_answers: bool = False
-        """Whether a request will not be answered, such as one that was cancelled."""
         self._owed = len(owed)
         self._owed_ids = owed
-        self._is_opened = session.node is None
-        self._is_stored = session.node is None
-        self._stored_at = trio.current_time()
-        self._is_private = False
-        self._followed_at = -math.inf
+        self._is_opened = self._is_stored = session.node is None
+        if not self._is_stored:
+            self._stored_at = trio.current_time()
         self.sse: Final = SseStream(session.next_stream(is_get=False), response)
         self._carry(response)
 
@@ -232,7 +238,8 @@ class LegacyPostStream(ResumableStream):
         return super()._events(sse, frames)
 
     def _store(self, stream: int, first: int, events: list[bytes]) -> None:
-        self._stored_at = trio.current_time()
+        if self._session.node is not None:
+            self._stored_at = trio.current_time()
         if self._is_opened:
             super()._store(stream, first, events)
         else:
@@ -266,9 +273,9 @@ class LegacyPostStream(ResumableStream):
         self._owed -= 1
         if self._owed:
             self.post(frame)
-        elif not self.outbox.is_closed:
+        elif not self.is_closed:
             sse, response = self.sse, self.sse.response
-            if response is None or self.outbox.waiting or response.is_clogged:
+            if response is None or self._waits or response.is_clogged:
                 self.outbox.post(frame)
                 self.send_waiting()
             else:
@@ -278,11 +285,11 @@ class LegacyPostStream(ResumableStream):
     def refuse(self, frame: bytes, code: int, *, unfit: bool = False) -> None:
         """Post an error as an answer, with a status of its own if it is the whole response."""
         response, status = self.sse.response, UNAVAILABLE.get(code)
-        if status is None or response is None or self._owed > 1 or self.sse.has_begun or self.outbox.waiting:
+        if status is None or response is None or self._owed > 1 or self.sse.has_begun or self._waits:
             self.answer(frame)
             return
         self._owed = 0
-        self.sse.detach()
+        self.sse.end(response)
         response.respond(status, with_retry_after(status, JSON), frame)
         self._over()
 
@@ -297,14 +304,14 @@ class LegacyPostStream(ResumableStream):
 
     def send_waiting(self) -> None:
         """See `WritableStream`."""
-        sse, outbox = self.sse, self.outbox
-        response = sse.response
-        if outbox.is_closed:
+        if self.is_closed:
             return
+        sse = self.sse
+        response = sse.response
         if response is None:
-            if self._owed == 0 or self.is_over or self.is_followed:
-                while outbox.waiting:
-                    self._events(sse, outbox.take())
+            if self._owed == 0 or self.is_followed or self.is_over:
+                while self._waits:
+                    self._events(sse, self.outbox.take())
             if self._owed == 0:
                 self._session.completed_unread(self)
                 self._over()
@@ -315,9 +322,9 @@ class LegacyPostStream(ResumableStream):
         while not response.is_clogged:
             opens = not sse.has_begun
             data = self._begin(sse, response) if opens else b""
-            if outbox.waiting:
-                data += self._events(sse, outbox.take())
-            if self._owed == 0 and not outbox.waiting:
+            if self._waits:
+                data += self._events(sse, self.outbox.take())
+            if self._owed == 0 and not self._waits:
                 self._end(sse, response, data)
                 return
             if not data:
@@ -328,7 +335,7 @@ class LegacyPostStream(ResumableStream):
         self._wake_waiting()
 
     def _end(self, sse: SseStream, response: HttpResponse, data: bytes) -> None:
-        sse.detach()
+        sse.end(response)
         response.finish(data)
         self._over()
 
@@ -384,7 +391,7 @@ class LegacyPostStream(ResumableStream):
 
     def _has_left(self) -> bool:
         response = self.sse.response
-        return response is None or (not self.outbox.waiting and not response.is_clogged)
+        return response is None or not (self._waits or response.is_clogged)
 
     def _is_behind(self) -> bool:
         response = self.sse.response

@@ -109,8 +109,8 @@ class PostReply:
     """The reply stream of one request that has a response of its own."""
 
     __slots__ = (
-        *("_fields", "_is_over", "_limits", "_owner", "_peer", "_statuses", "_stream", "_waited", "_writer"),
-        *("delivery", "is_listen", "json", "response", "sse"),
+        *("_fields", "_is_over", "_limits", "_owner", "_statuses", "_stream", "_waited", "_writer"),
+        *("delivery", "is_listen", "json", "peer", "response", "sse"),
     )
 
     is_shared: ClassVar[bool] = False
@@ -150,7 +150,7 @@ class PostReply:
         self._writer = writer
         self._owner = owner
         self._statuses = statuses
-        self._peer = peer
+        self.peer: Final = peer
         self._fields = fields
         self.is_listen: bool = False
         """Whether it may last as long as the authentication of the sender."""
@@ -230,7 +230,7 @@ class PostReply:
     # --- messages before it -----------------------------------------------------------
 
     def _open(self) -> _ReplyEvents:
-        self._stream = _ReplyEvents(self, self._limits, self._writer, self._peer)
+        self._stream = _ReplyEvents(self, self._limits, self._writer)
         return self._stream
 
     @property
@@ -322,19 +322,22 @@ class HeldReply(PostReply):
 class _ReplyEvents(EventStream):
     """The event stream of a reply. Its events have no ids, since it cannot be resumed."""
 
-    def __init__(self, reply: PostReply, limits: Limits, writer: StreamWriter, peer: str) -> None:
-        super().__init__(limits, writer, peer)
+    def __init__(self, reply: PostReply, limits: Limits, writer: StreamWriter) -> None:
+        super().__init__(limits, writer)
         self._reply = reply
         self._response = reply.response
         self._response.on_clear = self.send_waiting
         self._has_begun = False
         self._is_finishing = False
 
+    def _description(self) -> str:
+        return self._reply.peer
+
     def send_waiting(self) -> None:
         """See `WritableStream`."""
-        response, outbox = self._response, self.outbox
-        if outbox.is_closed:
+        if self.is_closed:
             return
+        response, outbox = self._response, self.outbox
         while outbox.waiting and not response.is_clogged:
             data = b"".join([encode_event(frame) for frame in outbox.take()])
             self._begin()
@@ -359,7 +362,7 @@ class _ReplyEvents(EventStream):
 
     def finish(self, frame: bytes) -> None:
         """Send the answer, and end the response with it, in this turn if the response is not clogged."""
-        if self.outbox.waiting or self._response.is_clogged:
+        if self._waits or self._response.is_clogged:
             self._is_finishing = True
             self.outbox.post(frame)
             self.send_waiting()
@@ -376,7 +379,7 @@ class _ReplyEvents(EventStream):
             self._response.write(COMMENT)
 
     def _has_left(self) -> bool:
-        return not self.outbox.waiting and not self._response.is_clogged
+        return not (self._waits or self._response.is_clogged)
 
     def _is_behind(self) -> bool:
         return self._response.is_clogged

@@ -78,8 +78,8 @@ class StreamWriter(Actor[_Posted | _Tick]):
 
     def forget(self, stream: WritableStream) -> None:
         """Forget a stream that has ended."""
-        self._opened.pop(stream, None)
-        self._older.pop(stream, None)
+        if self._opened.pop(stream, stream) is not None:
+            self._older.pop(stream, None)
 
     # --- the actor --------------------------------------------------------------------
 
@@ -120,12 +120,30 @@ class StreamWriter(Actor[_Posted | _Tick]):
 class EventStream(abc.ABC):
     """An outbox whose frames leave as server-sent events. Posting never waits, and never fails."""
 
-    def __init__(self, limits: Limits, writer: StreamWriter, peer: str) -> None:
-        """`peer`: the other end, for logs."""
-        self.outbox: Final = Outbox(limits, peer)
+    def __init__(self, limits: Limits, writer: StreamWriter) -> None:
         self._limits = limits
         self._writer = writer
-        self._peer = peer
+        self._outbox: Outbox | None = None
+        self.is_closed: bool = False
+        """Whether frames are dropped from now on."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The frames that wait. It is made when it is needed, since most streams carry one answer, which never waits."""
+        if self._outbox is None:
+            self._outbox = Outbox(self._limits, self._description())
+            if self.is_closed:
+                self._outbox.close()
+        return self._outbox
+
+    @property
+    def _waits(self) -> bool:
+        """Whether frames wait."""
+        return self._outbox is not None and self._outbox.waiting > 0
+
+    @abc.abstractmethod
+    def _description(self) -> str:
+        """Return the other end, for logs."""
 
     @abc.abstractmethod
     def send_waiting(self) -> None:
@@ -161,20 +179,21 @@ class EventStream(abc.ABC):
 
     def drop(self, key: Hashable) -> None:
         """Take back the waiting message with that key."""
-        self.outbox.drop(key)
+        if self._outbox is not None:
+            self._outbox.drop(key)
 
     def write(self, frame: bytes) -> None:
         """Post a message that is never dropped."""
         self.post(frame)
 
     def _put(self, put: Callable[..., None], *args: Hashable) -> None:
-        if self.outbox.is_closed:
+        if self.is_closed:
             return
         try:
             put(*args)
         except MailboxFull as exc:
             # The peer reads nothing, and the server tells it more than its bound in bytes lets wait.
-            log.warning(events.MESSAGE_LOST, peer=self._peer, why=str(exc))
+            log.warning(events.MESSAGE_LOST, peer=self._description(), why=str(exc))
             return
         self._writer.send_soon(self)
 
@@ -197,19 +216,24 @@ class EventStream(abc.ABC):
 
     async def wait_room(self) -> None:
         """Wait while more waits to leave than should."""
-        await self.outbox.wait_room()
+        if self._outbox is not None:
+            await self._outbox.wait_room()
 
     async def flushed(self) -> None:
         """Wait until all posted frames were handed to the response, or the stream is closed."""
-        while not self.outbox.is_closed and not self._has_left():
+        while not self.is_closed and not self._has_left():
             await self.outbox.wait_empty()
 
     def _wake_waiting(self) -> None:
         """Wake the tasks that wait for room, or for an empty outbox."""
-        self.outbox.make_room()
-        if self._has_left():
-            self.outbox.now_empty()
+        outbox = self._outbox
+        if outbox is not None:
+            outbox.make_room()
+            if self._has_left():
+                outbox.now_empty()
 
     def close(self) -> None:
         """Drop the waiting frames, and take no more. Idempotent."""
-        self.outbox.close()
+        self.is_closed = True
+        if self._outbox is not None:
+            self._outbox.close()
