@@ -28,13 +28,16 @@ PLAIN: Final[Fields] = ((b"content-type", b"text/plain; charset=utf-8"),)
 class PeerConnection:
     """One connection of a peer, as far as the binding can tell connections apart."""
 
-    __slots__ = ("on_closed", "peer", "state")
+    __slots__ = ("head", "on_closed", "peer", "state")
 
     def __init__(self, peer: str) -> None:
         self.peer: Final = peer
         """The other end, for logs: `127.0.0.1:50000`, `unix`, …"""
         self.state: Any = None
         """Of the handler."""
+        self.head: Any = None
+        """Of the handler: what it found out from the head of an earlier request. The built-in server hands requests
+        with the same head the same `fields`."""
         self.on_closed: Callable[[], None] | None = None
         """Called once when the connection is over or forgotten; set by the handler."""
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from trimcp.errors import UsageError
 from trimcp.http.binding import Refusal
 from trimcp.http.h1 import request_checks as heads
+from trimcp.http.h1.repeated_head import RepeatedHead, repeatable
 from trimcp.limits import HttpLimits
 
 try:
@@ -82,6 +83,19 @@ class IncomingRequest:
                 self._body = bytearray(self._body)
             self._body += data
 
+    def repeated(self, length: bytes, body: bytes) -> IncomingRequest:
+        """Make the next request with the same head, which is here with its body; `length`: its Content-Length."""
+        made = IncomingRequest()
+        made.method, made.path, made.query = self.method, self.path, self.query
+        # The same object for the same head: nothing changes the fields of a request.
+        fields = made.fields = self.fields
+        if fields[b"content-length"] != length:
+            made.fields = {**fields, b"content-length": length}
+        made.length = made.body_bytes = len(body)
+        made._body = body
+        made.is_complete = True
+        return made
+
     def drop(self) -> None:
         """Drop the body, also the part that is still to arrive."""
         self.is_refused = True
@@ -108,6 +122,7 @@ class RequestParser(MessageParser):
         "_head",
         "_is_muted",
         "_is_upgrading",
+        "_known",
         "_limits",
         "_lines",
         "_overhead",
@@ -132,6 +147,7 @@ class RequestParser(MessageParser):
         self._is_muted = False
         self._good_host: tuple[str, bytes | None] | None = None
         self._good_target: tuple[bytes, bytes, bytes | None, tuple[str, bytes]] | None = None
+        self._known: tuple[RepeatedHead, IncomingRequest] | None = None
         self.queue: deque[IncomingRequest] = deque()
         self.fault: Refusal | None = None
         """The response to bytes that are not a valid request. The complete requests of `queue` are answered before."""
@@ -147,11 +163,17 @@ class RequestParser(MessageParser):
         """Parse bytes that have arrived."""
         if self.fault is not None or self.is_over:
             return
-        if self._head is None and self._body is None:
+        is_first = self._head is None and self._body is None
+        if is_first:
+            if self._known is not None and self._repeats(*self._known, data):
+                return
             self._fed = 0
+        queued = len(self.queue)
         fed = self._fed = self._fed + len(data)
         if not self._parse(data):
             return
+        if is_first and len(self.queue) == queued + 1:
+            self._remember(data)
         if self._head is not None:
             if fed == self._fed and fed > self._limits.head_bytes:
                 self._head, self.fault = None, _HEAD_TOO_LONG
@@ -160,6 +182,29 @@ class RequestParser(MessageParser):
             allowed = self._limits.head_bytes + len(data)
             if self._fed > allowed or self._overhead > allowed + _CHUNK_OVERHEAD * self._chunks + self._body.body_bytes:
                 self.fault = _CHUNKS_TOO_LONG
+
+    def _repeats(self, head: RepeatedHead, known: IncomingRequest, data: bytes) -> bool:
+        """Queue a whole request whose head repeats that of an earlier one. Returns False for other bytes."""
+        found = head.match(data)
+        if found is None or len(found[1]) > self._body_limit:
+            return False
+        self.queue.append(known.repeated(*found))
+        return True
+
+    def _remember(self, data: bytes) -> None:
+        """Remember the head of a whole request, if a repetition of it would mean the same to httptools."""
+        known = self.queue[-1]
+        self._known = None
+        if (
+            known.is_complete
+            and known.keeps_alive
+            and not (known.is_old or known.expects_continue or known.is_refused or b"upgrade" in known.fields)
+            and known.length
+            and 2 * (len(data) - known.length) <= self._limits.head_bytes
+        ):
+            head = repeatable(data, known.length)
+            if head is not None:
+                self._known = head, known.repeated(known.fields[b"content-length"], b"")  # without its body
 
     def _make_parser(self) -> Any:
         return httptools.HttpRequestParser(self)

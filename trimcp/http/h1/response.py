@@ -30,6 +30,9 @@ _STATUS_LINES: Final = {
 
 _date_second = -1
 _date = b""
+_beginnings: Final[dict[tuple[int, Fields], bytes]] = {}
+"""The beginnings of heads of the current second: most responses have the same fields."""
+_MOST_BEGINNINGS: Final = 64
 
 _NEW: Final = 0
 _BEGUN: Final = 1
@@ -182,11 +185,24 @@ def date_field(now: float) -> bytes:
             f" {when.tm_hour:02}:{when.tm_min:02}:{when.tm_sec:02} GMT"
         )
         _date_second, _date = second, b"date: %s\r\n" % text.encode("ascii")
+        _beginnings.clear()
     return _date
 
 
 def head(status: int, fields: Fields, framing: bytes) -> bytes:
-    """Return a whole head. `framing`: the lines about the body's length and the connection.
+    """Return a whole head. `framing`: the lines about the body's length and the connection."""
+    date = date_field(time.time())
+    key = (status, fields if type(fields) is tuple else tuple(fields))
+    beginning = _beginnings.get(key)
+    if beginning is None:
+        if len(_beginnings) >= _MOST_BEGINNINGS:
+            _beginnings.clear()
+        beginning = _beginnings[key] = _beginning(status, fields, date)
+    return b"%s%s\r\n" % (beginning, framing)
+
+
+def _beginning(status: int, fields: Fields, date: bytes) -> bytes:
+    """Return the status line and the fields of a response.
 
     A field with a line end in it is left out, since it could begin a second response.
     """
@@ -194,7 +210,7 @@ def head(status: int, fields: Fields, framing: bytes) -> bytes:
     if lines.count(b"\n") != len(fields) or lines.count(b"\r") != len(fields) or b"\0" in lines:
         lines = b"".join([b"%s: %s\r\n" % field for field in fields if not _splits(*field)])
     start = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-    return b"%s%s%s%s\r\n" % (start, date_field(time.time()), lines, framing)
+    return b"%s%s%s" % (start, date, lines)
 
 
 def _splits(name: bytes, value: bytes) -> bool:

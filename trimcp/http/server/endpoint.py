@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol, TypedDict
+from typing import Final, NamedTuple, Protocol, TypedDict
 
 import attrs
 import trio
@@ -18,7 +18,7 @@ from trimcp.actors.supervisor import Supervisor, open_supervisor
 from trimcp.codec.jsontext import dumps
 from trimcp.errors import Unauthenticated, UsageError
 from trimcp.framing import headers
-from trimcp.http.binding import HttpRequest, HttpResponse, Refusal
+from trimcp.http.binding import Fields, HttpRequest, HttpResponse, Refusal
 from trimcp.http.server.access_log import LoggedResponse, log_access
 from trimcp.http.server.authentication import Authenticate, authenticated, challenge
 from trimcp.http.server.browser_page import is_of_browser, show_page
@@ -133,6 +133,15 @@ class Timed(Protocol):
     def check_times(self) -> None:
         """Keep quiet streams alive, and end requests and sessions without a client. Never waits."""
         ...
+
+
+class _KnownHead(NamedTuple):
+    """Holds what the endpoint found out from the head of a request, which a client repeats with the next ones."""
+
+    endpoint: Endpoint
+    fields: Mapping[bytes, bytes]
+    route: HttpRoute
+    further: Fields
 
 
 class Endpoint:
@@ -279,6 +288,9 @@ class Endpoint:
 
     def refuse(self, request: HttpRequest) -> Refusal | None:
         """See `Handler`."""
+        known: _KnownHead | None = request.connection.head
+        if known is not None and known.fields is request.fields and known.endpoint is self:
+            return None
         refusal = self._refuse(request)
         if refusal is not None and self._logs_access:
             log_access(request, refusal.status, len(refusal.body))
@@ -297,15 +309,24 @@ class Endpoint:
             return None if found.opens_websocket else NO_WEBSOCKET
         return found.not_allowed if route is None else None
 
-    async def handle(self, request: HttpRequest, response: HttpResponse) -> None:
-        """See `Handler`."""
+    def _know(self, request: HttpRequest) -> _KnownHead:
         found = self.routes.find(request.path)
         route = None if found is None else found.route(request)
         assert route is not None, "a request that `refuse` has refused"
+        known = _KnownHead(self, request.fields, route, self._guard.fields(request) if route.guarded else ())
+        if request.scope is None:  # ASGI makes new fields for each request
+            request.connection.head = known
+        return known
+
+    async def handle(self, request: HttpRequest, response: HttpResponse) -> None:
+        """See `Handler`."""
+        known: _KnownHead | None = request.connection.head
+        if known is None or known.fields is not request.fields or known.endpoint is not self:
+            known = self._know(request)
+        route = known.route
         if self._logs_access:
             response = LoggedResponse(response, request)
-        if route.guarded:
-            response.further = self._guard.fields(request)
+        response.further = known.further
         if self._tasks is None:
             await self._ready.wait()
         if route.has_task or (route.authenticated and self._authenticate is not None):

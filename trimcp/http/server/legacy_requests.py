@@ -60,7 +60,7 @@ class LegacyRequests:
         self._limits = served.service.limits
         revisions = served.service.revisions
         self._offered = [r.version for r in revisions]
-        self._offered_fields = {version.encode() for version in self._offered}
+        self._offered_fields = {version.encode(): version for version in self._offered}
         self._has_legacy = any(r.era is Era.LEGACY for r in revisions)
 
     # --- the session of a request -----------------------------------------------------
@@ -101,8 +101,9 @@ class LegacyRequests:
                 respond_error(response, 404, INVALID_REQUEST, UNKNOWN_SESSION, id=id)
             return None
         sent = request.fields.get(headers.PROTOCOL_VERSION)
-        if sent is not None and session.revision is not None and sent != session.revision.version.encode():
-            text = f"Wrong MCP-Protocol-Version: send {session.revision.version}, which this session has agreed on"
+        revision = session.revision
+        if sent is not None and revision is not None and self._offered_fields[sent] != revision.version:
+            text = f"Wrong MCP-Protocol-Version: send {revision.version}, which this session has agreed on"
             respond_error(response, 400, INVALID_REQUEST, text, id=id)
             return None
         return session
@@ -125,7 +126,7 @@ class LegacyRequests:
             respond_error(response, 400, INVALID_REQUEST, SECOND_INITIALIZE, id=id)
             return
         now = trio.current_time()
-        session.count_posted(1)
+        session.count_posted(1, now)
         if type(message) is not Request:
             state = session.record_state
             if not await self._sessions.forward(session, message, request.body):
@@ -151,8 +152,9 @@ class LegacyRequests:
             self._respond_full(response, message.id)
             return
         reply = self._reply(session, response, accepts, request, session.id, kind=HeldReply)
-        session.count_posted(1)
-        session.dispatcher.take(message, reply, len(request.body), trio.current_time())
+        now = trio.current_time()
+        session.count_posted(1, now)
+        session.dispatcher.take(message, reply, len(request.body), now)
         if session.handshake.phase is Phase.OPENING:
             session.close()  # `initialize` was refused, so no client has the id
         else:
@@ -218,7 +220,7 @@ class LegacyRequests:
         share = len(request.body) // len(values)
         if session.node is not None:
             values = await self._forward_members(values, session)
-        session.count_posted(len(values))
+        session.count_posted(len(values), trio.current_time())
         stream = session.open_post_stream(response, owed, delivery_of(request), is_batch=True) if owed else None
         self._take_members(values, session, stream or session.reply_stream, share)
         if stream is None:

@@ -198,12 +198,12 @@ class LegacySession(Session):
         """See `StreamOwner`."""
         self.touched_at = trio.current_time()
 
-    def count_posted(self, messages: int) -> None:
-        """Count messages that the client has posted."""
-        was_confirmed = self.is_confirmed
+    def count_posted(self, messages: int, now: float) -> None:
+        """Count messages that the client has posted now."""
+        was_confirmed = self._posted > 1
         self._posted += messages
-        self.touch()
-        if self.is_confirmed and not was_confirmed:
+        self.touched_at = now
+        if not was_confirmed and self._posted > 1:
             self._records.save(self)
 
     @property

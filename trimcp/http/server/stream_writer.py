@@ -129,7 +129,7 @@ class EventStream(abc.ABC):
 
     @property
     def outbox(self) -> Outbox:
-        """The frames that wait. It is made when it is needed, since most streams carry one answer, which never waits."""
+        """The frames that wait. Made with the first of them, since most streams carry one answer, which never waits."""
         if self._outbox is None:
             self._outbox = Outbox(self._limits, self._description())
             if self.is_closed:
