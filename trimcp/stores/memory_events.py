@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import trio
@@ -19,7 +19,7 @@ _GIVEN_UP: Final = 64
 class _Kept:
     """Holds one event, until it is given up."""
 
-    __slots__ = ("at", "event", "number", "of")
+    __slots__ = ("at", "event", "following", "number", "of")
 
     def __init__(self, of: _Stream, number: int, event: bytes, at: float) -> None:
         self.of: _Stream | None = of
@@ -27,6 +27,8 @@ class _Kept:
         self.number: int = number
         self.event: bytes = event
         self.at: float = at
+        self.following: _Kept | None = None
+        """The next event of its stream."""
 
 
 class _Heap:
@@ -70,23 +72,28 @@ class _Session(_Heap):
 class _Stream:
     """Holds the latest events of one stream, without gaps, while there are any."""
 
-    __slots__ = ("cost", "events", "incarnation", "is_finished", "last", "number", "owed", "session")
+    __slots__ = ("cost", "incarnation", "is_finished", "last", "newest", "number", "oldest", "owed", "session", "size")
 
     def __init__(self, session: _Session, number: int) -> None:
         self.session: _Session = session
         self.number: int = number
-        self.events: dict[int, _Kept] = {}
-        """By their numbers, of which none is missing."""
+        self.oldest: _Kept | None = None
+        self.newest: _Kept | None = None
+        self.size: int = 0
+        """Events from the oldest to the newest."""
         self.cost: int = 0
         self.last: int = 0
         self.is_finished: bool = False
         self.incarnation: int = 0
         self.owed: tuple[bytes, ...] = ()
 
-    @property
-    def first(self) -> int:
-        """The number of the oldest event."""
-        return self.last - len(self.events) + 1
+    def __iter__(self) -> Iterator[_Kept]:
+        """Iterate over the events, the oldest first. Each may be given up meanwhile."""
+        kept = self.oldest
+        while kept is not None:
+            following = kept.following
+            yield kept
+            kept = following
 
 
 class MemoryEventStore(SharedEventStore):
@@ -190,9 +197,9 @@ class MemoryEventStore(SharedEventStore):
         await trio.lowlevel.checkpoint()
         self._expire(self._clock())
         of = self._stream(session, stream)
-        if of is None or after < 0 or not of.first - 1 <= after <= of.last:
+        if of is None or after < 0 or not of.last - of.size <= after <= of.last:
             return None
-        found = tuple((number, of.events[number].event) for number in range(after + 1, of.last + 1))
+        found = tuple((kept.number, kept.event) for kept in of if kept.number > after)
         return StoredEvents(found, of.is_finished, of.incarnation, of.owed)
 
     async def forget(self, session: str) -> None:
@@ -219,8 +226,14 @@ class MemoryEventStore(SharedEventStore):
                 continue
             elif number != of.last + 1:
                 of = self._begin_anew(of)
-            kept = of.events[number] = _Kept(of, number, event, now)
+            kept = _Kept(of, number, event, now)
+            if of.newest is None:
+                of.oldest = kept
+            else:
+                of.newest.following = kept
+            of.newest = kept
             of.last = number
+            of.size += 1
             owner.queue.append(kept)
             every.queue.append(kept)
             cost = len(event) + EVENT_COST
@@ -235,8 +248,8 @@ class MemoryEventStore(SharedEventStore):
     def _keep_bounds(self, of: _Stream, owner: _Session) -> None:
         """Give up the oldest events while a stream, its session or all have too many."""
         most, cost = self._stream_bounds
-        while of.cost > cost or len(of.events) > most:
-            self._remove(of.events[of.first])
+        while of.oldest is not None and (of.cost > cost or of.size > most):
+            self._remove(of.oldest)
         most, cost = self._session_bounds
         while owner.cost > cost or owner.number > most:
             self._remove(owner.queue[0])
@@ -260,11 +273,11 @@ class MemoryEventStore(SharedEventStore):
         owner = self._sessions.pop(session, None)
         if owner is not None:
             for of in owner.streams.values():
-                for kept in of.events.values():
-                    kept.of = None
+                for kept in of:
+                    # They refer to each other, and would otherwise stay until the garbage collector comes.
+                    kept.of = kept.following = None
                     self._all.gave_up(len(kept.event) + EVENT_COST)
-                # They refer to each other, and would otherwise stay until the garbage collector comes.
-                of.events.clear()
+                of.oldest = of.newest = None
             owner.streams.clear()
 
     # --- events in and out ------------------------------------------------------------
@@ -279,8 +292,8 @@ class MemoryEventStore(SharedEventStore):
         return anew
 
     def _clear(self, of: _Stream) -> None:
-        while of.events:
-            self._remove(of.events[of.first])
+        while of.oldest is not None:
+            self._remove(of.oldest)
 
     def _expire(self, now: float) -> None:
         every = self._all
@@ -293,13 +306,15 @@ class MemoryEventStore(SharedEventStore):
         assert of is not None
         owner = of.session
         cost = len(kept.event) + EVENT_COST
-        kept.of = None
+        of.oldest = kept.following
+        kept.of = kept.following = None
         kept.event = b""
-        del of.events[kept.number]
+        of.size -= 1
         of.cost -= cost
         owner.gave_up(cost)
         self._all.gave_up(cost)
-        if not of.events:
+        if of.oldest is None:
+            of.newest = None
             del owner.streams[of.number]
             if not owner.number:
                 del self._sessions[owner.id]

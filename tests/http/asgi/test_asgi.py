@@ -179,6 +179,23 @@ async def test_a_stream_leaves_in_pieces_and_says_when_it_is_clear(autojump_cloc
     assert cleared == [False, False]
 
 
+@pytest.mark.parametrize(
+    ("method", "status", "length"), [("POST", 200, b"8"), ("HEAD", 200, None), ("POST", 204, None)]
+)
+async def test_a_stream_that_has_ended_before_it_leaves_has_a_length(
+    method: str, status: int, length: bytes | None
+) -> None:
+    async def answer(_: HttpRequest, response: HttpResponse) -> None:
+        response.begin(status, ((b"content-type", b"text/event-stream"),))
+        if status == 200:
+            response.write(b"one ")
+        response.finish(b"two\n" if status == 200 else b"")
+
+    exchange = await Exchange(method=method).body(b"").run(door(Behind(answer)))
+    assert exchange.fields.get(b"content-length") == length
+    assert exchange.is_complete
+
+
 async def test_a_peer_that_leaves_a_stream_is_noticed(autojump_clock: trio.testing.MockClock) -> None:
     gone: list[float] = []
 

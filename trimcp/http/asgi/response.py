@@ -175,6 +175,9 @@ class AsgiResponse(HttpResponse):
         if self._head is not None:
             head, self._head = self._head, None
             self._leaving = True
+            if self.has_ended and self._lacks_length(head):
+                # With a length, the end is no chunk, which hypercorn writes by itself.
+                head["headers"].append((b"content-length", b"%d" % self.waiting_bytes))
             return head
         # A body event follows the head at once, also an empty one: a server may keep the head until then.
         if self._pieces or self.has_ended or self._leaving:
@@ -182,6 +185,12 @@ class AsgiResponse(HttpResponse):
             self._leaving = True
             return {"type": "http.response.body", "body": body, "more_body": bool(self._pieces) or not self.has_ended}
         return None
+
+    def _lacks_length(self, head: Message) -> bool:
+        """Return whether a response has a body whose length its head does not tell."""
+        if self._is_head or head["status"] in BODILESS:
+            return False
+        return not any(name == b"content-length" for name, _ in head["headers"])
 
     def _piece(self) -> bytes:
         """Take out the bytes of one event."""

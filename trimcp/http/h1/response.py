@@ -95,12 +95,13 @@ class Http1Response(HttpResponse):
             return
         self._state = _BEGUN
         incoming, owner = self._incoming, self._owner
-        self._has_body = incoming.method != "HEAD" and not has_no_body(status)
+        may_have_body = not has_no_body(status)
+        self._has_body = may_have_body and incoming.method != "HEAD"
         self._is_chunked = not incoming.is_old
         if incoming.is_old and self._has_body:
             owner.is_last = True
         framing = connection_field(owner, incoming)
-        if self._is_chunked and not has_no_body(status):
+        if self._is_chunked and may_have_body:
             framing += CHUNKED
         self._held = head(status, (*fields, *self.further) if self.further else fields, framing)
 
@@ -127,11 +128,17 @@ class Http1Response(HttpResponse):
         if self._state != _BEGUN or self.is_gone:
             return
         self._state = _OVER
+        held, self._held = self._held, b""
         if not self._has_body:
-            data = b""
-        elif self._is_chunked:
-            data = chunk(data) + LAST_CHUNK if data else LAST_CHUNK
-        self._leave(data)
+            data = held
+        elif not self._is_chunked:
+            data = held + data
+        elif data:
+            data = b"%s%x\r\n%s\r\n%s" % (held, len(data), data, LAST_CHUNK)  # as `chunk` does, without a copy
+        else:
+            data = held + LAST_CHUNK
+        if data:
+            self._owner.output.send(data)
         self._finish(cut=False)
 
     def abort(self) -> None:

@@ -126,7 +126,8 @@ class ServerConnection(ResponseOwner):
                 self._is_cut = self._response is not None
                 return
             parser.feed(data)
-            self._look_at_clock()
+            if not (parser.queue and parser.queue[0].is_complete):
+                self._look_at_clock()
 
     def _is_busy(self) -> bool:
         return self._response is not None or self.output.is_clogged
@@ -141,10 +142,14 @@ class ServerConnection(ResponseOwner):
                 self._judge(incoming)
             if incoming.is_complete and not self._is_over:
                 queue.popleft()
-                if incoming.is_refused:
-                    self._await_request()
+                request, self._request = self._request, None
+                if request is None:
+                    self._await_request()  # it was refused
                 else:
-                    await self._hand_in(incoming)
+                    request.body = incoming.body
+                    self.expires = math.inf
+                    response = self._response = Http1Response(self, incoming)
+                    await self._handler.handle(request, response)
                 if queue:
                     # One read may have brought many requests, and other connections want their turn.
                     await trio.lowlevel.checkpoint()
@@ -181,14 +186,6 @@ class ServerConnection(ResponseOwner):
         if incoming.length is None or incoming.expects_continue:
             return False
         return incoming.length - incoming.body_bytes <= self._limits.refused_body
-
-    async def _hand_in(self, incoming: IncomingRequest) -> None:
-        request, self._request = self._request, None
-        assert request is not None
-        request.body = incoming.body
-        self.expires = math.inf
-        response = self._response = Http1Response(self, incoming)
-        await self._handler.handle(request, response)
 
     def _answer(self, incoming: IncomingRequest | None, refusal: Refusal) -> None:
         self.output.send(whole(self, incoming, refusal.status, refusal.fields, refusal.body))
@@ -243,8 +240,12 @@ class ServerConnection(ResponseOwner):
     def _await_request(self) -> None:
         """Note that the connection waits for a request, or for the rest of its head."""
         self._in_head = False
-        self.expires = math.inf if self._is_busy() else trio.current_time() + self._limits.keep_alive
-        self._look_at_clock()
+        if self._is_busy():
+            self.expires = math.inf
+            return
+        self.expires = trio.current_time() + self._limits.keep_alive
+        if self._parser.queue or self._parser.in_head:
+            self._look_at_clock()
 
     def _look_at_clock(self) -> None:
         """Note by when more of the request must arrive."""

@@ -8,7 +8,7 @@ that write streams and stores live in its nursery.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypedDict
 
 import attrs
@@ -368,8 +368,8 @@ class Endpoint:
             return response
         return TappedResponse(response, tap.exchange(request.method, request.field("mcp-session-id"), request.body))
 
-    async def _take_post(self, request: HttpRequest, response: HttpResponse) -> None:
-        await self._post.handle(request, self._tapped(request, response))
+    def _take_post(self, request: HttpRequest, response: HttpResponse) -> Awaitable[None]:
+        return self._post.handle(request, self._tapped(request, response))
 
     async def _take_get(self, request: HttpRequest, response: HttpResponse) -> None:
         if is_of_browser(request):

@@ -60,7 +60,7 @@ class LegacyRequests:
         self._limits = served.service.limits
         revisions = served.service.revisions
         self._offered = [r.version for r in revisions]
-        self._offered_fields = {version.encode(): version for version in self._offered}
+        self._offered_fields: dict[bytes | None, str] = {version.encode(): version for version in self._offered}
         self._has_legacy = any(r.era is Era.LEGACY for r in revisions)
 
     # --- the session of a request -----------------------------------------------------
@@ -83,14 +83,17 @@ class LegacyRequests:
 
         Returns None, and answers the request, if its sender has no such session.
         """
-        if not self._speaks(request, response, id):
+        sent = request.fields.get(headers.PROTOCOL_VERSION)
+        if sent not in self._offered_fields and not self._speaks(request, response, id):
             return None
         shown = request.fields.get(headers.SESSION_ID)
         if shown is None:
             respond_error(response, 400, INVALID_REQUEST, NO_SESSION, {"supported": self._offered}, id)
             return None
         try:
-            session = await self._sessions.find(shown, request.principal, request.connection.peer)
+            session = self._sessions.find_here(shown, request.principal) or await self._sessions.find(
+                shown, request.principal, request.connection.peer
+            )
         except NoRoom:
             self._respond_full(response, id)
             return None
@@ -100,7 +103,6 @@ class LegacyRequests:
             else:
                 respond_error(response, 404, INVALID_REQUEST, UNKNOWN_SESSION, id=id)
             return None
-        sent = request.fields.get(headers.PROTOCOL_VERSION)
         revision = session.revision
         if sent is not None and revision is not None and self._offered_fields[sent] != revision.version:
             text = f"Wrong MCP-Protocol-Version: send {revision.version}, which this session has agreed on"

@@ -110,6 +110,14 @@ class LegacySessions:
             session.close()
             raise
 
+    def find_here(self, shown: bytes, principal: Principal | None) -> LegacySession | None:
+        """Return the session that `find` would, if it can be found without waiting."""
+        session: LegacySession | None = self._table.resident(shown.decode("latin-1"))
+        if session is None or session.end is not None:
+            return None
+        of = session.principal
+        return session if of is principal or key_of(of) == key_of(principal) else None
+
     async def find(self, shown: bytes, principal: Principal | None, peer: str) -> LegacySession | None:
         """Return the session with this id, if its subject and client are those of `principal`.
 

@@ -148,6 +148,11 @@ class SessionTable(Actor[_Message], Generic[S]):
         await self._store.add(session.record())
         self._live[session.id] = LiveSession(session)
 
+    def resident(self, id: str) -> S | None:
+        """Return the session with this id, if it lives here."""
+        live = self._live.get(id)
+        return None if live is None else live.session
+
     async def find(self, id: str) -> S | None:
         """Return the live session with this id. The caller checks its principal.
 

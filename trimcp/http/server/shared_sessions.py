@@ -96,6 +96,9 @@ class SharedSessions(LegacySessions, NodeObserver):
             return None
         return session
 
+    def find_here(self, shown: bytes, principal: Principal | None) -> None:
+        """See `LegacySessions`. `find` must look whether the session is still served here."""
+
     async def find(self, shown: bytes, principal: Principal | None, peer: str) -> SharedSession | None:
         """See `LegacySessions`. Takes the session up where it does not live here.
 
