@@ -8,7 +8,8 @@ from typing import Final
 
 import attrs
 
-from trimcp.stores.memory import SECRET_BYTES, SESSION_TTL
+from trimcp.stores.memory import SESSION_TTL
+from trimcp.stores.memory_secrets import SECRET_BYTES
 from trimcp.stores.secret_store import Secrets, SecretStore
 from trimcp.stores.secret_wrapping import SecretWrapping
 from trimcp.stores.session_store import SessionRecord, SessionStore, StoredSession, decode_record, encode_record
