@@ -1,11 +1,13 @@
 """Measures what it costs a call to be counted, recorded and traced, in instructions of the processor.
 
     python -m benchmarks.watching [--era modern] [--together 32] [--calls 500 2500] [MODE ...]
+    python -m benchmarks.watching --also viewer [--pin …] [MODE ...]
 
 Valgrind's callgrind counts the instructions of a session that is fed from memory, once with few calls and once with
 many: the slope is the cost of a call, without start and end. Instructions do not depend on other work of the machine.
 `without` is the code without its hooks: the lines that are there for meters and traces are taken out. The state for a
 page is not in these figures: making it takes at most 2.5 % of the time of a server (`trimcp.view.publisher.PAUSE`).
+`--also viewer` measures all of it, at a server in a process of its own: see `benchmarks.viewer`.
 """
 
 from __future__ import annotations
@@ -19,16 +21,19 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
 import trimcp
+from benchmarks.driven import add_driver_options
 from benchmarks.messages import INITIALIZED, Era, call_template, opening
 from benchmarks.path import Feed, adder
 from benchmarks.process import Unusable
 from benchmarks.report import machine_line, progress, table
+from benchmarks.viewer import MOST, viewer_cost
 
 MODES: Final = {
     "without": "no hooks in the code",
@@ -39,6 +44,8 @@ MODES: Final = {
     "metrics": "Prometheus's counters",
     "otel": "spans and histograms of the SDK, which are not exported",
 }
+FULL: Final = 32
+"""Calls in flight at a server at full load."""
 
 
 def main() -> None:
@@ -49,11 +56,33 @@ def main() -> None:
     parser.add_argument("--together", type=int, default=1, help="calls that are read at once")
     parser.add_argument("--calls", type=int, nargs=2, default=(500, 2500), metavar=("FEW", "MANY"))
     parser.add_argument("--worker", nargs=2, metavar=("MODE", "CALLS"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--also", choices=["viewer"], help="measure one viewer of a server at full load; alone, if no MODE"
+    )
+    add_driver_options(parser)
     options = parser.parse_args()
     if options.worker:
         serve_calls(options.worker[0], int(options.worker[1]), options.era, options.together)
         return
-    modes = options.modes or [*MODES]
+    if options.also:
+        show_viewer(options)
+    modes = options.modes or ([] if options.also else [*MODES])
+    if modes:
+        show_modes(modes, options)
+
+
+def show_viewer(options: argparse.Namespace) -> None:
+    """Measure and print what a viewer costs; with exit code 1 where it is too much."""
+    before, after = viewer_cost(options, options.era, FULL)
+    share = after / before - 1
+    print(f"{machine_line()}; {options.era}, {FULL} calls in flight on stdio\n")
+    print(f"one viewer: {before:.1f} µs of the server for a call without it, {after:.1f} with it: {share:+.1%}\n")
+    if share > MOST:
+        raise SystemExit(f"a viewer costs more than {MOST:.0%} of the calls")
+
+
+def show_modes(modes: Sequence[str], options: argparse.Namespace) -> None:
+    """Measure and print the instructions of modes."""
     costs: dict[str, float] = {}
     few, many = options.calls
     for mode in modes:

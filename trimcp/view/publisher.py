@@ -7,6 +7,7 @@ state again; one that does not read for long is dropped. The server never waits 
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Final
 
@@ -14,6 +15,7 @@ import trio
 
 from trimcp.codec.jsontext import dumps
 from trimcp.http.binding import HttpResponse
+from trimcp.observability import events, log
 from trimcp.observability.instruments import Instruments
 from trimcp.server.run_registry import RunRegistry
 from trimcp.view.figures import Figures
@@ -31,6 +33,8 @@ DROPPED_AFTER: Final = 5.0
 """Seconds for which a viewer may not read. Then its stream is broken off."""
 RECORDS: Final = 100
 """Records of one delta, the newest ones; a whole state has ten times as many."""
+RECORDED: Final = 1000
+"""Messages that are recorded between two deltas. Further ones are counted: at such a rate nobody could read them."""
 QUIET: Final = 15.0
 """Seconds without a change after which a comment is sent, so that proxies keep the stream."""
 
@@ -111,6 +115,7 @@ class Publisher:
         wanted = self._always or any(viewer.reads_trace for viewer in self._viewers)
         if wanted is not self.state.is_recording:
             self.state.is_recording = wanted
+            self.trace.room = sys.maxsize if self._always else RECORDED
             change = ("add_meter", "add_trace") if wanted else ("remove_meter", "remove_trace")
             for name in change:
                 getattr(self._instruments, name)(self.trace)
@@ -155,10 +160,13 @@ class Publisher:
         gone = [name for name in self._sent if name not in sections]
         trace, logs = self.trace, self.trace.logs.ring
         records, lines = trace.since(self._records_sent, RECORDS), logs.since(self._lines_sent, RECORDS)
-        missed = trace.last - self._records_sent - len(records)
+        missed = trace.last - self._records_sent - len(records) + trace.passed
+        trace.passed = 0
+        if not self._always:
+            trace.room = RECORDED
         self._sent, self._records_sent, self._lines_sent = sections, trace.last, logs.last
         delta = whole = None
-        if changed or gone or records or lines:
+        if changed or gone or records or lines or missed:
             delta = event_of(b"delta", now, changed, gone, records, lines, missed)
             self._last_sent = now
         elif now - self._last_sent > QUIET:
@@ -186,6 +194,8 @@ class Publisher:
             viewer.stuck_since = now
         elif now - viewer.stuck_since >= DROPPED_AFTER:
             self._leave(viewer)
+            self.state.dropped += 1
+            log.info(events.VIEW_DROPPED, seconds=DROPPED_AFTER, number=self.state.dropped)
             viewer.response.abort()
 
 

@@ -46,6 +46,8 @@ class State:
         self._began = trio.current_time()
         self.is_recording: bool = False
         """Whether messages and logs are recorded."""
+        self.dropped: int = 0
+        """Viewers that were dropped, since they did not read."""
         self.steps: StepWatch = StepWatch()
         """Measures the steps of tasks while a page shows them."""
         self.stacks: Stacks = Stacks(runs)
@@ -69,6 +71,7 @@ class State:
                 "client": self._control,
                 "recording": self.is_recording,
                 "refused": self._figures.refusals,
+                "viewers_dropped": self.dropped,
                 "drain": attrs.asdict(sum(reports, DrainReport())) if reports else None,
             }
         }

@@ -5,6 +5,7 @@ Recording keeps references and counts bytes. Masks and JSON come later, when a p
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
@@ -122,6 +123,10 @@ class Trace:
         self._ring: Ring[_Raw] = Ring(MOST_RECORDS, MOST_BYTES)
         self.logs: Logs = Logs()
         """Takes the log messages to clients."""
+        self.room: int = sys.maxsize
+        """How many more messages are recorded. Further ones are counted, until there is room again."""
+        self.passed: int = 0
+        """Messages that were counted alone."""
 
     # --- what was recorded ------------------------------------------------------------
 
@@ -146,6 +151,10 @@ class Trace:
 
     def ended(self, request: EndedRequest, outcome: str, seconds: float, *, is_cancelled: bool) -> None:
         """See `RequestObserver`."""
+        if self.room <= 0:
+            self.passed += 1
+            return
+        self.room -= 1
         answer, method, params = request.answer, request.method, request.params
         size = request.size if answer is None else request.size + len(answer)
         name = None
@@ -202,6 +211,10 @@ class Trace:
         params: Any = None,
         answer: Any = None,
     ) -> None:
+        if self.room <= 0:
+            self.passed += 1
+            return
+        self.room -= 1
         answer = answer if size <= LONGEST else None
         now = trio.current_time()
         raw = (kind, session, request, id, method, None, outcome, now, None, size, params, answer)
