@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import attrs
 
+from trimcp.values import FrozenValue
 
-@attrs.frozen(kw_only=True)
-class Limits:
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Limits(FrozenValue):
     """The bounds of a server or a client. Sizes are in bytes, times in seconds.
 
     `Server.memory_bound()` computes how much trimcp's own buffers can hold with them.
@@ -139,8 +141,8 @@ class Limits:
     """Items in one page of a list."""
 
 
-@attrs.frozen(kw_only=True)
-class HttpLimits:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class HttpLimits(FrozenValue):
     """The bounds of the built-in HTTP server. Sizes are in bytes, times in seconds.
 
     Times are checked once a second, so each may last up to one second longer.

@@ -11,14 +11,16 @@ from typing import Final
 
 import attrs
 
+from trimcp.values import FrozenValue
+
 DEFAULT_LINE_LIMIT: Final = 16 * 1024 * 1024
 """The maximum length of a line in bytes. A message with an image of 8 MiB in base64 fits."""
 HEAD: Final = 4096
 """Bytes that are kept of a frame over the limit, since they may tell which request it answers."""
 
 
-@attrs.frozen
-class Oversized:
+@attrs.frozen(eq=False, repr=False)
+class Oversized(FrozenValue):
     """Takes the place of a frame over the limit, of which only the head was kept."""
 
     limit: int

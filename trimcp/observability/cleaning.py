@@ -6,38 +6,48 @@ and lone surrogates, which no stream can encode.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, Final
 
 _UNSAFE: Final = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
-_IN_A_LINE: Final = re.compile(f"[\x00-\x1f{_UNSAFE}]")
-_IN_A_TEXT: Final = re.compile(f"[\x00-\x08\x0b-\x1f{_UNSAFE}]")
-"""As `_IN_A_LINE`, but for tabs and line feeds."""
 MOST: Final = 500
 """Characters of one value in a log."""
 _SHORT: Final = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
 
+@functools.cache  # compiled on first use: it takes as long as the import of ten modules
+def _in_a_line() -> re.Pattern[str]:
+    """Matches the characters that are unsafe in a line."""
+    return re.compile(f"[\x00-\x1f{_UNSAFE}]")
+
+
+@functools.cache
+def _in_a_text() -> re.Pattern[str]:
+    """Matches the characters that are unsafe in a text: all but tabs and line feeds of those above."""
+    return re.compile(f"[\x00-\x08\x0b-\x1f{_UNSAFE}]")
+
+
 def printable(text: str) -> str:
     """Replace the characters that a terminal would obey instead of showing them. Lines and tabs stay."""
-    return _IN_A_TEXT.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+    return _in_a_text().sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
 def escaped(text: str, most: int = MOST) -> str:
     """Cut a text and escape its unsafe characters, so that it is part of one line of a log."""
     if len(text) > most:
         text = f"{text[:most]}… ({len(text)} characters)"
-    return _IN_A_LINE.sub(_escape, text)
+    return _in_a_line().sub(_escape, text)
 
 
 def escaped_lines(text: str) -> str:
     """Escape the unsafe characters of a text whose lines stay lines."""
-    return _IN_A_TEXT.sub(_escape, text)
+    return _in_a_text().sub(_escape, text)
 
 
 def escaped_json(text: str) -> str:
     """Escape the unsafe characters of a JSON text, as JSON does: the value stays the same."""
-    return _IN_A_TEXT.sub(_escape_in_json, text)
+    return _in_a_text().sub(_escape_in_json, text)
 
 
 def loggable(value: Any) -> Any:

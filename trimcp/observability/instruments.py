@@ -16,6 +16,7 @@ import attrs
 
 from trimcp.observability.telemetry import OTHER, Telemetry
 from trimcp.observability.wire_tap import WireTap
+from trimcp.values import FrozenValue
 
 BUCKETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """The bounds of durations in histograms, in seconds: those of OpenTelemetry's conventions for MCP."""
@@ -78,8 +79,8 @@ class MessageObserver(Protocol):
         ...
 
 
-@attrs.frozen
-class Timing:
+@attrs.frozen(eq=False, repr=False)
+class Timing(FrozenValue):
     """Holds the durations of requests, in seconds from reading to the end."""
 
     number: int
@@ -89,8 +90,8 @@ class Timing:
     """How many took at most each of `BUCKETS`, and more than the one before; the last: longer than all."""
 
 
-@attrs.frozen(kw_only=True)
-class Measurements:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Measurements(FrozenValue):
     """Holds the figures of a meter at one moment. Sizes are bytes.
 
     Attributes:

@@ -20,6 +20,7 @@ import attrs
 from trimcp.observability.cleaning import loggable
 from trimcp.observability.stderr import is_terminal, write_line
 from trimcp.observability.tracebacks import format_failure
+from trimcp.values import FrozenValue
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "off": 100}
 
@@ -73,8 +74,8 @@ _throttles: Final[dict[str, _Throttle]] = {}
 """By event. Events are names in the code, so they are few."""
 
 
-@attrs.frozen
-class LogLine:
+@attrs.frozen(eq=False, repr=False)
+class LogLine(FrozenValue):
     """One line of the log, with its keys as they were given."""
 
     level: str

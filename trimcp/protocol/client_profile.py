@@ -24,10 +24,11 @@ from trimcp.types.metadata import (
 )
 from trimcp.types.revisions import BY_VERSION, Era, Revision
 from trimcp.types.utilities import LOGGING_LEVELS, LoggingLevel
+from trimcp.values import Value
 
 
-@attrs.define
-class ClientProfile:
+@attrs.define(eq=False, repr=False)
+class ClientProfile(Value):
     """Holds what the client has told the server about itself."""
 
     revision: Revision

@@ -17,6 +17,7 @@ import attrs
 
 from trimcp.errors import UsageError
 from trimcp.schema.exact_json import depth_of, encode
+from trimcp.values import FrozenValue
 
 # The keywords whose values hold subschemas: by name, in a list, or one.
 MAPS: Final = ("$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies")
@@ -50,8 +51,8 @@ class UnknownDialect(SchemaRefused):
     """A JSON Schema is of a dialect that is not supported, so its meaning is unknown."""
 
 
-@attrs.frozen
-class SchemaLimits:
+@attrs.frozen(eq=False, repr=False)
+class SchemaLimits(FrozenValue):
     """Holds the bounds on one schema; beyond them, `SchemaRefused` is raised."""
 
     size: int = 256 * 1024

@@ -25,6 +25,7 @@ from trimcp.framing.headers import (
     read_integer,
 )
 from trimcp.schema.bounds import LISTS, MAPS, SINGLES
+from trimcp.values import FrozenValue
 
 KEYWORD: Final = "x-mcp-header"
 """Marks a property; its value is the part of the header's name behind `Mcp-Param-`."""
@@ -93,8 +94,8 @@ def with_mark_in_place(schema: dict[str, Any], definitions: dict[str, dict[str, 
     return schema
 
 
-@attrs.frozen
-class HeaderParam:
+@attrs.frozen(eq=False, repr=False)
+class HeaderParam(FrozenValue):
     """Holds one mirrored parameter."""
 
     name: str

@@ -161,7 +161,7 @@ async def _abandon_session(session: Session, run: ServerRun) -> None:
 # --- listeners ------------------------------------------------------------------------
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Binding:
     """Binds a server to one address."""
 

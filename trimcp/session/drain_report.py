@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import attrs
 
+from trimcp.values import FrozenValue
 
-@attrs.frozen
-class DrainReport:
+
+@attrs.frozen(eq=False, repr=False)
+class DrainReport(FrozenValue):
     """Counts what became of the requests that were in flight when a drain began."""
 
     finished: int = 0

@@ -46,7 +46,7 @@ class LongLived(Protocol):
         """Forget a request, which was answered, refused or cancelled. Never waits."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Route:
     """Holds how one method is served in one revision, compiled before the first request."""
 

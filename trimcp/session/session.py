@@ -97,13 +97,7 @@ class Session(Peer):
     writer: SessionStream
     reply_stream: ReplyStream
 
-    def __init__(
-        self,
-        service: Service,
-        admission: Admission | None = None,
-        *,
-        delivery: Delivery = LOCAL,
-    ) -> None:
+    def __init__(self, service: Service, admission: Admission | None = None, *, delivery: Delivery = LOCAL) -> None:
         """
         Args:
             service: the server or client behind the session.
@@ -360,9 +354,6 @@ class Session(Peer):
 
     # --- snapshot ---------------------------------------------------------------------
 
-    def _tasks(self) -> int:
-        return len(self.supervisor.nursery.child_tasks) + 1 if self.is_running else 0
-
     def snapshot(self) -> SessionSnapshot:
         """Take a snapshot of the session. One that is over has no actors to ask."""
         from trimcp.session.snapshot import CallSnapshot, RequestSnapshot, SessionSnapshot
@@ -385,6 +376,6 @@ class Session(Peer):
             is_blocked=is_alive and self.writer.is_over,
             read=self.messages_read if is_alive else 0,
             written=self.writer.posted if is_alive else 0,
-            tasks=self._tasks(),
+            tasks=len(self.supervisor.nursery.child_tasks) + 1 if is_alive else 0,
             supervisor=self.supervisor.snapshot() if is_alive and not self.is_stateless else None,
         )

@@ -6,11 +6,12 @@ JSON. `ABSENT` stands for a missing field, for the few fields where null is a va
 
 import enum
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
 from trimcp.types.revisions import BY_VERSION, LATEST
+from trimcp.values import Value
 
 
 class Absent(enum.Enum):
@@ -36,7 +37,7 @@ RawCheck = Literal["input_schema", "output_schema", "structured", "request_meta"
 """The names of the checks in `codec.strict` for values that stay raw JSON."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SpecField:
     """Holds the declaration of a field beyond its type; `spec` explains each part."""
 
@@ -131,25 +132,13 @@ ALWAYS: Final = spec(required_since="2024-11-05")
 
 
 @attrs.define(eq=False, repr=False)
-class Extensible:
+class Extensible(Value):
     """The base of classes with fields that the revision, or trimcp, does not know.
 
-    Classes that derive from it take `@attrs.define(eq=False, repr=False)`: they inherit equality and
-    `repr`. To generate these two methods for each class takes more time than the rest of the import.
+    Classes that derive from it take `@attrs.define(eq=False, repr=False)`; see `Value`.
 
     Attributes:
         extra: these fields, by their names on the wire.
     """
 
     extra: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
-
-    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # mutable
-
-    def __eq__(self, other: object) -> bool:
-        if other.__class__ is not self.__class__:
-            return NotImplemented
-        return all(getattr(self, field.name) == getattr(other, field.name) for field in attrs.fields(type(self)))
-
-    def __repr__(self) -> str:
-        values = (f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(type(self)))
-        return f"{type(self).__qualname__}({', '.join(values)})"

@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from trimcp.types.fields import ABSENT
+from trimcp.values import Value
 
 RequestId = int | str
 """The id of a request. 7 and "7" are two ids; bool and float are not allowed."""
@@ -55,8 +56,8 @@ STORE_UNAVAILABLE: Final = -31011
 """The store that the request needs does not answer; the same request may succeed later."""
 
 
-@attrs.define
-class Request:
+@attrs.define(eq=False, repr=False)
+class Request(Value):
     """A message that needs a response."""
 
     id: RequestId
@@ -64,16 +65,16 @@ class Request:
     params: dict[str, Any] | None = None
 
 
-@attrs.define
-class Notification:
+@attrs.define(eq=False, repr=False)
+class Notification(Value):
     """A message without a response."""
 
     method: str
     params: dict[str, Any] | None = None
 
 
-@attrs.define
-class ErrorData:
+@attrs.define(eq=False, repr=False)
+class ErrorData(Value):
     """The error of a failed request.
 
     Attributes:
@@ -87,16 +88,16 @@ class ErrorData:
     data: Any = ABSENT
 
 
-@attrs.define
-class Response:
+@attrs.define(eq=False, repr=False)
+class Response(Value):
     """The response to a successful request."""
 
     id: RequestId
     result: dict[str, Any]
 
 
-@attrs.define
-class ErrorResponse:
+@attrs.define(eq=False, repr=False)
+class ErrorResponse(Value):
     """The response to a failed request; `id` is None if the request's id could not be read."""
 
     id: RequestId | None

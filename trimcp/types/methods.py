@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from trimcp.types.revisions import LATEST, R2025_03_26, R2025_06_18, R2025_11_25, R2026_07_28, Revision
+from trimcp.values import FrozenValue
 
 Kind = Literal["request", "notification"]
 Side = Literal["client", "server"]
@@ -26,8 +27,8 @@ HUMAN_DEADLINE: Final = 600.0
 """The deadline, in seconds, for answers of a person, or of a model that a person watches."""
 
 
-@attrs.frozen
-class Method:
+@attrs.frozen(eq=False, repr=False)
+class Method(FrozenValue):
     """Holds one method in a span of revisions."""
 
     name: str

@@ -21,7 +21,7 @@ class Era(enum.Enum):
     """By the `_meta` of each request; there is no session."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Revision:
     """Holds one revision of the specification, and its rules as flags."""
 
@@ -52,6 +52,9 @@ class Revision:
     """Whether the server may send requests."""
     reserves_codes: bool = False
     """Whether the error codes in `RESERVED` must not be sent."""
+
+    def __repr__(self) -> str:
+        return f"Revision({self.version})"
 
     def sendable(self, code: int) -> int:
         """Return the code to send for an error: its own, or the replacement of a reserved code."""

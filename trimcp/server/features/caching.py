@@ -12,6 +12,7 @@ import attrs
 
 from trimcp.errors import InvalidResult, UsageError
 from trimcp.types.payload import CacheableResult, CacheScope
+from trimcp.values import FrozenValue
 
 LONGEST: Final = 2**53 - 1
 """The largest integer that all JSON decoders read exactly."""
@@ -37,8 +38,8 @@ def check_scope(instance: object, attribute: Any, value: CacheScope | None) -> N
         raise UsageError(f"Invalid {attribute.name} {value!r}: use public or private")
 
 
-@attrs.frozen
-class CacheHint:
+@attrs.frozen(eq=False, repr=False)
+class CacheHint(FrozenValue):
     """How long clients may keep one kind of answer, and for which users.
 
     Attributes:
@@ -50,8 +51,8 @@ class CacheHint:
     scope: CacheScope = attrs.field(default="private", validator=check_scope)
 
 
-@attrs.frozen(kw_only=True)
-class Caching:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Caching(FrozenValue):
     """The cache hints of a server.
 
     Attributes:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import attrs
 
 from trimcp.server.features import Feature
+from trimcp.values import FrozenValue
 
 if TYPE_CHECKING:
     from trimcp.server.context.context import Context
@@ -40,8 +41,8 @@ class ProvidedPage(Generic[T]):
     next_cursor: str | None = None
 
 
-@attrs.frozen
-class ProvidedTool:
+@attrs.frozen(eq=False, repr=False)
+class ProvidedTool(FrozenValue):
     """A tool that a provider has found.
 
     Attributes:
@@ -69,8 +70,8 @@ class ProvidedTool:
         return "forbidden" if execution is None or execution.task_support is None else execution.task_support
 
 
-@attrs.frozen
-class ProvidedResource:
+@attrs.frozen(eq=False, repr=False)
+class ProvidedResource(FrozenValue):
     """A resource that a provider has found.
 
     Attributes:
@@ -83,8 +84,8 @@ class ProvidedResource:
     read: Callable[[Context, str], Awaitable[Any]]
 
 
-@attrs.frozen
-class ProvidedPrompt:
+@attrs.frozen(eq=False, repr=False)
+class ProvidedPrompt(FrozenValue):
     """A prompt that a provider has found.
 
     Attributes:
