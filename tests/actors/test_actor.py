@@ -292,6 +292,9 @@ class Table(Actor[str]):
             assert self.notes[-1] == "again"  # one message at a time
         if message == "fail":
             raise ValueError(message)
+        if message == "fail later":
+            for told in ("fail", "kept"):
+                self.tell(told)
 
     handlers: ClassVar[Mapping[type, Callable[..., None]]] = {str: note}
 
@@ -310,12 +313,27 @@ async def test_a_message_is_handled_at_once_where_its_actor_is_idle(autojump_clo
         await wait_all_tasks_blocked()
         assert table.notes == ["first", "now", "told", "behind it"]
         table.tell_now("again")
-        await wait_all_tasks_blocked()
+        assert table.notes[4:] == ["again", "later"]  # a message that is told meanwhile is handled too
         table.tell("again")
         await wait_all_tasks_blocked()
         assert table.notes[4:] == ["again", "later", "again", "later"]
+        assert table.mailbox.statistics().told == 8
     table.tell_now("last")
     assert table.notes[-1] == "last"
+
+
+async def test_messages_behind_a_failure_at_once_are_kept_for_the_end(autojump_clock: MockClock) -> None:
+    with pytest.RaisesGroup(ValueError):
+        async with open_supervisor("session") as supervisor:
+            table = supervisor.add(Table(supervisor))
+            table.tell("first")
+            await wait_all_tasks_blocked()
+            table.tell_now("fail later")
+            assert table.has_failed
+            assert table.notes == ["first", "fail later", "fail"]
+            await trio.sleep(1)
+            raise AssertionError("the supervisor goes on")
+    assert table.notes == ["first", "fail later", "fail", "kept"]
 
 
 async def test_a_failure_at_once_is_the_actors_and_not_the_senders(autojump_clock: MockClock) -> None:

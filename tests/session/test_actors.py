@@ -201,6 +201,7 @@ async def test_the_reader_waits_while_the_router_is_over_its_bytes(
         await run(self)
 
     monkeypatch.setattr(Router, "run", slow)
+    monkeypatch.setattr(Router, "tell_now", lambda self, message, size=0: self.tell(message, size))
     async with served(server, MODERN, opened=False, capacity=1_000_000) as peer:
         calls = [peer.call(n, "note", {"text": "x" * 5000}) for n in range(100)]
         peer.duplex.try_send(b"".join(json.dumps(call).encode() + b"\n" for call in calls))

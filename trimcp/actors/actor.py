@@ -78,39 +78,45 @@ class Actor(Generic[M]):
 
     async def run(self) -> None:
         """Handle messages until cancelled."""
-        mailbox, handle, handlers = self.mailbox, self.handle, self.handlers
         while True:
-            messages = await mailbox.receive_all()
-            message: M | None = None
-            self._is_busy = True
-            try:
-                while messages:
-                    message = messages.popleft()
-                    if handlers:  # as `handle` does, without its call
-                        handlers[type(message)](self, message)
-                    else:
-                        handle(message)
-                    if not messages and mailbox.waiting:  # told while these were handled
-                        messages = mailbox.receive_all_nowait()
-            finally:
-                self._is_busy = False
-                if messages:
-                    mailbox.put_back(messages)
-            del messages, message  # an actor that waits keeps nothing
+            self._handle_all(await self.mailbox.receive_all())
+
+    def _handle_all(self, messages: deque[M]) -> None:
+        """Handle messages that were taken, and those that are told meanwhile."""
+        mailbox, handle, handlers = self.mailbox, self.handle, self.handlers
+        self._is_busy = True
+        try:
+            while messages:
+                message = messages.popleft()
+                if handlers:  # as `handle` does, without its call
+                    handlers[type(message)](self, message)
+                else:
+                    handle(message)
+                if not messages and mailbox.waiting:  # told while these were handled
+                    messages = mailbox.receive_all_nowait()
+        finally:
+            self._is_busy = False
+            if messages:
+                mailbox.put_back(messages)
 
     # --- telling ----------------------------------------------------------------------
 
-    def tell_now(self, message: M) -> None:
+    def tell_now(self, message: M, size: int = 0) -> None:
         """Handle a message in the turn of its sender where the actor is idle, else tell it. The order stays.
 
-        For actors with `handlers`, in the functions of their own files, where a measurement says so.
+        Messages that are told meanwhile are handled too. For actors with `handlers`, in the functions of their own
+        files, where a measurement says so.
         """
-        if self._is_busy or self._state != "running" or self.mailbox.waiting:
-            self.tell(message)
+        mailbox = self.mailbox
+        if self._is_busy or self._state != "running" or mailbox.waiting:
+            self.tell(message, size)
             return
         self._is_busy = True
+        mailbox.handled_at_once += 1
         try:
             self.handlers[type(message)](self, message)
+            if self.mailbox.waiting:
+                self._handle_all(mailbox.receive_all_nowait())
         except Exception as exc:  # noqa: BLE001 - a failure of the actor, and not of the sender
             self.has_failed = True
             self._owner.fail(exc)

@@ -62,6 +62,7 @@ class Mailbox(Generic[M]):
         "_send",
         "capacity",
         "dropped",
+        "handled_at_once",
         "refused",
         "replaced",
         "waiting",
@@ -112,6 +113,8 @@ class Mailbox(Generic[M]):
         self.waiting_bytes: int = 0
         self._gone = 0
         """Messages that were taken out or dropped."""
+        self.handled_at_once: int = 0
+        """Messages that its actor handled in the turn of their sender: they never were in here."""
         self.refused: int = 0
         self.dropped: int = 0
         self.replaced: int = 0
@@ -265,6 +268,8 @@ class Mailbox(Generic[M]):
         self._gone -= len(messages)
 
     def _taken_list(self, messages: deque[Any]) -> None:
+        if self._current:  # put back after the list was handed to the receiver
+            messages.extendleft(reversed(self._current))
         self._current = messages
         self._batch = None
         if self.waiting > self._peak:
@@ -307,8 +312,8 @@ class Mailbox(Generic[M]):
 
     @property
     def told(self) -> int:
-        """Messages that were put in so far."""
-        return self._gone + self.waiting
+        """Messages that were put in so far, or were handled at once in place of that."""
+        return self._gone + self.waiting + self.handled_at_once
 
     @property
     def is_over(self) -> bool:

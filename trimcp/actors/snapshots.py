@@ -24,7 +24,7 @@ class MailboxStatistics:
     waiting_bytes: int
     """Of the messages that were put in since the receiver last took all."""
     told: int
-    """Messages that were put in so far."""
+    """Messages that were put in so far, or were handled at once in place of that."""
     peak: int
     """The most that ever waited."""
     refused: int

@@ -162,28 +162,28 @@ class Router(Actor[_Message]):
             size: its bytes.
             now: the time at which it was read.
         """
-        self.tell((register, request, reply_stream, size, now), size)
+        self.tell_now((register, request, reply_stream, size, now), size)
 
     def cancelled(self, register: Requests, params: Mapping[str, Any] | None) -> None:
         """Take a `notifications/cancelled` of the peer."""
-        self.tell(_Cancelled(register, params))
+        self.tell_now(_Cancelled(register, params))
 
     def initialized(self, register: Requests) -> None:
         """Take a `notifications/initialized` of the peer."""
-        self.tell(_Initialized(register))
+        self.tell_now(_Initialized(register))
 
     def invalid(self, register: Requests, error: InvalidMessage, reply_stream: ReplyStream) -> None:
         """Answer an invalid message, in the order in which it was read."""
-        self.tell(_Invalid(register, error, reply_stream))
+        self.tell_now(_Invalid(register, error, reply_stream))
 
     def batch(self, register: Requests, values: list[Any], size: int, now: float) -> None:
         """Take an array: whether there are batches depends on what was read before."""
-        self.tell(_Batched(register, values, size, now), size)
+        self.tell_now(_Batched(register, values, size, now), size)
 
     def left(self, request: InboundRequest) -> None:
         """See `RegisterRouter`. At once while others run: the last one then writes the answers of all."""
         # The last one is told: without its wake the process sleeps sooner, and a serial call takes longer.
-        (self.tell_now if request.register.running > 1 else self.tell)(request)
+        (self.tell_now if self._admission.free < self._admission.most - 1 else self.tell)(request)
 
     def cancel_reply_stream(self, register: Requests, reply_stream: ReplyStream, reason: CancelReason) -> None:
         """Cancel the requests whose answers leave by this reply stream."""
