@@ -64,6 +64,13 @@ async def shielded(seconds: float) -> str:
 
 
 @server.tool
+async def blocks_the_loop() -> str:
+    say_started()
+    time.sleep(1000)  # noqa: ASYNC251 - that is its temperament
+    return "done"
+
+
+@server.tool
 def prints() -> str:
     print("a stray print")
     sys.stdout.write("a write without an end of line")

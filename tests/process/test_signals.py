@@ -100,6 +100,25 @@ async def test_a_second_signal_does_not_wait_for_the_grace(command: list[str], t
         await server.says("drained: 0 finished, 1 cancelled, 0 lost\n")  # the first drain has not finished it
 
 
+@SIGNALS
+@COMMANDS
+async def test_signals_end_a_server_whose_event_loop_is_blocked(command: list[str], number: signal.Signals) -> None:
+    async with child(command, GRACE="1000") as server, trio.open_nursery() as nursery:
+        await server.send(call(1, "blocks_the_loop"))
+        await server.says("started")
+
+        async def insist() -> None:
+            while True:
+                server.signal(number)
+                await trio.sleep(0.1)
+
+        nursery.start_soon(insist)
+        assert await server.exit_code() == 3
+        nursery.cancel_scope.cancel()
+        await server.says("a function blocks the event loop, at ")
+        assert "temperaments.py" in server.stderr
+
+
 async def test_a_signal_after_the_end_of_input_does_not_wait_for_the_grace() -> None:
     async with child(RUN, GRACE="1000") as server:
         await server.send(call(1, "forever"))

@@ -34,14 +34,18 @@ class _Stderr:
         """The end of a line of which stderr has taken the beginning."""
         self._dropped = 0
 
-    def write(self, data: bytes) -> None:
-        """Write a line, or count it as dropped."""
-        with self._lock:
-            try:
+    def write(self, data: bytes, patience: float = -1) -> None:
+        """Write a line, or count it as dropped. `patience`: seconds to wait for another writer; below 0: any time."""
+        if not self._lock.acquire(timeout=patience):
+            return
+        taken = False
+        try:
+            # A broken pipe, a full disk, a closed stream, an object of the program's.
+            with contextlib.suppress(Exception):
                 taken = self._write(sys.stderr, data)
-            except Exception:  # noqa: BLE001 - a broken pipe, a full disk, a closed stream, an object of the program's
-                taken = False
             self._dropped += not taken
+        finally:
+            self._lock.release()
 
     def _write(self, stream: TextIO | None, data: bytes) -> bool:
         if stream is None:
@@ -68,9 +72,15 @@ class _Stderr:
 _stderr: Final = _Stderr()
 
 
-def write_line(text: str) -> None:
-    """Write a line to stderr if it takes one now. Never waits, never raises; from any thread."""
-    _stderr.write(f"{text}\n".encode(errors="backslashreplace"))
+def write_line(text: str, *, patience: float = -1) -> None:
+    """Write a line to stderr if it takes one now. Never waits, never raises; from any thread.
+
+    Args:
+        text: the line.
+        patience: in the handler of a signal: seconds after which the line is dropped, since the code that the signal
+            interrupted may be writing itself.
+    """
+    _stderr.write(f"{text}\n".encode(errors="backslashreplace"), patience)
 
 
 def is_terminal() -> bool:

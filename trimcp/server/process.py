@@ -1,7 +1,8 @@
 """Runs a server in a process of trimcp's own: its signals, its end and its exit code.
 
 `Server.run`, `Server.run_http` and the command line use it. The first signal drains: new work is refused, requests in
-flight finish, then the connections close. A second signal ends everything at once.
+flight finish, then the connections close. A second signal ends everything at once (`process_signals`: also where a
+handler blocks the event loop).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from trimcp.errors import ConnectionClosed, UsageError
 from trimcp.observability import events, log
 from trimcp.observability.stderr import write_line
 from trimcp.server import serving
+from trimcp.server.process_signals import EXIT_ABANDONED, open_signals
 from trimcp.session.duplex_session import DuplexSession
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ EXIT_LOST: Final = 1
 """An accepted request was not answered."""
 EXIT_USAGE: Final = 2
 """stdin or stdout is not open."""
-EXIT_ABANDONED: Final = 3
-"""A handler did not end, and was abandoned."""
 
 LAST_MOMENTS: Final = 2.0
 """Seconds beyond all limits until the process ends with whatever still runs in it."""
@@ -130,7 +130,7 @@ async def _drain_session_on_signal(
     session: Session, run: ServerRun, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Drain on SIGTERM and SIGINT; cancel at once on a second signal, or on one during a drain."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+    with open_signals() as received:
         task_status.started()
         async with trio.open_nursery() as nursery:
             async for number in received:
@@ -246,7 +246,7 @@ class _Shutdown:
 
     async def drain_on_signal(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Drain on SIGTERM and SIGINT; end at once on a second signal."""
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+        with open_signals() as received:
             task_status.started()
             async with trio.open_nursery() as nursery:
                 async for number in received:
