@@ -7,18 +7,23 @@ import functools
 import importlib.util
 import sys
 import webbrowser
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from trimcp.actors.containment import unwrapped
 from trimcp.cli import Command
 from trimcp.errors import ConnectionLost, UsageError
 from trimcp.observability.cleaning import escaped
 from trimcp.observability.stderr import write_line
 
 if TYPE_CHECKING:
+    from rich.live import Live
+
     from trimcp.view.places import Answer, Place, Watched
     from trimcp.view.proxy import Places
+    from trimcp.view.terminal import View
 
 INTERVAL: Final = 1.0
 """Seconds between two pictures of `top`."""
@@ -35,6 +40,12 @@ def configure_view(parser: argparse.ArgumentParser) -> None:
 def configure_top(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `top`."""
     parser.add_argument("target", nargs="?", metavar="URL|PID|SOCKET", help=TARGET + "the only one that has a view")
+    parser.add_argument(
+        "--show",
+        choices=("requests", "streams", "logs"),
+        default="requests",
+        help="requests, clients, waits and tools; event streams and subscriptions; or logs. Keys switch: r, s, l",
+    )
     parser.add_argument("--once", action="store_true", help="print the state once, and end")
     parser.add_argument("--stacks", action="store_true", help="print where each task and thread is, and end")
     parser.add_argument("--plain", action="store_true", help="print lines without colours, one picture after the other")
@@ -103,21 +114,31 @@ async def _top(place: Place, options: argparse.Namespace) -> None:
     if options.stacks:
         await _stacks(place)
         return
-    watched = Watched()
     is_rich = not options.plain and sys.stdout.isatty() and importlib.util.find_spec("rich") is not None
-    async with asked(place, "/events?trace=0") as answer:
-        if answer.status != 200:
-            raise UsageError(f"the view at {place} refused with {answer.status}: give the URL with its token")
+    if is_rich and not options.once:
+        await _live(place, options.show)
+        return
+    watched = Watched()
+    async with asked(place, _events_for(options.show)) as answer:
+        _check(place, answer)
         if options.once:
             while data := await answer.read():
                 if watched.feed(data):
-                    _print(lines_of(watched))
+                    _print(lines_of(watched, options.show))
                     return
-        elif is_rich:
-            await _live(watched, answer)
         else:
-            await _plain(watched, answer)
+            await _plain(watched, answer, options.show)
     raise ConnectionLost("the server has ended")
+
+
+def _events_for(view: View) -> str:
+    """Return the target of the stream: logs are collected for those who read them alone."""
+    return f"/events?trace={int(view == 'logs')}"
+
+
+def _check(place: Place, answer: Answer) -> None:
+    if answer.status != 200:
+        raise UsageError(f"the view at {place} refused with {answer.status}: give the URL with its token")
 
 
 async def _stacks(place: Place) -> None:
@@ -126,39 +147,89 @@ async def _stacks(place: Place) -> None:
     from trimcp.view.terminal import stack_lines
 
     async with asked(place, "/stacks") as answer:
-        if answer.status != 200:
-            raise UsageError(f"the view at {place} refused with {answer.status}: give the URL with its token")
+        _check(place, answer)
         _print(stack_lines(loads(await answer.read_all(), max_containers=2**20)))
 
 
-async def _plain(watched: Watched, answer: Answer) -> None:
+async def _plain(watched: Watched, answer: Answer, view: View) -> None:
     from trimcp.view.terminal import lines_of
 
     printed = -INTERVAL
     while data := await answer.read():
         if watched.feed(data) and trio.current_time() - printed >= INTERVAL:
             printed = trio.current_time()
-            _print([*lines_of(watched), ""])
+            _print([*lines_of(watched, view), ""])
 
 
-async def _live(watched: Watched, answer: Answer) -> None:
+async def _live(place: Place, view: View) -> None:
+    """Show pictures until the server ends, or a person presses q."""
     from rich.live import Live
 
-    from trimcp.view.terminal import picture_of
+    from trimcp.cli.keys import keys_at_once
 
-    with Live(auto_refresh=False, screen=True) as live:
-        async with trio.open_nursery() as nursery:
+    has_keys = sys.stdin.isatty()
+    with keys_at_once() if has_keys else nullcontext(), Live(auto_refresh=False, screen=True) as live:
+        screen = _Screen(place, live, view)
+        with unwrapped() as block:
+            async with trio.open_nursery() as nursery:
+                if has_keys:
+                    nursery.start_soon(screen.take_keys, nursery.cancel_scope)
+                with block:
+                    await screen.show()
+                nursery.cancel_scope.cancel()
+    if not screen.is_left:
+        raise ConnectionLost("the server has ended")
 
-            async def refresh() -> None:  # ages go on where nothing else changes
-                while True:
-                    await trio.sleep(INTERVAL / 2)
-                    watched.now += INTERVAL / 2
-                    live.update(picture_of(watched), refresh=True)
 
-            nursery.start_soon(refresh)
-            while data := await answer.read():
-                watched.feed(data)
-            nursery.cancel_scope.cancel()
+class _Screen:
+    """What `top` shows on a terminal: one of the views, until another one is asked for."""
+
+    def __init__(self, place: Place, live: Live, view: View) -> None:
+        self._place = place
+        self._live = live
+        self._view: View = view
+        self._showing = trio.CancelScope()
+        self.is_left = False
+
+    async def show(self) -> None:
+        """Read the stream of the view; open another one where a view needs that. Returns when the server has ended."""
+        from trimcp.view.places import Watched, asked
+
+        while True:
+            with trio.CancelScope() as self._showing:
+                watched = Watched()
+                async with asked(self._place, _events_for(self._view)) as answer:
+                    _check(self._place, answer)
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._refresh, watched)
+                        while data := await answer.read():
+                            watched.feed(data)
+                        nursery.cancel_scope.cancel()
+            if not self._showing.cancelled_caught:
+                return
+
+    async def _refresh(self, watched: Watched) -> None:
+        from trimcp.view.terminal import picture_of
+
+        while True:  # ages go on where nothing else changes
+            await trio.sleep(INTERVAL / 2)
+            watched.now += INTERVAL / 2
+            if watched.sections:
+                self._live.update(picture_of(watched, self._view), refresh=True)
+
+    async def take_keys(self, leave: trio.CancelScope) -> None:
+        """Switch between the views as keys say."""
+        from trimcp.cli.keys import read_key
+        from trimcp.view.terminal import KEYS
+
+        while key := await trio.to_thread.run_sync(read_key, abandon_on_cancel=True):
+            if key == "q":
+                self.is_left = True
+                leave.cancel()
+            elif key in KEYS:
+                self._view, before = KEYS[key], self._view
+                if _events_for(self._view) != _events_for(before):
+                    self._showing.cancel()
 
 
 def _print(lines: list[str]) -> None:
@@ -176,6 +247,10 @@ COMMANDS: Final = {
         "Show clients, requests and tools of a running server in the terminal.",
         configure_top,
         top,
-        examples="  trimcp top 4711\n  trimcp top 4711 --stacks\n  trimcp top /run/user/1000/trimcp/4711.sock --once",
+        examples="""\
+  trimcp top 4711
+  trimcp top 4711 --show logs --plain
+  trimcp top 4711 --stacks
+  trimcp top /run/user/1000/trimcp/4711.sock --once""",
     ),
 }

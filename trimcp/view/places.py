@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -20,6 +21,8 @@ HEAD_BYTES: Final = 16 * 2**10
 """The longest head of an answer. A longer one is an error."""
 EVENT_BYTES: Final = 64 * 2**20
 """The longest event. A longer one is an error."""
+MOST_LINES: Final = 200
+"""Lines of logs that are kept."""
 CHUNK: Final = 64 * 2**10
 NO_VIEW: Final = "no server of yours has a view: start one with trimcp run FILE --view"
 
@@ -161,6 +164,8 @@ class Watched:
     def __init__(self) -> None:
         self.sections: dict[str, dict[str, Any]] = {}
         self.now: float = 0.0
+        self.lines: deque[dict[str, Any]] = deque(maxlen=MOST_LINES)
+        """Of the logs, the newest."""
         self._held = b""
 
     def feed(self, data: bytes) -> bool:
@@ -183,10 +188,12 @@ class Watched:
     def _take(self, event: dict[str, Any], *, is_whole: bool) -> None:
         if is_whole:
             self.sections = {}
+            self.lines.clear()
         for name in event["gone"]:
             self.sections.pop(name, None)
         self.sections.update(event["set"])
         self.now = event["now"]
+        self.lines += event["lines"]
 
     def named(self, prefix: str) -> list[dict[str, Any]]:
         """Return the sections whose names begin so."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from trimcp.observability.cleaning import printable
 from trimcp.view.places import Watched
@@ -11,12 +13,22 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 MOST: Final = 20
-"""Requests, sessions and tools that are shown, each."""
+"""Rows of a table that are shown."""
+CARRIED: Final[Mapping[str, str]] = {"here": "open", "no": "lost, can be resumed"}
+
+View = Literal["requests", "streams", "logs"]
+VIEWS: Final[tuple[View, ...]] = ("requests", "streams", "logs")
+KEYS: Final[Mapping[str, View]] = {view[0]: view for view in VIEWS}
+"""The keys that switch to the views."""
 
 Row = tuple[str, ...]
 REQUESTS: Final[Row] = ("age", "request", "session", "state", "progress")
 WAITS: Final[Row] = ("for", "who", "waits for")
 SESSIONS: Final[Row] = ("session", "client", "peer", "revision", "in flight", "wait", "refused")
+STREAMS: Final[Row] = ("stream", "session", "client", "connection", "last event", "owes answers to", "wait")
+LISTENS: Final[Row] = ("open for", "session", "listen", "watches")
+RESOURCES: Final[Row] = ("sessions", "resource")
+LOGS: Final[Row] = ("time", "level", "source", "session", "request", "line")
 TOOLS: Final[Row] = ("calls", "errors", "p50 ms", "p95 ms", "p99 ms", "method and name")
 
 
@@ -33,8 +45,12 @@ def head_of(watched: Watched) -> str:
     )
 
 
-def rows_of(watched: Watched) -> dict[str, tuple[Row, list[Row]]]:
-    """Return the tables: their heads and rows, by title."""
+def rows_of(watched: Watched, view: View = "requests") -> dict[str, tuple[Row, list[Row]]]:
+    """Return the tables of a view: their heads and rows, by title."""
+    return {"requests": _requests, "streams": _streams, "logs": _logs}[view](watched)
+
+
+def _requests(watched: Watched) -> dict[str, tuple[Row, list[Row]]]:
     sessions = watched.named("session:")
     flying = [(request, session) for session in sessions for request in session["requests"]]
     flying.sort(key=lambda pair: pair[0]["began"])
@@ -47,6 +63,62 @@ def rows_of(watched: Watched) -> dict[str, tuple[Row, list[Row]]]:
         f"Clients: {len(sessions)}": (SESSIONS, [_session(session) for session in sessions[:MOST]]),
         f"Tools and methods: {len(tools)}": (TOOLS, [_tool(tool) for tool in tools[:MOST]]),
     }
+
+
+def _streams(watched: Watched) -> dict[str, tuple[Row, list[Row]]]:
+    sections = watched.named("streams:")
+    streams = [(stream, section) for section in sections for stream in section["streams"]]
+    listens = [listen for section in watched.named("watched:") for listen in section["listens"]]
+    uris = [uri for section in watched.named("watched:") for uri in section["uris"]]
+    count = len(streams) + sum(section["more"] for section in sections)
+    opened, resources = (
+        sum(section[key] for section in watched.named("watched:")) for key in ("listens_open", "uris_watched")
+    )
+    return {
+        f"Event streams: {count}": (STREAMS, [_stream(watched.now, *each) for each in streams[:MOST]]),
+        f"Listens: {opened}": (LISTENS, [_listen(watched.now, listen) for listen in listens[:MOST]]),
+        f"Resources that are watched: {resources}": (RESOURCES, [_resource(uri) for uri in uris[:MOST]]),
+    }
+
+
+def _stream(now: float, stream: dict[str, Any], section: dict[str, Any]) -> Row:
+    carried: str = stream["carried"]
+    connection = CARRIED.get(carried, carried)
+    if stream["detached"] is not None:
+        connection += f" for {max(0.0, now - stream['detached']):.1f} s"
+    return (
+        f"{stream['kind']} {stream['number']}",
+        str(section["session"]),
+        section["client"] or "unnamed",
+        connection,
+        str(stream["sent"]),
+        ", ".join(stream["owed"]),
+        f"{stream['waiting']} ({stream['bytes']} bytes)",
+    )
+
+
+def _listen(now: float, listen: dict[str, Any]) -> Row:
+    watches = [*(f"list of {name}" for name in listen["lists"]), *listen["uris"], *listen["topics"]]
+    more = f" and {listen['more']} more" if listen["more"] else ""
+    granted = "" if listen["granted"] else "not granted yet: "
+    since = f"{max(0.0, now - listen['since']):.1f} s"
+    return (since, str(listen["session"]), f"id {listen['id']}", f"{granted}{', '.join(watches)}{more}")
+
+
+def _resource(uri: dict[str, Any]) -> Row:
+    more = f" and {uri['more']} more" if uri["more"] else ""
+    return (", ".join(map(str, uri["sessions"])) + more, uri["uri"])
+
+
+def _logs(watched: Watched) -> dict[str, tuple[Row, list[Row]]]:
+    return {"Logs": (LOGS, [_line(line) for line in [*watched.lines][-MOST:]])}
+
+
+def _line(line: dict[str, Any]) -> Row:
+    keys = "".join(f"  {key}={value}" for key, value in line["keys"].items())
+    at = time.strftime("%H:%M:%S", time.localtime(line["at"]))
+    session, request = ("" if line[key] is None else str(line[key]) for key in ("session", "request"))
+    return (at, line["level"], line["logger"] or line["source"], session, request, line["text"] + keys)
 
 
 def _request(now: float, request: dict[str, Any], session: dict[str, Any]) -> Row:
@@ -93,10 +165,10 @@ def _tool(tool: dict[str, Any]) -> Row:
     return (*figures, f"{tool['method']} {tool['name']}".rstrip())
 
 
-def lines_of(watched: Watched) -> list[str]:
-    """Return the whole state as lines."""
+def lines_of(watched: Watched, view: View = "requests") -> list[str]:
+    """Return a view as lines."""
     lines = [head_of(watched)]
-    for title, (head, rows) in rows_of(watched).items():
+    for title, (head, rows) in rows_of(watched, view).items():
         lines += ["", title]
         if rows:
             widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
@@ -104,18 +176,19 @@ def lines_of(watched: Watched) -> list[str]:
     return lines
 
 
-def picture_of(watched: Watched) -> RenderableType:
-    """Return the whole state for a terminal with rich."""
+def picture_of(watched: Watched, view: View = "requests") -> RenderableType:
+    """Return a view for a terminal with rich."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     parts: list[RenderableType] = [Text(head_of(watched), style="bold")]
-    for title, (head, rows) in rows_of(watched).items():
+    for title, (head, rows) in rows_of(watched, view).items():
         table = Table(title=title, title_justify="left", expand=True)
         for name in head:
             table.add_column(name)
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
         parts.append(table)
+    parts.append(Text("  ".join([*(f"{key} {name}" for key, name in KEYS.items()), "q quit"]), style="dim"))
     return Group(*parts)
