@@ -134,3 +134,20 @@ async def answer_of(function: Callable[..., Awaitable[T] | T], *args: Any) -> T:
     value: Any = function(*args)
     answer: T = await value if inspect.isawaitable(value) else value
     return answer
+
+
+async def run_watched(watch: Callable[..., Awaitable[None]], run: Callable[[], Awaitable[T]]) -> T | None:
+    """Run a function beside a watch that may cancel it; return None then.
+
+    Args:
+        watch: gets the cancel scope of both and a `task_status`, which it tells when it watches.
+        run: begins then; its exceptions leave as themselves, not in a group.
+    """
+    result: T | None = None
+    with unwrapped() as block:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(watch, nursery.cancel_scope)
+            with block:
+                result = await run()
+            nursery.cancel_scope.cancel()
+    return result

@@ -7,12 +7,13 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 import trio
 
-from trimcp.actors.containment import unwrapped
+from trimcp.actors.containment import run_watched, unwrapped
 from trimcp.bench.histogram import Histogram
 from trimcp.bench.load import load_of
 from trimcp.bench.operations import Operation
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 Prepare = Callable[["Client"], Awaitable[Sequence[Operation]]]
 """Makes the operations of a run, with the first client at hand for what must be asked of the server."""
-T = TypeVar("T")
 Phase = Literal["warm-up", "measuring"]
 
 
@@ -104,7 +104,7 @@ async def run_load(
     with unwrapped() as block:
         async with trio.open_nursery() as nursery:
             with block:
-                ready = await _until(stop, opened)
+                ready = await run_watched(partial(_cancel_when, stop), opened)
                 if ready is not None:
                     run, peer, began = ready
                     result = await run.measure(peer, began, pids, stop)
@@ -112,19 +112,8 @@ async def run_load(
     return result
 
 
-async def _until(event: trio.Event, work: Callable[[], Awaitable[T]]) -> T | None:
-    """Run a function; cancel it at an event, and return None then."""
-    value: T | None = None
-    with unwrapped() as block:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_cancel_when, event, nursery.cancel_scope)
-            with block:
-                value = await work()
-            nursery.cancel_scope.cancel()
-    return value
-
-
-async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
+    task_status.started()
     await event.wait()
     scope.cancel()
 

@@ -22,7 +22,7 @@ import attrs
 import trio
 
 import trimcp
-from trimcp.actors.containment import unwrapped
+from trimcp.actors.containment import run_watched
 from trimcp.bench import schedule
 from trimcp.bench.conditions import condition_of
 from trimcp.bench.environment import environment
@@ -172,18 +172,8 @@ class _Bench:
             raise exits.Unreached(str(exits.refusal_in(failure) or failure)) from failure
 
     def _run(self, run: Callable[[], Awaitable[Result | None]]) -> Result | None:
-        return trio.run(self._until_told, run)
-
-    async def _until_told(self, run: Callable[[], Awaitable[Result | None]]) -> Result | None:
         """Run a load. Ctrl-C stops it; a second Ctrl-C, or SIGTERM, leaves it, and there are no figures."""
-        result = None
-        with unwrapped() as block:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self._listen, nursery.cancel_scope)
-                with block:
-                    result = await run()
-                nursery.cancel_scope.cancel()
-        return result
+        return trio.run(run_watched, self._listen, run)
 
     async def _listen(self, load: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:

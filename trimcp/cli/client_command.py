@@ -17,7 +17,7 @@ import attrs
 import trio
 
 import trimcp
-from trimcp.actors.containment import unwrapped
+from trimcp.actors.containment import run_watched, unwrapped
 from trimcp.cli import Command, recorded
 from trimcp.cli import exit_codes as exits
 from trimcp.cli.arguments import did_you_mean
@@ -192,14 +192,7 @@ def run_client(options: argparse.Namespace, work: Work, *, shows_logs: bool, act
 
 async def until_sigterm(run: Callable[[], Awaitable[T]]) -> T | None:
     """Run a command; on SIGTERM leave it, which ends the server that it has started, and return None."""
-    result = None
-    with unwrapped() as block:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(_cancel_on_sigterm, nursery.cancel_scope)
-            with block:
-                result = await run()
-            nursery.cancel_scope.cancel()
-    return result
+    return await run_watched(_cancel_on_sigterm, run)
 
 
 async def _cancel_on_sigterm(scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
