@@ -49,6 +49,24 @@ async def test_hosts_and_origins_that_the_user_named_are_served(door: str) -> No
         assert "access-control-allow-origin" not in answer.fields
 
 
+async def test_each_head_of_a_connection_is_judged_by_itself(door: str) -> None:
+    async with serving(door, Workshop().server, cors=Cors(origins=[PAGE])) as http:
+        client = await Legacy.open(http)
+        wire = http.connect()
+        for origin, path, status in (
+            (PAGE, "/mcp", 200),
+            (PAGE, "/mcp", 200),
+            ("https://evil.example", "/mcp", 403),
+            (None, "/mcp", 200),
+            (PAGE, "/mcp", 200),
+            (PAGE, "/mcq", 404),
+        ):
+            fields = client.fields({"origin": origin})
+            answer = await (await http.send("POST", path, body=PING, fields=fields, on=wire)).ended()
+            assert answer.status == status
+            assert ("access-control-allow-origin" in answer.fields) is (origin == PAGE and status == 200)
+
+
 async def test_pages_read_answers_where_cors_lets_them(door: str) -> None:
     async with serving(door, Workshop().server, cors=Cors(origins=[PAGE])) as http:
         answer = await http.ask(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Awaitable
 from typing import Any
 
@@ -171,6 +172,24 @@ async def test_a_stream_that_floods_takes_no_room_from_others_of_its_session() -
         store.append_nowait("s", 2, number, [b"y"])
     assert await events_of(store.replay("s", 1, 0)) == [(1, b"the answer")]
     assert len(store) == 11
+
+
+def test_events_that_were_given_up_take_no_memory_behind_an_older_one() -> None:
+    store = MemoryEventStore(events=100, clock=lambda: 0.0)
+    store.append_nowait("quiet", 1, 1, [b"the oldest of all"])
+
+    def flood(first: int, events: int) -> int:
+        for number in range(first, first + events):
+            store.append_nowait("busy", 1, number, [b"y"])
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        few = flood(1, 1000)
+        many = flood(1001, 10_000)
+    finally:
+        tracemalloc.stop()
+    assert many - few < 10_000 * 8
 
 
 async def test_an_event_that_is_longer_than_its_stream_may_be_is_not_kept() -> None:
