@@ -34,7 +34,7 @@ DROPPED_AFTER: Final = 5.0
 RECORDS: Final = 100
 """Records of one delta, the newest ones; a whole state has ten times as many."""
 RECORDED: Final = 1000
-"""Messages that are recorded between two deltas. Further ones are counted: at such a rate nobody could read them."""
+"""Messages that are recorded between two deltas. Further ones are counted: no person can read them at such a rate."""
 QUIET: Final = 15.0
 """Seconds without a change after which a comment is sent, so that proxies keep the stream."""
 
