@@ -73,6 +73,7 @@ def place_of(word: str | None) -> Place:
             raise UsageError(f"process {word} has no view at {path}: start the server with --view")
         return Place(str(path))
     if not word.startswith("http://"):
+        sockets.check_supported()
         return Place(os.path.abspath(word))
     parts = urlsplit(word)
     token = parse_qs(parts.query).get("token", [""])[0]

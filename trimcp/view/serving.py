@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -26,7 +25,7 @@ from trimcp.view.handler import ViewHandler
 from trimcp.view.page_client.page_client import ClientTarget
 from trimcp.view.page_client.page_clients import PageClients
 from trimcp.view.publisher import Publisher
-from trimcp.view.sockets import own_path
+from trimcp.view.sockets import check_supported, own_path
 
 HOST: Final = "127.0.0.1"
 LIMITS: Final = HttpLimits(connections=64, write_timeout=10.0)
@@ -127,6 +126,5 @@ async def _listen(server: Any, nursery: trio.Nursery, where: int | str | os.Path
         _, port = await nursery.start(functools.partial(server.serve_tcp, host=HOST, port=where))
         access.port = port
         return f"http://{HOST}:{port}/?token={access.token}"
-    if sys.platform == "win32":
-        raise UsageError("A view on a Unix socket needs another system: give the view a port")
+    check_supported()
     return str(await nursery.start(server.serve, UnixEndpoint(str(where))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,23 @@ from trimcp.errors import UsageError
 SUFFIX: Final = ".sock"
 
 
+def check_supported() -> None:
+    """Check that this system has Unix sockets.
+
+    Raises:
+        UsageError: it is Windows.
+    """
+    if sys.platform == "win32":
+        raise UsageError("Windows has no views on Unix sockets: give --view a port, and view and top the printed URL")
+
+
 def directory() -> Path:
-    """Return the directory of the sockets of this user, which need not exist."""
+    """Return the directory of the sockets of this user, which need not exist.
+
+    Raises:
+        UsageError: the system has no Unix sockets.
+    """
+    check_supported()
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime:
         return Path(runtime) / "trimcp"

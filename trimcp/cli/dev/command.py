@@ -77,11 +77,11 @@ def dev(options: argparse.Namespace) -> int:
     if words and options.config is None and split_name(words[0])[0].lower().endswith(".py"):
         from trimcp.cli.reload.files import check_installed
 
+        if sys.platform == "win32":
+            raise UsageError("Windows shares no ports between processes: write trimcp dev -- python FILE")
         if not os.path.isfile(split_name(words[0])[0]):
             raise UsageError(f"there is no file {split_name(words[0])[0]}")
         check_installed()
-        if sys.platform == "win32":
-            raise UsageError("trimcp dev FILE needs a system where processes share sockets: give -- python FILE")
         folders = [os.path.dirname(os.path.abspath(split_name(words[0])[0])), *options.reload_dir]
         run = functools.partial(_serve_file, options, words[0], folders)
     try:
