@@ -40,6 +40,11 @@ class UsageError(TrimcpError):
     Nothing was sent to the peer. The message says what to do instead.
     """
 
+    @classmethod
+    def not_installed(cls, package: str | None, extra: str) -> Self:
+        """Make the error for a package of an extra of trimcp that is not installed."""
+        return cls(f"{package} is not installed: run pip install '.[{extra}]' in a checkout of trimcp")
+
 
 class RequestFailed(TrimcpError):
     """A request was answered with a JSON-RPC error.

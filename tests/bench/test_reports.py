@@ -53,6 +53,8 @@ def test_a_closed_loop_has_corrected_times_in_place_of_those_from_due() -> None:
     assert "due  " not in text
     assert closed.as_json()["operations"][0]["corrected"]["p99"] == 7
     assert "<td>corrected</td><td>7.00 ms</td>" in page.text(closed)
+    row = list(csv.DictReader(io.StringIO(csv_file.text(closed))))[1]
+    assert (row["corrected_p50_ms"], row["corrected_max_ms"]) == ("7.0", "7.0")
 
 
 def test_the_table_of_a_search_has_its_steps_and_its_end() -> None:
@@ -85,6 +87,8 @@ def test_the_csv_has_a_row_for_all_each_operation_and_each_second() -> None:
     assert float(rows[1]["due_p50_ms"]) == pytest.approx(50, rel=0.01)
     assert rows[4]["begin_s"] == "1"
     assert rows[2]["due_p50_ms"] == ""
+    assert rows[1]["corrected_p50_ms"] == ""
+    assert all(None not in row and None not in row.values() for row in rows)
 
 
 def test_a_cell_is_no_formula() -> None:

@@ -186,7 +186,7 @@ def test_the_extra_is_named_where_it_is_missing(run: Run, shop: str, monkeypatch
     done = run("login", shop)
     assert (done.code, done.err) == (
         2,
-        "trimcp: trimcp.auth.client.device_flow is not installed: pip install 'trimcp[auth]'\n",
+        "trimcp: trimcp.auth.client.device_flow is not installed: run pip install '.[auth]' in a checkout of trimcp\n",
     )
 
 

@@ -114,4 +114,4 @@ def test_argcomplete_must_be_there(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "argcomplete.shell_integration", None)
     done = run("completion", "bash")
     assert done.code == 2
-    assert "pip install 'trimcp[completion]'" in done.err
+    assert "pip install '.[completion]'" in done.err

@@ -1,4 +1,4 @@
-"""Authorization over HTTP: how clients get tokens, and how servers check them (`pip install 'trimcp[auth]'`).
+"""Authorization over HTTP: how clients get tokens, and how servers check them (extra `auth`).
 
 Client: MCP request ─ 401 ─▶ discovery ─▶ registration ─▶ flow ─▶ token endpoint ─▶ store ─▶ MCP request with token
 Server: token ─▶ verifier ─▶ Principal ─▶ scopes of the server and of the tool ─▶ handler

@@ -15,6 +15,7 @@ HEAD: Final = (
     *("scope", "name", "begin_s", "offered", "results", "errors", "dropped", "in_flight", "memory_bytes"),
     *(f"due_{figure}_ms" for figure in FIGURES),
     *(f"sent_{figure}_ms" for figure in FIGURES),
+    *(f"corrected_{figure}_ms" for figure in FIGURES),
 )
 
 
@@ -34,12 +35,19 @@ def _rows(report: Report) -> Iterator[list[Any]]:
         yield _operation("operation", each, "", "")
     for number, point in enumerate(result.timeline.points):
         counts = (point.offered, point.answered, point.errors, point.dropped, point.in_flight, point.memory or "")
-        yield ["second", "", number * result.timeline.seconds, *counts, *_times(point.times), *([""] * len(FIGURES))]
+        yield [
+            "second",
+            "",
+            number * result.timeline.seconds,
+            *counts,
+            *_times(point.times),
+            *([""] * 2 * len(FIGURES)),
+        ]
 
 
 def _operation(scope: str, each: OperationResult, offered: int | str, dropped: int | str) -> list[Any]:
     counts = (offered, len(each.due), each.failed, dropped, "", "")
-    return [scope, each.name, "", *counts, *_times(each.due), *_times(each.sent)]
+    return [scope, each.name, "", *counts, *_times(each.due), *_times(each.sent), *_times(each.corrected)]
 
 
 def _times(histogram: Histogram) -> list[Any]:

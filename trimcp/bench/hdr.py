@@ -26,7 +26,7 @@ def check() -> None:
     try:
         import hdrh.histogram  # noqa: F401
     except ModuleNotFoundError as exc:
-        raise UsageError("--hdr needs the package hdrhistogram: pip install 'trimcp[bench]'") from exc
+        raise UsageError.not_installed("hdrhistogram, which --hdr needs,", "bench") from exc
 
 
 def text(report: Report) -> str:

@@ -161,7 +161,7 @@ def find_command(name: str) -> Command:
     except ModuleNotFoundError as exc:
         if name not in SIGNING:
             raise
-        raise UsageError(f"{exc.name} is not installed: pip install 'trimcp[auth]'") from exc
+        raise UsageError.not_installed(exc.name, "auth") from exc
     return command
 
 

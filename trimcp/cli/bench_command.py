@@ -269,7 +269,7 @@ def _has_rich(wanted: bool) -> bool:
     if importlib.util.find_spec("rich") is not None:
         return True
     if wanted:
-        raise UsageError("--live needs the package rich: pip install 'trimcp[cli]', or use --plain")
+        raise UsageError.not_installed("rich, which --live needs,", "cli")
     return False
 
 

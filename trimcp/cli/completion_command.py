@@ -36,7 +36,7 @@ def _completion(options: argparse.Namespace) -> int:
     try:
         from argcomplete.shell_integration import shellcode
     except ModuleNotFoundError as exc:
-        raise UsageError("argcomplete is not installed: pip install 'trimcp[completion]'") from exc
+        raise UsageError.not_installed("argcomplete", "completion") from exc
     print(shellcode(["trimcp"], shell=options.shell))
     return exits.OK
 

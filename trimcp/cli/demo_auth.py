@@ -46,7 +46,7 @@ async def show_authorization(screen: Screen) -> None:
         UsageError: a package is missing.
     """
     if any(importlib.util.find_spec(name) is None for name in _NEEDED):
-        raise UsageError("A package is missing: pip install 'trimcp[auth]'")
+        raise UsageError.not_installed("the extra auth", "auth")
     await _Demonstration(screen).run()
 
 

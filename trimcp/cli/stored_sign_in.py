@@ -93,7 +93,7 @@ def configured_sign_in(terminal: Terminal, value: object, path: str, url: str) -
         UsageError: the value is invalid.
     """
     if not is_installed():
-        raise UsageError(f"{path}: a package is missing: pip install 'trimcp[auth]'")
+        raise UsageError.not_installed(f"{path}: the extra auth", "auth")
     from trimcp.auth.client.configuration import oauth_of_configuration
     from trimcp.cli.terminal_oauth import TerminalOAuth
 

@@ -125,7 +125,7 @@ def _oauth(value: object, path: str, url: str) -> ClientAuth:
     try:
         from trimcp.auth.client.configuration import oauth_of_configuration
     except ModuleNotFoundError as exc:
-        raise UsageError(f"{path}: {exc.name} is not installed: pip install 'trimcp[auth]'") from exc
+        raise UsageError.not_installed(f"{path}: {exc.name}", "auth") from exc
     return oauth_of_configuration(value, path)
 
 

@@ -212,5 +212,5 @@ def private_directory(directory: str | os.PathLike[str] | None) -> PrivateDirect
         import filelock as _  # noqa: F401
         from platformdirs import user_data_path
     except ModuleNotFoundError as exc:
-        raise UsageError(f"{exc.name} is not installed: pip install 'trimcp[consent]'") from exc
+        raise UsageError.not_installed(exc.name, "consent") from exc
     return PrivateDirectory(user_data_path("trimcp") / "consent" if directory is None else Path(directory), "decisions")

@@ -255,7 +255,7 @@ async def _serve_upgraded(run: ServerRun, duplex: Duplex, request: HttpRequest) 
 
 def missing(exc: ImportError) -> UsageError:
     """Make the error for an extra that is not installed."""
-    return UsageError(f"Module {exc.name} is missing: run pip install '.[http]' in a checkout of trimcp")
+    return UsageError.not_installed(exc.name, "http")
 
 
 class MountedServer:

@@ -25,7 +25,7 @@ try:
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
     from prometheus_client.registry import Collector
 except ImportError as _exc:
-    raise UsageError("The client of Prometheus is not installed: install trimcp[prometheus]") from _exc
+    raise UsageError.not_installed("prometheus-client", "prometheus") from _exc
 
 if TYPE_CHECKING:
     from trimcp.actors.snapshots import SupervisorSnapshot
@@ -173,7 +173,7 @@ async def serve_metrics(
     try:
         from trimcp.http.h1.server import HttpServer
     except ImportError as exc:
-        raise UsageError("HTTP is not installed: install trimcp[http]") from exc
+        raise UsageError.not_installed(exc.name, "http") from exc
     run = runs.shared_run
     handler = MetricsHandler(metrics_route(runs.instruments, server))
     async with trio.open_nursery() as nursery:

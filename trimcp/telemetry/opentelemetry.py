@@ -23,7 +23,7 @@ try:
     from opentelemetry.trace import Link, SpanKind, Status, StatusCode
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError as _exc:
-    raise UsageError("OpenTelemetry is not installed: install trimcp[otel]") from _exc
+    raise UsageError.not_installed("opentelemetry-api", "otel") from _exc
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, Meter, MeterProvider

@@ -72,7 +72,7 @@ async def opened(runs: RunRegistry, options: ViewOptions) -> AsyncIterator[str]:
     try:
         from trimcp.http.h1.server import HttpServer
     except ImportError as exc:
-        raise UsageError(f"Module {exc.name} is missing: run pip install 'trimcp[http]'") from exc
+        raise UsageError.not_installed(exc.name, "http") from exc
     figures = Figures()
     publisher = Publisher(runs, figures, control=options.control, trace=options.trace)
     tools = runs.declarations.tools

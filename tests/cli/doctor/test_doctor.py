@@ -349,6 +349,14 @@ def test_the_report_for_people(run: Run) -> None:
     assert "2 failed" in done.out
 
 
+def test_the_report_begins_with_the_name_also_if_an_era_is_not_spoken(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "old.py"
+    path.write_text("import trimcp\nserver = trimcp.Server('old', version='', revisions=['2025-11-25'])\n")
+    done = run("doctor", str(path), "--inherit-env")
+    assert done.out.startswith("old\n\n2026-07-28 (modern era)\n  not spoken: ")
+    assert done.out.endswith(" passed, 0 failed, 0 warnings, 7 not applicable\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [

@@ -114,4 +114,4 @@ def test_watchfiles_must_be_there(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     done = run("run", str(ROOT / "examples" / "add.py"), "--reload")
     assert done.code == 2
-    assert "watchfiles is not installed: pip install 'trimcp[dev]'" in done.err
+    assert "watchfiles is not installed: run pip install '.[dev]'" in done.err

@@ -87,7 +87,7 @@ def dev(options: argparse.Namespace) -> int:
     try:
         return exits.TERMINATED if trio.run(until_sigterm, run) is None else exits.OK
     except ImportError as exc:
-        raise UsageError(f"Module {exc.name} is missing: run pip install 'trimcp[http]'") from exc
+        raise UsageError.not_installed(exc.name, "http") from exc
 
 
 async def _serve_file(options: argparse.Namespace, word: str, folders: list[str]) -> None:

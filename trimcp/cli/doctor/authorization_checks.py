@@ -62,7 +62,7 @@ async def _challenge(examination: Examination) -> Challenge | None:
 @asynccontextmanager
 async def _discovery(examination: Examination) -> AsyncIterator[tuple[Discovery, AuthorizationHttp]]:
     if not is_installed():
-        raise NotApplicable("a package is missing: pip install 'trimcp[auth]'")
+        raise NotApplicable("the extra auth of trimcp is not installed")
     from trimcp.auth.client.discovery import Discovery
     from trimcp.auth.client.http import open_authorization_http, reach_from
 

@@ -127,17 +127,22 @@ async def _examine_all(examinations: list[Examination], fallback: Examination | 
         Unreached: it does not speak that either.
     """
     reports: list[EraReport] = []
+    shown = 0
     waiting = [*examinations]
     while waiting:
         examination = waiting.pop(0)
         report = await _examine(examination)
         reports.append(report)
-        if not quiet:
-            if len(reports) == 1:
-                show(_server_of(reports) or "a server without a name", BOLD)
-            show_report(report)
         if fallback is not None and not waiting and all(each.verdicts is None for each in reports):
             waiting, fallback = [fallback], None
+        name = _server_of(reports)
+        if quiet or (name is None and waiting):  # an era that the server speaks says its name
+            continue
+        if not shown:
+            show(name or "a server without a name", BOLD)
+        for each in reports[shown:]:
+            show_report(each)
+        shown = len(reports)
     if all(report.verdicts is None for report in reports):
         raise exits.Unreached("; ".join(f"{report.name}: {report.why_not}" for report in reports))
     return reports
@@ -172,7 +177,7 @@ def _server_of(reports: list[EraReport]) -> str | None:
         named = meta.get("io.modelcontextprotocol/serverInfo") if isinstance(meta, dict) else None
         info = named or report.examination.server.get("serverInfo")
         if isinstance(info, dict):
-            return f"{info.get('name')} {info.get('version')}"
+            return f"{info.get('name')} {info.get('version')}".rstrip()
     return None
 
 

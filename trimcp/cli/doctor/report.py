@@ -110,4 +110,7 @@ def show_sum(reports: Iterable[EraReport]) -> None:
     """Show how many checks had each outcome."""
     counts = counted(reports)
     show()
-    show(", ".join(f"{counts[status]} {status}" for status in _MARKS), RED if counts["failed"] else GREEN)
+    text = ", ".join(f"{counts[status]} {status}" for status in _MARKS)
+    if counts["warning"] != 1:
+        text = text.replace("warning", "warnings")
+    show(text, RED if counts["failed"] else GREEN)

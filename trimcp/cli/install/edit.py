@@ -46,7 +46,7 @@ def formats(name: Format) -> TextFormat:
     try:
         module: Any = importlib.import_module(f"trimcp.cli.install.{name}_text")
     except ModuleNotFoundError as exc:
-        raise UsageError(f"{_LIBRARIES.get(name, exc.name)} is not installed: pip install 'trimcp[install]'") from exc
+        raise UsageError.not_installed(_LIBRARIES.get(name, exc.name), "install") from exc
     form: TextFormat = module
     return form
 

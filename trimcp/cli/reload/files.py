@@ -24,7 +24,7 @@ def check_installed() -> None:
     try:
         import watchfiles  # noqa: F401
     except ModuleNotFoundError as exc:
-        raise UsageError(f"{exc.name} is not installed: pip install 'trimcp[dev]'") from exc
+        raise UsageError.not_installed(exc.name, "dev") from exc
 
 
 async def watch_files(folders: Sequence[str], changed: trio.MemorySendChannel[str]) -> None:

@@ -100,7 +100,7 @@ async def serve_hypercorn(
 
         from trimcp.http.asgi.hypercorn_server import HypercornServer
     except ImportError as exc:
-        raise UsageError("hypercorn is missing: pip install '.[http]' in a checkout of trimcp") from exc
+        raise UsageError.not_installed("hypercorn", "http") from exc
     if (certfile is None) != (keyfile is None):
         raise UsageError("TLS needs both certfile and keyfile: give the missing one")
     settings = _configured(config, certfile, keyfile)

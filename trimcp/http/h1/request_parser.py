@@ -20,7 +20,7 @@ try:
 
     from trimcp.http.h1.parser import MessageParser, Stop
 except ImportError as _missing:  # pragma: no cover
-    raise UsageError("Serving HTTP needs httptools: pip install '.[http]' in a checkout of trimcp") from _missing
+    raise UsageError.not_installed("httptools", "http") from _missing
 
 _CHUNK_OVERHEAD: Final = 32
 """Bytes of framing that each chunk may have on average: its size, and extensions, which are ignored."""

@@ -157,7 +157,7 @@ class Connection:
         try:
             import glide
         except ImportError as exc:
-            raise UsageError(f"Module {exc.name} is missing: run pip install 'trimcp[valkey]'") from exc
+            raise UsageError.not_installed(exc.name, "valkey") from exc
         glide.Logger.set_logger_config(glide.LogLevel.OFF)  # it writes to stdout, which is a channel of messages here
         address = self.address
         kind: Any = glide.GlideClient
