@@ -27,6 +27,25 @@ async def test_the_union_is_asked_for(world: World) -> None:
     assert "refresh_token" not in world.grants
 
 
+async def test_a_registration_that_may_not_ask_for_the_scope_is_replaced_once(world: World) -> None:
+    world.holds_to_registration = True
+    store = MemoryStore()
+    async with world.connected(world.oauth(store=store)) as connection:
+        assert await connection.call("basic") == 200
+    async with world.connected(world.oauth(store=store)) as connection:
+        assert await connection.call("write") == 200
+        assert await connection.call("basic") == 200
+    assert [each.body["scope"] for each in world.to("/register")] == ["basic", "basic write"]
+
+
+async def test_a_scope_that_no_registration_may_ask_for_is_refused_at_once(world: World) -> None:
+    world.redirect = {"code": "", "error": "invalid_scope"}
+    async with world.connected(world.oauth()) as connection:
+        with pytest.raises(ExchangeFailed, match="invalid_scope"):
+            await connection.call("basic")
+    assert len(world.to("/register")) == len(world.shown) == 1
+
+
 async def test_it_is_of_what_was_asked_for_and_not_of_what_was_granted(world: World) -> None:
     async with world.connected(world.oauth(scopes=["extra"])) as connection:
         world.granted = "basic"

@@ -73,6 +73,8 @@ class World:
     life: float | None = 3600
     gives_refresh: bool = True
     rotates: bool = True
+    holds_to_registration: bool = False
+    """Whether a client may ask only for the scopes of its registration."""
     granted: str | None = None
     """The scope that token responses have, in place of what was asked."""
     delay: float = 0
@@ -126,6 +128,10 @@ class World:
         given = dict(parse_qsl(urlsplit(url).query))
         assert given["response_type"] == "code"
         assert given["code_challenge_method"] == "S256"
+        allowed = self.clients.get(given["client_id"], {}).get("scope", "").split()
+        if self.holds_to_registration and not set(given.get("scope", "").split()) <= set(allowed):
+            refusal = {"error": "invalid_scope", "state": given["state"], "iss": self.issuer}
+            return f"{given['redirect_uri']}?{urlencode(refusal)}"
         code = secrets.token_urlsafe(16)
         self.codes[code] = given
         back = {"code": code, "state": given["state"], "iss": self.issuer, **self.redirect}

@@ -77,6 +77,20 @@ class Delegated(TokenAuth):
                 return found
         return None
 
+    async def _can_register_anew(self, grant: Grant, error: str | None) -> bool:
+        if error != "invalid_scope":
+            return await super()._can_register_anew(grant, error)
+        # Many servers hold a client to the scopes of its registration, which a step-up exceeds.
+        known = await self._registration(grant.server)
+        if (
+            known is None
+            or not known.is_dynamic
+            or set((grant.scope or "").split()) <= set((known.scope or "").split())
+        ):
+            return False
+        await put(self._store, registration_key(grant.server.issuer, self._flow), None)
+        return True
+
     async def _forget_registration(self, issuer: str, client_id: str | None = None) -> bool:
         if self._identity.client_id is not None:
             return False

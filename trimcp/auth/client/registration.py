@@ -35,6 +35,8 @@ class Registration:
     redirect_uri: str | None = None
     """The redirect URI that was registered; None for a registration without one, or by hand."""
     is_dynamic: bool = False
+    scope: str | None = None
+    """The scopes that a dynamic registration asked for."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what a store keeps."""
@@ -48,7 +50,7 @@ class Registration:
             ValueError: it is no registration.
         """
         client_id, secret, method = value.get("client_id"), value.get("client_secret"), value.get("auth_method")
-        redirect = value.get("redirect_uri")
+        redirect, scope = value.get("redirect_uri"), value.get("scope")
         if not isinstance(client_id, str) or method not in METHODS or not isinstance(secret, str | None):
             raise ValueError("no registration")
         return cls(
@@ -57,6 +59,7 @@ class Registration:
             auth_method=method,
             redirect_uri=redirect if isinstance(redirect, str) else None,
             is_dynamic=value.get("is_dynamic") is True,
+            scope=scope if isinstance(scope, str) else None,
         )
 
 
@@ -168,6 +171,7 @@ async def register(
         ),
         redirect_uri=redirect_uris[0] if redirect_uris else None,
         is_dynamic=True,
+        scope=scope,
     )
 
 

@@ -147,6 +147,10 @@ class TokenAuth(ClientAuth):
         """
         return None
 
+    async def _can_register_anew(self, grant: Grant, error: str | None) -> bool:
+        """Forget a registration with which an authorization server refuses a sign-in; return whether it did."""
+        return error == "invalid_client" and await self._forget_registration(grant.server.issuer)
+
     async def _forget_registration(self, issuer: str, client_id: str | None = None) -> bool:
         """Forget a registration that the authorization server does not know; return whether a new one can be made."""
         return False
@@ -239,7 +243,7 @@ class TokenAuth(ClientAuth):
             try:
                 obtained = await self._obtain(grant)
             except AuthorizationFailed as exc:
-                if exc.error != "invalid_client" or not await self._forget_registration(issuer):
+                if not await self._can_register_anew(grant, exc.error):
                     raise
                 obtained = await self._obtain(grant)
         except AuthorizationFailed as exc:
