@@ -13,7 +13,6 @@ A sentence that several revisions have, or several pages of one, is one requirem
 What trimcp is not held to has, instead of tests or beside them, a `status` and a reason, `why`:
 
     host             it binds the program, its author, the model, a person, or another party
-    authorization    there is no authorization yet
 
 `sentences` finds the sentences in the pages; `test_manifest` compares the two.
 """
@@ -32,7 +31,7 @@ import attrs
 CHECKOUT = Path(__file__).parents[2]
 FILES = Path(__file__).with_name("parts")
 
-STATUSES = ("host", "authorization")
+STATUSES = ("host",)
 REVISIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
 TESTED, IN_PART = "tested", "tested in part"
 

@@ -337,6 +337,7 @@ async def test_metadata_are_at_both_places_and_the_issuer_may_have_a_path() -> N
             assert response.headers["access-control-allow-origin"] == "*"
             assert metadata["issuer"] == idp.server.issuer
             assert metadata["code_challenge_methods_supported"] == ["S256"]
+            assert metadata["authorization_response_iss_parameter_supported"] is True
             assert metadata["scopes_supported"] == ["a"]
         keys = (await idp.http.get(metadata["jwks_uri"])).json()["keys"]
         assert all("d" not in key for key in keys)
