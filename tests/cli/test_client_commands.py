@@ -137,7 +137,30 @@ def test_a_page_is_shown_with_its_address_and_agreed_to(
     typing(typed)
     done = run("call", shop, "pay")
     assert done.out == f"{action}\n"
-    assert "The Shop asks: Pay here\nIt asks you to open this page:\n\n  https://pay.example/1\n" in done.err
+    assert (
+        "The Shop asks: Pay here\nIt asks you to open this page:\n\n"
+        "  https://pay.example/1\n          ^^^^^^^^^^^\n  host: pay.example\n"
+    ) in done.err
+
+
+def test_a_page_that_may_be_another_is_warned_of_and_what_is_no_page_is_declined(
+    run: Run, tmp_path: Path, typing: Callable[..., object]
+) -> None:
+    path = tmp_path / "sly.py"
+    path.write_text(
+        "import trimcp\nserver = trimcp.Server('sly')\n"
+        "@server.tool\nasync def visit(url: str, *, ctx: trimcp.Context) -> str:\n"
+        "    return (await ctx.elicit_url('Look', url, id='1')).action\n"
+    )
+    typing("y")
+    done = run("call", str(path), "visit", "url=http://bank.example@evil.example/", "--inherit-env")
+    assert done.out == "accept\n"
+    assert (
+        "  host: evil.example\n  ! The page is not encrypted (http)\n  ! The text before @ is not the host" in done.err
+    )
+    done = run("call", str(path), "visit", "url=file:///etc/passwd", "--inherit-env")
+    assert done.out == "decline\n"
+    assert "which is no web page" in done.err
 
 
 @ERAS

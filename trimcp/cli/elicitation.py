@@ -201,11 +201,16 @@ class TerminalAnswerer:
 
     async def visit(self, page: ElicitRequestURLParams) -> ElicitResult:
         """Show the page and ask; the person opens the page, after reading its address."""
+        from trimcp.consent.web_address import is_web_page, shown_url, warnings_of
+
         async with self._terminal.asking():
-            self._terminal.say(
-                f"\n{self._terminal.peer} asks: {page.message}\nIt asks you to open this page:\n\n  {page.url}\n"
-            )
-            return ElicitResult(await self._agreed("Open it?"))
+            self._terminal.say(f"\n{self._terminal.peer} asks: {page.message}")
+            if not is_web_page(page.url):
+                self._terminal.say(f"It asks you to open {page.url}, which is no web page: declined")
+                return ElicitResult(DECLINE)
+            lines = [*shown_url(page.url), *(f"! {warning}" for warning in warnings_of(page.url))]
+            self._terminal.say("It asks you to open this page:\n\n  " + "\n  ".join(lines) + "\n")
+            return ElicitResult(await self._agreed("Open it yourself, if you trust that host. Do you agree?"))
 
     async def _agreed(self, question: str) -> ElicitAction:
         """Ask for agreement: accept, decline, or cancel."""

@@ -57,5 +57,6 @@ class FaultsFound(AssertionError):
     """Faults of a server were found. `faults` is the list of them."""
 
     def __init__(self, faults: list[ServerFault]) -> None:
-        super().__init__("\n  ".join([f"{len(faults)} faults of the server:", *map(str, faults)]))
+        head = f"{len(faults)} fault{'' if len(faults) == 1 else 's'} of the server:"
+        super().__init__("\n  ".join([head, *map(str, faults)]))
         self.faults: list[ServerFault] = faults
