@@ -107,7 +107,8 @@ class ModernClient:
                         self.told += method == "notifications/resources/updated"
             except ExchangeLost:
                 self._ledger.counts["listens lost"] += 1
-            self.listens = trio.Event()
+            if self.listens.is_set():  # else a task may wait for it
+                self.listens = trio.Event()
             await trio.sleep(random.uniform(0, 2 * PAUSE))
 
     def _post(self, method: str, params: dict[str, Any]) -> Any:

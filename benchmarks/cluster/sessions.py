@@ -179,7 +179,8 @@ class SessionClient:
                         seen = []
             except ExchangeLost:
                 self._ledger.counts["GET streams lost"] += 1
-            self.listens = trio.Event()
+            if self.listens.is_set():  # else a task may wait for it
+                self.listens = trio.Event()
             await trio.sleep(random.uniform(0, 2 * PAUSE))
 
     # --- messages ---------------------------------------------------------------------
