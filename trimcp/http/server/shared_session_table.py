@@ -150,9 +150,9 @@ class SharedSessionTable(SessionTable[SharedSession]):
             StoreFailed: the store does not answer, so the session goes on.
         """
         await self._store.remove(session.id)
-        self._messages.send(ENDED, digest_of(session.id))
         session.is_over = True
         session.close()
+        await self._messages.send_ahead(ENDED, digest_of(session.id))
 
     def idlest(self) -> SharedSession | None:
         """Return the session that has had nothing to do here for the longest time; None where all are busy."""

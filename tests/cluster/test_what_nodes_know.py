@@ -1,4 +1,4 @@
-"""A subscription made at one node, and a change that another node makes right after: the client is told."""
+"""What all nodes know once a request is answered: subscriptions, the end of a session, and where its stream is."""
 
 from __future__ import annotations
 
@@ -158,3 +158,15 @@ async def test_a_question_right_after_the_first_call_at_a_node_reaches_the_clien
             question = await stream.message()
             await at(client, one).respond(question["id"], {})
         assert answers == [{}]
+
+
+async def test_a_session_is_gone_at_all_nodes_when_its_end_is_answered(autojump_clock: MockClock) -> None:
+    async with cluster(2) as those:
+        one, two = those.nodes
+        client = await Legacy.open(one.http)
+        await (await at(client, two).call("add", {"a": 1, "b": 1})).text()
+        await trio.sleep(1)
+        one.store.link.seconds = 0.4
+        assert (await client.delete()).status == 204
+        await settled()
+        assert (await (await at(client, two).call("add", {"a": 1, "b": 1})).ended()).status == 404
