@@ -73,6 +73,7 @@ async def opened(runs: RunRegistry, options: ViewOptions) -> AsyncIterator[str]:
         from trimcp.http.h1.server import HttpServer
     except ImportError as exc:
         raise UsageError.not_installed(exc.name, "http") from exc
+    where = own_path() if options.where is None else options.where
     figures = Figures()
     publisher = Publisher(runs, figures, control=options.control, trace=options.trace)
     tools = runs.declarations.tools
@@ -86,7 +87,6 @@ async def opened(runs: RunRegistry, options: ViewOptions) -> AsyncIterator[str]:
     try:
         async with trio.open_nursery() as nursery:
             control = Control(runs, nursery) if options.control else None
-            where = own_path() if options.where is None else options.where
             access = Guarded() if isinstance(where, int) else Open()
             clients = PageClients(ClientTarget(target=_InMemory(runs)), nursery) if options.control else None
             server = HttpServer(ViewHandler(access, publisher, control, clients, tool_of), nursery, limits=LIMITS)
