@@ -14,6 +14,7 @@ from tests.cluster.test_messages import UPDATED, gap, quiet, subscribed
 from tests.http.clients import Legacy
 from tests.http.wires import settled
 from tests.session.peer import Logged
+from trimcp.codec.jsontext import dumps
 
 
 async def test_a_change_at_a_third_node_right_after_the_answer_is_told(autojump_clock: MockClock) -> None:
@@ -170,3 +171,17 @@ async def test_a_session_is_gone_at_all_nodes_when_its_end_is_answered(autojump_
         assert (await client.delete()).status == 204
         await settled()
         assert (await (await at(client, two).call("add", {"a": 1, "b": 1})).ended()).status == 404
+
+
+async def test_a_request_right_behind_the_end_of_its_session_elsewhere_is_told_so(autojump_clock: MockClock) -> None:
+    async with cluster(2) as those:
+        one, two = those.nodes
+        client = await Legacy.open(one.http)
+        await (await at(client, two).call("add", {"a": 1, "b": 1})).text()
+        await client.delete()
+        (session,) = two.run.sessions
+        (sessions,) = two.run.flushed
+        assert two.run.messages is not None
+        two.run.messages._hand_out(dumps([one.incarnation, "ended", session.node.digest]))
+        assert session.end is not None and session.is_running  # it is on its way out
+        assert await sessions.find(client.id.encode(), None, "") is None

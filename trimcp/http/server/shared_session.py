@@ -31,6 +31,8 @@ class SharedSession(LegacySession):
         """See `LegacySession`; `node`: its link to other nodes."""
         super().__init__(*args, **options)
         self._node = node
+        self.has_ended_elsewhere: bool = False
+        """Whether its client has ended it at another node, which removes its record."""
         self.followers: int = 0
         """Streams of other nodes that its client reads here."""
 
@@ -91,6 +93,11 @@ class SharedSession(LegacySession):
         """Leave this node at once. Streams end first: a cancelled request must not finish its stream in the store."""
         for stream in list(self._streams.values()):
             stream.leave()
+        self.close()
+
+    def end_here(self) -> None:
+        """End it at this node too, since its client has ended it at another one."""
+        self.has_ended_elsewhere = True
         self.close()
 
     # --- times ------------------------------------------------------------------------

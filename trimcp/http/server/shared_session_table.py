@@ -198,7 +198,7 @@ class SharedSessionTable(SessionTable[SharedSession]):
                 arriving.take(sender, kind, content)
             return
         if kind == ENDED:
-            live.session.close()
+            live.session.end_here()
         elif kind == SUBSCRIBED:
             self._subscriptions.resubscribe(live.session, (content[1],), is_on=content[2])
         else:
@@ -231,7 +231,7 @@ class SharedSessionTable(SessionTable[SharedSession]):
                 return
             newest = await self._store.find(session.id)
             if newest is None:  # another node has ended it
-                session.close()
+                session.end_here()
                 return
             self._merge(live, newest)
         raise StoreFailed("other nodes changed the record again and again")

@@ -114,7 +114,9 @@ class SharedSessions(LegacySessions, NodeObserver):
         if session is None:
             with self._arrives(id):
                 session = await self._take_up(id, principal, peer)
-        if session is None or session.is_over or key_of(session.principal) != key_of(principal):
+        if session is None or key_of(session.principal) != key_of(principal):
+            return None
+        if session.is_over or session.has_ended_elsewhere:
             return None
         if session.end is not None:
             raise NoRoom  # it leaves this node, which drains or is fenced, and lives on at others
@@ -141,7 +143,7 @@ class SharedSessions(LegacySessions, NodeObserver):
             return known  # a gap of the bus made it stale: it is served as it was
         if stored is None:
             if known is not None:  # it was ended at another node
-                known.close()
+                known.end_here()
             return None
         refreshed = self._table.refresh(stored)
         if refreshed is not None:
