@@ -159,6 +159,34 @@ async def test_a_signal_after_the_end_of_input_sends_no_answers() -> None:
     assert session.lost == 1
 
 
+async def test_a_second_signal_does_not_wait_for_a_peer_that_does_not_read(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    app = trimcp.Server("a", limits=trimcp.Limits(write_timeout=1000))
+
+    @app.tool
+    async def long() -> str:
+        return "x" * 100_000
+
+    ours, theirs = memory_pair(capacity=1000)
+    peer = Peer(ours, MODERN)
+    async with app.running() as run, trio.open_nursery() as nursery:
+        session = DuplexSession(theirs, run.service, run.admission)
+
+        async def serve() -> None:
+            async with _session_signals(session, run):
+                await session.run()
+
+        nursery.start_soon(serve)
+        await peer.send(peer.call(1, "long"))
+        for _ in range(2):
+            await trio.testing.wait_all_tasks_blocked()
+            os.kill(os.getpid(), signal.SIGTERM)
+        with trio.fail_after(60):
+            await session.wait_over()
+    assert session.lost == 1
+
+
 async def test_a_handler_that_takes_longer_than_its_cleaning_up_may_is_a_loss() -> None:
     async with child(RUN) as server:
         await server.send(call(1, "shielded", seconds=1.5))

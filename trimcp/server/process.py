@@ -7,6 +7,7 @@ handler blocks the event loop).
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -142,11 +143,16 @@ async def _drain_session_on_signal(
                 # The session drains already after an earlier signal.
                 at_once = session.is_ending
                 run.leaving.set()  # no balancer has to see before that the server is not ready
-                nursery.start_soon(_drain_and_close, session, run, 0.0 if at_once else session.limits.grace)
+                nursery.start_soon(_drain_and_close, session, run, at_once)
 
 
-async def _drain_and_close(session: Session, run: ServerRun, grace: float) -> None:
-    await run.drain(grace)
+async def _drain_and_close(session: Session, run: ServerRun, at_once: bool) -> None:
+    limits = session.limits
+    # At once: handlers have their time to clean up, and a peer that does not read is not waited for.
+    with trio.move_on_after(limits.cleanup + LAST_MOMENTS if at_once else math.inf) as scope:
+        await run.drain(0.0 if at_once else limits.grace)
+    if scope.cancelled_caught:
+        session.lost = max(session.lost, 1)
     session.close()  # it may not have begun to run when the drain looked for it
 
 

@@ -66,6 +66,12 @@ async def test_a_client_that_acts_for_itself_is_the_subject() -> None:
     assert "neither a subject" in await refused(mint.verifier(), mint.token(sub=None, client_id=None))
 
 
+@pytest.mark.parametrize("sub", [5, "", ["ada"], {}, True])
+async def test_a_subject_that_is_no_text_is_not_taken_for_the_client(sub: Any) -> None:
+    mint = Mint()
+    assert "no text" in await refused(mint.verifier(), mint.token(sub=sub))
+
+
 # --- audience, issuer, times ----------------------------------------------------------
 
 

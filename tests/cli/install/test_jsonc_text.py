@@ -207,3 +207,16 @@ def test_elements_of_arrays_are_appended_and_removed() -> None:
 def test_a_text_that_cannot_be_edited_is_refused(text: str, problem: str) -> None:
     with pytest.raises(InvalidText, match=re.escape(problem)):
         jsonc_text.put(text, ["s", "a"], 1)
+
+
+@pytest.mark.parametrize("text", ["[1\u0663]", "\u0663", '{"a": ' + "9" * 5000 + "}"])
+def test_a_number_that_is_not_one_of_json_is_invalid(text: str) -> None:
+    with pytest.raises(InvalidText):
+        jsonc_text.load(text)
+
+
+@pytest.mark.parametrize("text", ["// nothing yet", "/* a */ // b ", "\n// c\r\n", "// d\n  ", "/* e */"])
+def test_a_text_of_comments_alone_gets_an_object_behind_them(text: str) -> None:
+    put = jsonc_text.put(text, ("servers", "a"), {"command": "b"})
+    assert put.startswith(text)
+    assert jsonc_text.load(put) == {"servers": {"a": {"command": "b"}}}

@@ -108,12 +108,14 @@ def principal_of_claims(claims: Mapping[str, Any], issuer: str) -> Principal:
     """Make the principal of verified claims: of a JWT, or of the response of an introspection endpoint.
 
     Raises:
-        InvalidToken: they name neither a subject nor a client.
+        InvalidToken: they name neither a subject nor a client, or a subject that is no text.
     """
     client = next((claims[name] for name in _CLIENT_CLAIMS if _is_text(claims.get(name))), None)
     subject = claims.get("sub")
-    if not _is_text(subject):
+    if subject is None:
         subject = client  # a client that acts for itself
+    elif not _is_text(subject):  # else all users of a client would be one principal
+        raise InvalidToken("The subject of the access token is no text")
     if subject is None:
         raise InvalidToken("The access token names neither a subject nor a client")
     expires_at = claims.get("exp")

@@ -39,7 +39,9 @@ def put(text: str, path: Path, value: Any) -> str:
     """
     root = parse(text)
     if root is None:
-        text = text + "{}" + _newline(text)
+        # A comment at the end of the text would take the object in.
+        is_line_open = text.rstrip(" \t") and not text.rstrip(" \t").endswith(("\n", "\r"))
+        text = text + (_newline(text) if is_line_open else "") + "{}" + _newline(text)
         root = parse(text)
     assert root is not None
     node = root

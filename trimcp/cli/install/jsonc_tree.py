@@ -15,7 +15,7 @@ DEEPEST: Final = 100
 
 _TRIVIA: Final = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
 _STRING: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"')
-_SCALAR: Final = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_SCALAR: Final = re.compile(r"true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 class InvalidText(UsageError):
@@ -106,7 +106,10 @@ class _Parser:
         match = _SCALAR.match(self._text, at)
         if match is None:
             raise self.problem("expected a value", at)
-        return Node(at, match.end(), json.loads(match.group()))
+        try:
+            return Node(at, match.end(), json.loads(match.group()))
+        except ValueError:
+            raise self.problem("an integer of too many digits", at) from None
 
     def _items(self, at: int, closing: str, depth: int) -> tuple[tuple[Item, ...], int]:
         """Parse what stands between brackets; return it, and the offset behind the closing one."""
