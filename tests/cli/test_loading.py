@@ -127,7 +127,7 @@ OTHER_MAINS = {
 @pytest.mark.parametrize("end", [*ENDS.values(), *OTHER_MAINS.values()], ids=[*ENDS, *OTHER_MAINS])
 def test_a_client_uses_a_file_however_it_ends(end: str, tmp_path: Path) -> None:
     path = write(tmp_path, SERVER + end)
-    done = run_python("-m", "trimcp", "list", path, "--inherit-env", "--timeout", PATIENCE)
+    done = run_python("-m", "trimcp", "list", path, "--inherit-env", "--timeout", str(PATIENCE))
     assert "words() → string[]" in done.stdout
     assert done.stderr == ""
 
