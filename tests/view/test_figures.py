@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimcp.view.figures import GROWTH, MOST_NAMES, OTHERS, Durations, Figures
+from trimcp.view.figures import GROWTH, MOST_NAMES, OTHERS, Calls, Figures
 
 
 @attrs.define
@@ -19,6 +19,7 @@ class Ended:
     method: str = "tools/call"
     params: dict[str, Any] | None = None
     answer: bytes | None = None
+    result: Any = None
     serial: int = 1
     id: int = 1
     size: int = 10
@@ -27,8 +28,8 @@ class Ended:
     session_number: int = 1
 
 
-def counted(*seconds: float) -> Durations:
-    """Return the durations of a tool whose calls took so long."""
+def counted(*seconds: float) -> Calls:
+    """Return the figures of a tool whose calls took so long."""
     figures = Figures()
     for each in seconds:
         figures.ended(Ended(params={"name": "add"}), "ok", each, is_cancelled=False)
@@ -37,17 +38,17 @@ def counted(*seconds: float) -> Durations:
 
 @given(st.lists(st.floats(20e-6, 200.0), min_size=1, max_size=200), st.sampled_from([0.5, 0.95, 0.99, 1.0]))
 def test_a_percentile_is_that_of_a_sorted_list_within_a_bucket(seconds: list[float], share: float) -> None:
-    durations = counted(*seconds)
+    calls = counted(*seconds)
     exact = sorted(seconds)[max(0, -(-len(seconds) * share // 1).__int__() - 1)]
-    assert exact / GROWTH <= durations.percentile(share) <= exact * GROWTH
-    assert durations.percentile(share) <= durations.longest
+    assert exact / GROWTH <= calls.percentile(share) <= exact * GROWTH
+    assert calls.percentile(share) <= calls.durations.longest
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e9])
 def test_the_first_and_the_last_bucket_take_the_rest(seconds: float) -> None:
-    durations = counted(seconds)
-    assert sum(durations.buckets) == 1
-    assert durations.shown()["count"] == 1
+    calls = counted(seconds)
+    assert sum(calls.durations.buckets) == 1
+    assert calls.shown()["count"] == 1
 
 
 def test_calls_are_counted_by_tool_with_their_errors() -> None:

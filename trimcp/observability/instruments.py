@@ -6,7 +6,6 @@ requests that run and wait.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
+from trimcp.observability.durations import Durations
 from trimcp.observability.telemetry import OTHER, Telemetry
 from trimcp.observability.wire_tap import WireTap
 from trimcp.values import FrozenValue
@@ -34,6 +34,8 @@ class EndedRequest(Protocol):
     answer: bytes | None
     """The frame of the result or of the error; None where there is none, or where it was sent before the end."""
     code: int | None
+    result: Any
+    """What the handler returned; None where it has returned nothing."""
     received_at: float
 
     @property
@@ -113,28 +115,21 @@ class Meter:
     """Counts requests from its opening on. Made by `Server.measure`."""
 
     def __init__(self) -> None:
-        self._requests: Counter[tuple[str, str]] = Counter()
+        self._methods: dict[str, _EndedOfMethod] = {}
         self._refused: Counter[tuple[str, str]] = Counter()
-        self._cancelled: Counter[str] = Counter()
-        self._timings: dict[str, list[float]] = {}
-        self._buckets: dict[str, list[int]] = {}
-        self._bytes_read = 0
 
     def ended(self, request: EndedRequest, outcome: str, seconds: float, *, is_cancelled: bool) -> None:
         """Count a request that has ended."""
         method = request.method
-        self._requests[method, outcome] += 1
-        if is_cancelled:
-            self._cancelled[outcome] += 1
-        timing = self._timings.get(method)
-        if timing is None:
-            timing = self._timings[method] = [0, 0.0, 0.0]
-            self._buckets[method] = [0] * (len(BUCKETS) + 1)
-        self._buckets[method][bisect_left(BUCKETS, seconds)] += 1
-        timing[0] += 1
-        timing[1] += seconds
-        timing[2] = max(timing[2], seconds)
-        self._bytes_read += request.size
+        found = self._methods.get(method)
+        if found is None:
+            found = self._methods[method] = _EndedOfMethod()
+        if outcome == "ok":
+            found.succeeded += 1
+        else:
+            (found.cancels if is_cancelled else found.failures)[outcome] += 1
+        found.bytes_read += request.size
+        found.durations.add(seconds)
 
     def refused(self, method: str, reason: str) -> None:
         """Count a request that was refused."""
@@ -144,16 +139,37 @@ class Meter:
 
     def read(self) -> Measurements:
         """Return the figures so far."""
+        requests: Counter[tuple[str, str]] = Counter()
+        cancelled: Counter[str] = Counter()
+        for method, found in self._methods.items():
+            cancelled += found.cancels
+            for outcome, number in ({"ok": found.succeeded} | (found.failures + found.cancels)).items():
+                requests[method, outcome] += number
         return Measurements(
-            requests=dict(self._requests),
+            requests=dict(+requests),
             refused=dict(self._refused),
-            cancelled=dict(self._cancelled),
-            timings={
-                method: Timing(int(n), total, most, tuple(self._buckets[method]))
-                for method, (n, total, most) in self._timings.items()
-            },
-            bytes_read=self._bytes_read,
+            cancelled=dict(cancelled),
+            timings={method: found.timing() for method, found in self._methods.items()},
+            bytes_read=sum(found.bytes_read for found in self._methods.values()),
         )
+
+
+class _EndedOfMethod:
+    """Counts the requests of one method that ended."""
+
+    __slots__ = ("bytes_read", "cancels", "durations", "failures", "succeeded")
+
+    def __init__(self) -> None:
+        self.succeeded: int = 0
+        self.failures: Counter[str] = Counter()
+        self.cancels: Counter[str] = Counter()
+        self.bytes_read: int = 0
+        self.durations: Durations = Durations(BUCKETS)
+
+    def timing(self) -> Timing:
+        """Return the durations so far."""
+        found = self.durations
+        return Timing(found.number, found.total, found.longest, tuple(found.buckets))
 
 
 class Instruments:

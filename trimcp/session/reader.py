@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from trimcp.actors.loop import current_clock
 from trimcp.codec.envelope import InvalidMessage, read_message
 from trimcp.codec.jsontext import InvalidJson, loads
 from trimcp.codec.unreadable import unreadable
@@ -52,13 +53,13 @@ class Reader:
         Raises:
             ConnectionEnded: the connection failed.
         """
-        dispatcher = self._dispatcher
+        dispatcher, current_time = self._dispatcher, current_clock()
         while True:
             await dispatcher.wait_room()
             frames = await self._duplex.receive()
             if not frames:
                 return
-            now = trio.current_time()
+            now = current_time()
             self.read += len(frames)
             if len(frames) <= FRAMES_AT_ONCE:
                 for frame in frames:

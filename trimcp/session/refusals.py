@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import trio
-
+from trimcp.actors.loop import current_clock
 from trimcp.codec.envelope import InvalidMessage, encode_error
 from trimcp.errors import RequestFailed
 from trimcp.observability import events, log
@@ -31,10 +30,11 @@ def retry_data(reason: str) -> dict[str, Any]:
 class RequestCounter:
     """Refuses requests for one Router, and counts those that end or are refused."""
 
-    __slots__ = ("_instruments",)
+    __slots__ = ("_instruments", "_now")
 
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
+        self._now = current_clock()
 
     def draining(self, request: InboundRequest) -> None:
         """Refuse a request since the server stops."""
@@ -81,7 +81,7 @@ class RequestCounter:
         """Count a request that has ended, while a meter is open."""
         reason = request.cancel_reason
         outcome = reason.value if reason is not None else "ok" if request.code is None else "error"
-        seconds = trio.current_time() - request.received_at
+        seconds = self._now() - request.received_at
         for meter in self._instruments.meters:
             meter.ended(request, outcome, seconds, is_cancelled=reason is not None)
 

@@ -83,8 +83,8 @@ class InboundRequest(Job):
 
     __slots__ = (
         *("_has_deadline", "_is_kept", "_prepared", "answer", "code", "id", "is_settled", "params", "profile"),
-        *("progress", "progress_token", "received_at", "register", "reply_stream", "reports", "rounds", "route"),
-        *("serial", "size"),
+        *("method", "progress", "progress_token", "received_at", "register", "reply_stream", "reports", "result"),
+        *("rounds", "route", "serial", "size"),
     )
 
     def __init__(
@@ -110,6 +110,7 @@ class InboundRequest(Job):
         self.id: RequestId = id
         self.params: dict[str, Any] | None = params
         self.route: Route = route
+        self.method: str = route.method.name
         self.profile: ClientProfile | None = profile
         """The client that asks; None on a client, which a server asks."""
         self.reply_stream: ReplyStream = reply_stream
@@ -121,6 +122,8 @@ class InboundRequest(Job):
         """Progress reports of the handler so far."""
         self.rounds: Any = None
         """The questions of this request to the client; set by `server/context/client_requests.py`."""
+        self.result: Any = None
+        """What the handler returned."""
         self.code: int | None = None
         """The code of the error that answered the request; None for a result, and before the answer."""
         self.is_settled: bool = False
@@ -142,11 +145,6 @@ class InboundRequest(Job):
     def session_number(self) -> int:
         """The number of the peer's session."""
         return self.register.peer.number
-
-    @property
-    def method(self) -> str:
-        """The name of the method."""
-        return self.route.method.name
 
     @property
     def revision(self) -> Revision:
@@ -173,7 +171,7 @@ class InboundRequest(Job):
             self._refuse_params(exc)
             return
         try:
-            result = await route.handle(self, params)
+            result = self.result = await route.handle(self, params)
             frame = encode_result(self.id, route.encode(result))
         except RequestFailed as exc:
             self.refuse_failed(exc)
