@@ -50,7 +50,7 @@ export function Logs({ state, request, onRequest }) {
     </div>
     ${!lines.length && html`<p class="quiet">No line.</p>`}
     ${lines.length > 0 && html`<div class="scroll" role="region" aria-label="Logs, table" tabindex="0"><table>
-      <thead><tr><th scope="col">Time, UTC</th><th scope="col">Level</th><th scope="col">Source</th><th scope="col">Line</th><th scope="col">Request</th></tr></thead>
+      <thead><tr><th scope="col" class="number">Time, UTC</th><th scope="col">Level</th><th scope="col">Source</th><th scope="col">Line</th><th scope="col">Request</th></tr></thead>
       <tbody>${lines.map(
         (line) => html`<tr key=${line.number}>
           <td class="number">${clock(line.at)}</td><td><span class=${`level ${line.level}`}>${line.level}</span></td>
