@@ -231,6 +231,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(403)
         if fault.startswith("guard") and not self.admits():
             return None
+        if fault == "guard: tools" and b'"tools/list"' in body:
+            return self.refuse_scope()
         if fault.startswith("sse"):
             return self.post_to_stream(body)
         try:

@@ -236,6 +236,14 @@ def test_a_token_that_lacks_a_scope_is_refused_with_a_challenge_for_it(run: Run,
     assert found == [*["warning" if fault else "passed"] * 2, "3"]
 
 
+def test_what_the_token_has_no_scope_for_is_not_examined(run: Run) -> None:
+    with over_http(PlainServer("guard: tools")) as url:
+        done = run("doctor", url, "--json", *TOKEN)
+    verdicts = {check["rule"]: check for era in done.json["eras"] for check in era["checks"]}
+    assert (done.code, done.json["counts"].get("failed", 0)) == (0, 0)
+    assert "no scope for tools/" in verdicts["the schemas of tools are valid, and describe objects"]["detail"]
+
+
 async def keep(url: str, token: str, *, issuer: str | None = None, resource: str | None = None) -> None:
     """Store a sign-in as `trimcp login` does."""
     server = KnownServer(url, token_store(), dpop=False, unattended=False)

@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from trimcp.auth.challenges import token_challenge
 from trimcp.cli.doctor.http_wire import HttpWire
 from trimcp.cli.doctor.wire import Answer, NoAnswer, Over, Wire
 from trimcp.errors import TrimcpError
@@ -198,8 +197,11 @@ class Examination:
 
         Raises:
             Failed: it was answered by an error.
+            NotApplicable: the token has no scope for it.
         """
         answer = await self.ask(method, params)
+        if answer.lacks_scope:
+            raise NotApplicable(f"the token has no scope for {method}")
         if answer.result is None:
             raise Failed(f"{method} was answered by {answer}")
         return answer.result
@@ -221,8 +223,11 @@ class Examination:
 
         Raises:
             Failed: it succeeded, or failed with another code.
+            NotApplicable: the token has no scope for it.
         """
         answer = await self.ask(method, params)
+        if answer.lacks_scope:
+            raise NotApplicable(f"the token has no scope for {method}")
         if answer.code not in codes:
             wanted = " or ".join(map(str, codes))
             raise Failed(f"{method} must fail with {wanted}, and was answered by {answer}")
@@ -273,8 +278,7 @@ class Examination:
 
 def _greeted(answer: Answer) -> Mapping[str, Any]:
     if answer.result is None:
-        wants_more = answer.status == 403 and token_challenge(answer.fields.get("www-authenticate")) is not None
-        raise (TokenNeeded if answer.status == 401 or wants_more else Failed)(str(answer))
+        raise (TokenNeeded if answer.status == 401 or answer.lacks_scope else Failed)(str(answer))
     return answer.result
 
 

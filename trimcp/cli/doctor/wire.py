@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, Literal, TypeVar
 import attrs
 import trio
 
+from trimcp.auth.challenges import token_challenge
 from trimcp.client.targets import Opener
 from trimcp.codec.jsontext import InvalidJson, dumps, loads
 from trimcp.errors import ConnectionEnded, TrimcpError
@@ -71,6 +72,11 @@ class Answer:
         """The data of the error."""
         error = {} if self.message is None else self.message.get("error")
         return error.get("data") if isinstance(error, dict) else None
+
+    @property
+    def lacks_scope(self) -> bool:
+        """Whether HTTP has refused the token, by 403 and a challenge."""
+        return self.status == 403 and token_challenge(self.fields.get("www-authenticate")) is not None
 
     def __str__(self) -> str:
         status = "" if self.status is None else f"HTTP {self.status}"
