@@ -57,7 +57,10 @@ async def test_a_client_over_stdio_sees_the_new_tool(tmp_path: Path) -> None:
                 await anext(notices)  # the list of tools has changed
                 assert [tool.name for tool in await client.list_tools()] == ["second"]
                 assert (await client.call_tool("second")).text == "second"
-    assert said == ["trimcp: changing.py changed: the server starts again"]
+    assert sorted(said) == [  # two processes write them
+        "trimcp: changing drained: no request was in flight",
+        "trimcp: changing.py changed: the server starts again",
+    ]
 
 
 def test_a_signal_drains_over_stdio(tmp_path: Path) -> None:
@@ -88,7 +91,6 @@ def test_a_server_over_http_is_started_again(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert "changing on http://" in process.stderr.readline()
         file.write_text("import trimcp\n1 / 0\n")
-        assert "changing.py changed" in process.stderr.readline()
         while "the server has ended with 1" not in (line := process.stderr.readline()):
             assert line
         file.write_text(SERVER.format(name="second"))
