@@ -76,7 +76,7 @@ def shown(run: Run, view: str, wanted: str) -> str:  # noqa: F811
         assert done.code == 0
         if wanted in done.out:
             return done.out
-    raise AssertionError(f"{wanted} is not in\n{done.out}")
+    raise AssertionError(f"{wanted} was not shown")
 
 
 def test_a_view_is_chosen_by_an_option(runtime: Path, run: Run) -> None:  # noqa: F811
