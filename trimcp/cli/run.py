@@ -9,16 +9,17 @@ import argparse
 import contextlib
 import os
 from types import ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from trimcp.cli import Command
 from trimcp.cli import exit_codes as exits
-from trimcp.cli.loading import load_file
 from trimcp.cli.targets import split_name
 from trimcp.errors import UsageError
-from trimcp.server.app import Server
+
+if TYPE_CHECKING:
+    from trimcp.server.app import Server
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +78,7 @@ def command(options: argparse.Namespace) -> int:
         UsageError: the file is missing, has no server, or options do not go together.
     """
     from trimcp.cli import bindings, recorded
+    from trimcp.cli.loading import load_file  # late: it brings the server, which no help needs
     from trimcp.cli.viewed import check, viewed
 
     path, name = split_name(options.file)
@@ -142,6 +144,8 @@ def server_in(module: ModuleType, name: str | None, path: str) -> Server:
     Raises:
         UsageError: there is none, or there are several and no name.
     """
+    from trimcp.server.app import Server
+
     if name is not None:
         found = getattr(module, name, None)
         if not isinstance(found, Server):
