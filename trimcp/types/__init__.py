@@ -56,9 +56,11 @@ if TYPE_CHECKING:
         TOO_MANY_SESSIONS, UNSUPPORTED_PROTOCOL_VERSION, URL_ELICITATION_REQUIRED,
     )
     from trimcp.types.lifecycle import (
-        DiscoverResult, InitializeRequestParams, InitializeResult, MetaObject,
-        MissingRequiredClientCapabilityData, NotificationMetaObject, RequestMetaObject, ResultMetaObject,
-        SubscriptionsListenResultMetaObject, UnsupportedProtocolVersionData,
+        DiscoverResult, InitializeRequestParams, InitializeResult,
+    )
+    from trimcp.types.meta_objects import (
+        MetaObject, MissingRequiredClientCapabilityData, NotificationMetaObject, RequestMetaObject,
+        ResultMetaObject, SubscriptionsListenResultMetaObject, UnsupportedProtocolVersionData,
     )
     from trimcp.types.metadata import (
         Annotations, CLIENT_CAPABILITIES, CLIENT_INFO, Icon, Implementation, LOG_LEVEL, PROGRESS_TOKEN,
@@ -202,9 +204,11 @@ _HOMES = {
         "UNSUPPORTED_PROTOCOL_VERSION URL_ELICITATION_REQUIRED"
     ),
     "lifecycle": (
-        "DiscoverResult InitializeRequestParams InitializeResult MetaObject MissingRequiredClientCapabilityData "
-        "NotificationMetaObject RequestMetaObject ResultMetaObject SubscriptionsListenResultMetaObject "
-        "UnsupportedProtocolVersionData"
+        "DiscoverResult InitializeRequestParams InitializeResult"
+    ),
+    "meta_objects": (
+        "MetaObject MissingRequiredClientCapabilityData NotificationMetaObject RequestMetaObject ResultMetaObject "
+        "SubscriptionsListenResultMetaObject UnsupportedProtocolVersionData"
     ),
     "metadata": (
         "Annotations CLIENT_CAPABILITIES CLIENT_INFO Icon Implementation LOG_LEVEL PROGRESS_TOKEN PROTOCOL_VERSION "
