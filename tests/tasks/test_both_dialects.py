@@ -55,7 +55,7 @@ async def test_unknown_expired_and_foreign_tasks_are_the_same_error(
     client: Client, workshop: Workshop, autojump_clock: MockClock
 ) -> None:
     workshop.release.set()
-    expired = await client.begin("work", ttl=1000)
+    expired = await client.begin("work", ttl=60_000)
     await client.wait(expired)
     await trio.sleep(workshop.server.limits.task_ttl + 1)
     unknown = (await client.ask("tasks/get", {"taskId": "unknown"}))["error"]
