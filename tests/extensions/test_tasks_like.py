@@ -204,7 +204,7 @@ async def test_a_listen_is_told_of_the_keys_that_the_extension_grants() -> None:
             assert isinstance(notice, trimcp.ExtensionNotice)
             assert notice.method == "notifications/errands"
             assert (notice.params.errand_id, notice.params.status) == ("errand-1", "done")
-        await client.ping()
+        await wait_all_tasks_blocked()
         assert server.tree()[0].subscriptions == 0
 
 

@@ -116,7 +116,7 @@ async def test_two_listeners_are_told_each_what_it_asked_for(version: str) -> No
             await client.ping()
             server.notify_resource_updated("a:2")  # the other one's end has not taken it away
             assert await following(one) == ResourceUpdated("a:2")
-        await client.ping()
+        await wait_all_tasks_blocked()
         assert server.tree()[0].subscriptions == 0
 
 
@@ -127,7 +127,7 @@ async def test_leaving_tells_the_server_without_waiting(version: str) -> None:
         async with client.listen(tools=True, uris=["a:1"]) as notices:
             assert server.tree()[0].subscriptions == 1
         assert notices.end is ListenEnd.CLOSED
-        await client.ping()
+        await wait_all_tasks_blocked()
         assert (server.tree()[0].listens, server.tree()[0].subscriptions) == (0, 0)
 
 
@@ -139,7 +139,7 @@ async def test_a_listener_that_is_cancelled_tells_the_server(version: str) -> No
             async with client.listen(uris=["a:1"]) as notices:
                 scope.cancel()
                 await following(notices)
-        await client.ping()
+        await wait_all_tasks_blocked()
         assert (server.tree()[0].listens, server.tree()[0].subscriptions) == (0, 0)
 
 

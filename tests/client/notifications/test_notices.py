@@ -74,7 +74,7 @@ async def test_what_is_subscribed_to_grows_and_shrinks_without_a_gap(version: st
             await client.subscribe(uri)
         await client.unsubscribe("a:1")
         await client.unsubscribe("a:never")
-        await client.ping()
+        await wait_all_tasks_blocked()
         snapshot = server.tree()[0]
         assert (snapshot.listens, snapshot.subscriptions) == (1 if version == MODERN else 0, 2)
         for uri in ("a:1", "a:2", "a:3"):
@@ -83,7 +83,7 @@ async def test_what_is_subscribed_to_grows_and_shrinks_without_a_gap(version: st
         assert await following(notices) == ResourceUpdated("a:3")
         await client.unsubscribe("a:2")
         await client.unsubscribe("a:3")
-        await client.ping()
+        await wait_all_tasks_blocked()
         assert server.tree()[0].subscriptions == 0
 
 
@@ -94,7 +94,7 @@ async def test_many_tasks_may_subscribe_at_once(version: str) -> None:
         async with trio.open_nursery() as nursery:
             for n in range(20):
                 nursery.start_soon(client.subscribe, f"a:{n % 10}")
-        await client.ping()
+        await wait_all_tasks_blocked()
         assert server.tree()[0].subscriptions == 10
 
 
@@ -112,7 +112,7 @@ async def test_a_subscription_that_is_refused_raises_and_leaves_the_others(versi
         await client.subscribe("a:1")
         with pytest.raises(trimcp.RequestFailed):
             await client.subscribe("a:" + "x" * 30)
-        await client.ping()
+        await wait_all_tasks_blocked()
         assert server.tree()[0].subscriptions == 1
 
 
