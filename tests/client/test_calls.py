@@ -128,7 +128,7 @@ async def test_answers_for_nobody_or_twice_or_garbage_are_ignored(
             notification("notifications/cancelled", {"requestId": 5}),
             {"jsonrpc": "2.0", "method": 7},
         )
-        assert await peer.settled() == []  # a client complains to nobody
+        assert await peer.settled() == []  # a client sends no complaint
         await peer.send(result(id, {"n": 1}), result(id, {"n": 2}))
         assert (await call.done()).value == {"n": 1}
         await wait_all_tasks_blocked()

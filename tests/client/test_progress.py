@@ -1,4 +1,4 @@
-"""Progress at the client: in order, all before the result, and nobody else's trouble."""
+"""Progress at the client: in order, all before the result, without effect on other calls."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def test_a_slow_callback_misses_reports_but_not_the_last(version: str, aut
         await peer.send(*(report(token, n) for n in range(1, 1001)))
         await peer.send(result(asked["id"]), result(beside["id"]))
         before = trio.current_time()
-        assert (await other.done()).value == {}  # nobody waits for that callback
+        assert (await other.done()).value == {}  # no caller waits for that callback
         assert trio.current_time() == before
         assert (await call.done()).value == {}
         assert len(heard) <= 6
@@ -179,7 +179,7 @@ async def test_without_a_callback_no_token_is_sent(autojump_clock: MockClock) ->
         call = Outcome(nursery, client.request, "x/y", {"a": 1})
         asked = await peer.receive()
         assert asked["params"] == {"a": 1}
-        # A report for it is nobody's.
+        # A report for it belongs to no call.
         await peer.send(report(asked["id"], 1), result(asked["id"]))
         assert (await call.done()).value == {}
         await wait_all_tasks_blocked()

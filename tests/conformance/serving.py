@@ -1,6 +1,6 @@
 """The server under test on HTTP, in a process of its own, behind either door.
 
-For whoever speaks to it from outside: the official suite, and released clients.
+For peers outside of this process: the official suite, and released clients.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DOORS: Final = {"direct": [], "hypercorn": ["--hypercorn"]}
 
 @contextmanager
 def serving(door: str, program: Sequence[str | Path] = (SERVER,)) -> Iterator[str]:
-    """Hold the server up while somebody speaks to it; the value is its URL.
+    """Serve while the context lasts; the value is the server's URL.
 
     Raises:
         AssertionError: it did not start, and this is what it wrote.

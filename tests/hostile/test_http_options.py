@@ -35,7 +35,7 @@ STRAY: Final = "raises_a_stray_cancelled"
 
 
 def authenticate_by(hostile: Callable[[], Awaitable[Any]]) -> Callable[[trimcp.HttpRequest], Awaitable[None]]:
-    """Takes everybody for nobody in particular, and misbehaves for those who say that they are hostile."""
+    """Authenticates no principal, and misbehaves for those who say that they are hostile."""
 
     async def authenticate(request: trimcp.HttpRequest) -> None:
         if request.field("Authorization") == "hostile":
@@ -45,7 +45,7 @@ def authenticate_by(hostile: Callable[[], Awaitable[Any]]) -> Callable[[trimcp.H
 
 
 def intrude(door: str, service: Service) -> Callable[[trimcp.Client], Awaitable[Any]]:
-    """Makes one more connection, as one who is hostile."""
+    """Makes one more connection, of a hostile client."""
 
     async def strike(client: trimcp.Client) -> str:
         try:

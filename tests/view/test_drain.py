@@ -1,4 +1,4 @@
-"""The report of a drain: on the page and on stderr, whoever has asked for the drain."""
+"""The report of a drain: on the page and on stderr, whether a page or a signal began it."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ async def test_a_viewer_that_never_reads_is_dropped_while_the_server_answers(
                 while watched.sections["tool:tools/call add"]["count"] < at_the_drop + 100:
                     watched.feed(await answer.read())
             assert watched.sections["server"]["viewers_dropped"] == 1
-            assert not watched.sections["server"]["recording"]  # nobody wants the messages any more
+            assert not watched.sections["server"]["recording"]  # no viewer wants the messages any more
             received = b""
             with contextlib.suppress(trio.BrokenResourceError):
                 while data := await deaf.receive_some():
