@@ -82,6 +82,7 @@ class Child:
     def __init__(self, process: trio.Process) -> None:
         self.process = process
         self.stderr = ""
+        self._has_ended = False
         self._heard = trio.Condition()
         self._unread = b""
 
@@ -104,6 +105,7 @@ class Child:
         """Wait until it has said that on stderr."""
         async with self._heard:
             while text not in self.stderr:
+                assert not self._has_ended, f"it said on stderr: {self.stderr}"
                 await self._heard.wait()
 
     def signal(self, number: signal.Signals) -> None:
@@ -121,6 +123,9 @@ class Child:
             async with self._heard:
                 self.stderr += data.decode(errors="replace")
                 self._heard.notify_all()
+        async with self._heard:
+            self._has_ended = True
+            self._heard.notify_all()
 
 
 @asynccontextmanager

@@ -345,6 +345,7 @@ async def test_a_node_that_stops_hands_over_what_may_run_again(autojump_clock: M
         await a.workshop.server.drain(1)
         assert a.workshop.reasons == [CancelReason.SHUTDOWN]
         with trio.fail_after(1):  # it is told, and does not look by chance
+            await trio.testing.wait_all_tasks_blocked()
             assert (await second.outcome(never))["data"] == {"reason": "shutdown"}
             assert (await second.outcome(again))["content"][0]["text"] == "work done"
 
