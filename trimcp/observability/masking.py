@@ -43,6 +43,8 @@ _PAIRS: Final = frozenset(
     }.items()
     for second in seconds
 )
+_ENDINGS: Final = ("password", "passwd", "passphrase", "secret", "token", "apikey", "accesskey", "privatekey")
+"""Ends of words that are written together: `dbpassword`, `CLIENTSECRET`."""
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -54,7 +56,11 @@ def words_of(text: str) -> list[str]:
 def looks_secret(text: str) -> bool:
     """Whether a name or a phrase has words that stand for a secret: `apiKey`, `db_password`, "Your PIN"."""
     words = words_of(text)
-    return not _WORDS.isdisjoint(words) or any(pair in _PAIRS for pair in itertools.pairwise(words))
+    return (
+        not _WORDS.isdisjoint(words)
+        or any(word.endswith(_ENDINGS) for word in words)
+        or any(pair in _PAIRS for pair in itertools.pairwise(words))
+    )
 
 
 def is_secret_schema(schema: Mapping[str, Any]) -> bool:

@@ -20,7 +20,7 @@ from trimcp.codec.jsontext import dumps, loads
 from trimcp.observability import log
 from trimcp.observability.cleaning import loggable
 from trimcp.observability.tracebacks import format_failure
-from trimcp.view.masking import MASKED, Mask, is_secret_name, mask_text
+from trimcp.view.masking import MASKED, Mask, is_secret_member, mask_text
 from trimcp.view.ring import Ring
 
 MOST_LINES: Final = 2000
@@ -61,7 +61,7 @@ class Line:
 
 
 def _masked(key: str, value: Any) -> Any:
-    if is_secret_name(key) and key not in _BOUND:
+    if is_secret_member(key, value) and key not in _BOUND:
         return MASKED
     return mask_text(value) if isinstance(value, str) else value
 
