@@ -45,6 +45,7 @@ SLOW = {
     "stores/test_valkey_tls.py",
     "testing/test_planted_faults.py",
     "view/test_page.py",
+    "view/test_page_holds.py",
     "view/test_try.py",
 }
 """Together they take as long as a third of all the others. `.ci/run` runs them; `-m slow` does so alone."""

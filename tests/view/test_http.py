@@ -153,6 +153,18 @@ async def test_only_the_files_of_the_page_are_served(target: str, tmp_path: Path
 # --- what is shown ----------------------------------------------------------------------
 
 
+async def test_a_page_may_ask_why_its_stream_was_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "MOST_VIEWERS", 1)
+    async with served(tmp_path / "view.sock") as shop:
+        async with asked(shop.place, "/events", method="HEAD") as answer:
+            assert answer.status == 200
+        async with asked(shop.place, "/events?trace=0") as stream:
+            assert stream.status == 200
+            for method in ("HEAD", "GET"):
+                async with asked(shop.place, "/events", method=method) as answer:
+                    assert answer.status == 503
+
+
 async def test_the_stream_shows_a_request_with_its_progress_and_its_end(tmp_path: Path) -> None:
     async with served(tmp_path / "view.sock") as shop:
         assert stat.S_IMODE((tmp_path / "view.sock").stat().st_mode) == 0o600

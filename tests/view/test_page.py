@@ -177,6 +177,44 @@ class _OtherOrigin(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+OTHER_WAYS = (
+    """view => new Promise(done => {
+        const source = new EventSource(view + "events?trace=1", { withCredentials: true });
+        source.onmessage = source.onopen = () => done("read");
+        source.onerror = () => done("blocked");
+    })""",
+    """view => new Promise(done => {
+        const socket = new WebSocket(view.replace("http:", "ws:") + "events");
+        socket.onopen = () => done("read");
+        socket.onerror = () => done("blocked");
+    })""",
+    """view => new Promise(done => {
+        const script = document.createElement("script");
+        script.src = view + "main.js";
+        script.onload = () => done("read");
+        script.onerror = () => done("blocked");
+        document.head.append(script);
+    })""",
+    """view => new Promise(done => {
+        const frame = document.createElement("iframe");
+        frame.src = view;
+        frame.onload = () => {
+            try { done(frame.contentDocument ? "read" : "blocked"); } catch { done("blocked"); }
+        };
+        document.body.append(frame);
+    })""",
+)
+"""Ways in which a page reaches for another origin."""
+POST_BY_FORM = """address => {
+    const form = document.createElement("form");
+    Object.assign(form, { method: "POST", action: address, enctype: "text/plain", target: "_self" });
+    const frame = document.createElement("iframe");
+    frame.name = form.target = "posted";
+    document.body.append(frame, form);
+    form.submit();
+}"""
+
+
 def test_a_page_of_another_origin_cannot_reach_the_server(browser: Any, address: str) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _OtherOrigin) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
@@ -188,6 +226,12 @@ def test_a_page_of_another_origin_cannot_reach_the_server(browser: Any, address:
             method = "POST" if path == "do/drain" else "GET"
             asking = "([url, method]) => fetch(url, { method, mode: 'no-cors', credentials: 'include' })"
             assert page.evaluate(f"{asking}.then(() => 'read', () => 'blocked')", [view + path, method]) == "blocked"
+        for way in OTHER_WAYS:
+            assert (way, page.evaluate(way, view)) == (way, "blocked")
+        for address_of_form in (view + "do/drain", view + "do/cancel"):
+            with page.expect_response(address_of_form) as posted:
+                page.evaluate(POST_BY_FORM, address_of_form)
+            assert posted.value.status == 403
         page.goto(view)
         expect(page.get_by_role("status").first).to_have_text("live")
         page.close()

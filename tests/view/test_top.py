@@ -17,7 +17,7 @@ from tests.programs import PATIENCE, ROOT
 from tests.view.conftest import shop_served
 from tests.view.shop import SECRET
 from trimcp.view.places import Watched
-from trimcp.view.terminal import lines_of, picture_of
+from trimcp.view.terminal import lines_of, picture_of, shared
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets")
 
@@ -67,6 +67,60 @@ def test_the_last_lines_of_the_logs_are_shown() -> None:
     shown = lines_of(watched, "logs")
     assert shown[-1].split()[1:] == ["info", "trimcp", "1", "event.299", "ms=299"]
     assert "event.280" in shown[-20]
+
+
+def test_a_picture_fits_the_terminal_and_has_something_of_each_table() -> None:
+    console = pytest.importorskip("rich.console")
+    request = {
+        "method": "tools/call",
+        "name": "x" * 90,
+        "began": 4.0,
+        "state": "running",
+        "progress": [1, 9, "y " * 90],
+    }
+    client = {"kind": "session", "client": "z " * 40, "peer": "memory", "revision": None, "more": 0}
+    session = {**client, "number": 1, "requests": [request] * 30, "waiting": 0, "refused": 0}
+    figures = {"method": "tools/call", "count": 1, "errors": 0, "p50": 1.0, "p95": 1.0, "p99": 1.0}
+    wait = {"who": "request 7 tools/call bake", "waits_for": "the client's answer to it", "since": 4.0}
+    watched = watching(
+        {
+            "session:1": session,
+            "waits": {"waits": [wait] * 30},
+            **{f"tool:{number}": {**figures, "name": f"tool_{number}"} for number in range(30)},
+        },
+        [],
+    )
+    for width, height in ((60, 24), (80, 24), (200, 60)):
+        screen = console.Console(width=width, height=height)
+        picture = screen.render_lines(picture_of(watched, "requests", height), screen.options, pad=False)
+        lines = ["".join(segment.text for segment in line) for line in picture]
+        assert len(lines) <= height
+        assert lines[1] == "r requests  s streams  l logs  q quit"
+        for title, kept in (
+            ("Requests in flight: 30", 4),
+            ("Waits: 30", 4),
+            ("Clients: 1", 1),
+            ("Tools and methods: 30", 4),
+        ):
+            at = lines.index(title)
+            assert all(lines[at + 1 : at + 2 + kept])
+        assert any("tool_3" in line for line in lines)
+
+
+def test_small_tables_are_whole_and_the_others_share() -> None:
+    assert shared([30, 0, 2, 30], 24) == [7, 0, 2, 8]
+    assert shared([1, 1], 24) == [1, 1]
+    assert shared([5, 5], 3) == [0, 0]
+
+
+def test_of_the_logs_the_newest_line_is_above() -> None:
+    console = pytest.importorskip("rich.console").Console(width=80, height=10)
+    line = {"at": 0.0, "level": "info", "source": "trimcp", "logger": None, "session": 1, "request": None}
+    lines = [{**line, "text": f"event.{number} {'a long text ' * 9}", "keys": {}} for number in range(30)]
+    picture = console.render_lines(picture_of(watching({}, lines), "logs", 10), console.options)
+    shown = ["".join(segment.text for segment in line) for line in picture]
+    assert "event.29" in shown[4]
+    assert next(at for at, text in enumerate(shown) if "event.28" in text) > 5  # long lines are not cut
 
 
 def shown(run: Run, view: str, wanted: str) -> str:  # noqa: F811

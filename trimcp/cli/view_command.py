@@ -215,7 +215,8 @@ class _Screen:
             await trio.sleep(INTERVAL / 2)
             watched.now += INTERVAL / 2
             if watched.sections:
-                self._live.update(picture_of(watched, self._view), refresh=True)
+                height = self._live.console.height
+                self._live.update(picture_of(watched, self._view, height), refresh=True)
 
     async def take_keys(self, leave: trio.CancelScope) -> None:
         """Switch between the views as keys say."""

@@ -15,7 +15,7 @@ from trimcp.view.access import TEXT
 from trimcp.view.control import Control, ControlRefused
 from trimcp.view.files import STRICT, file_of
 from trimcp.view.page_client.page_clients import PATH, PageClients
-from trimcp.view.publisher import Publisher
+from trimcp.view.publisher import STREAM_FIELDS, Publisher
 from trimcp.view.trace import ToolOf, as_ndjson
 
 PORTION: Final = 50
@@ -119,8 +119,12 @@ class ViewHandler:
     async def _stream(self, request: HttpRequest, response: HttpResponse) -> None:
         asked = parse_qs(request.query.decode("latin-1"))
         wants = {f"reads_{name}": asked.get(name) == ["1"] for name in ("trace", "steps")}
-        if request.method == "HEAD" or not self._publisher.join(response, **wants):
+        if self._publisher.is_full:
             response.respond(503, TEXT, TOO_MANY)
+        elif request.method == "HEAD":  # a page whose stream failed asks why
+            response.respond(200, STREAM_FIELDS)
+        else:
+            self._publisher.join(response, **wants)
         await trio.lowlevel.checkpoint()
 
     async def _record(self, number: int, request: HttpRequest, response: HttpResponse) -> None:

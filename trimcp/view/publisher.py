@@ -87,7 +87,7 @@ class Publisher:
             reads_trace: whether messages and logs are recorded for it.
             reads_steps: whether the steps of tasks are measured for it.
         """
-        if len(self._viewers) >= MOST_VIEWERS:
+        if self.is_full:
             return False
         viewer = Viewer(response, reads_trace=reads_trace, reads_steps=reads_steps)
         response.on_gone = lambda: self._leave(viewer)
@@ -100,6 +100,11 @@ class Publisher:
     def _leave(self, viewer: Viewer) -> None:
         self._viewers.discard(viewer)
         self._record()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many viewers as there may be."""
+        return len(self._viewers) >= MOST_VIEWERS
 
     @property
     def viewers(self) -> int:

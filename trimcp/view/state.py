@@ -80,6 +80,7 @@ class State:
             snapshot = run.snapshot(MOST_SESSIONS)
             found.update(_run_sections(at, snapshot))
             waits += waits_of(snapshot)
+        waits.sort(key=lambda wait: wait.since or 0.0)
         found["waits"] = {
             "waits": [wait.shown() for wait in waits[:MOST_WAITS]],
             "more": max(0, len(waits) - MOST_WAITS),

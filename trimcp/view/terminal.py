@@ -176,19 +176,48 @@ def lines_of(watched: Watched, view: View = "requests") -> list[str]:
     return lines
 
 
-def picture_of(watched: Watched, view: View = "requests") -> RenderableType:
-    """Return a view for a terminal with rich."""
+def picture_of(watched: Watched, view: View = "requests", height: int = MOST) -> RenderableType:
+    """Return a view for a terminal with rich. Of logs the newest lines are above, as long as they are.
+
+    Args:
+        watched: the state.
+        view: which one.
+        height: lines of the terminal. Where a view has more, each of its tables gets a share.
+    """
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(head_of(watched), style="bold")]
-    for title, (head, rows) in rows_of(watched, view).items():
-        table = Table(title=title, title_justify="left", expand=True)
+    keys = Text("  ".join([*(f"{key} {name}" for key, name in KEYS.items()), "q quit"]), style="dim")
+    parts: list[RenderableType] = [Text(head_of(watched), style="bold", no_wrap=True, overflow="ellipsis"), keys]
+    tables = rows_of(watched, view)
+    is_cut = view != "logs"
+    shares = shared([len(rows) for _, rows in tables.values()], height - len(parts)) if is_cut else [MOST]
+    for (title, (head, rows)), share in zip(tables.items(), shares, strict=True):
+        parts.append(Text(title, style="italic"))
+        if not rows:
+            continue
+        table = Table(box=None, pad_edge=False, header_style="bold")
         for name in head:
-            table.add_column(name)
-        for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
+            table.add_column(Text(name, no_wrap=True, overflow="ellipsis"))
+        for row in rows[:share] if is_cut else reversed(rows):
+            table.add_row(
+                *(Text(printable(cell), no_wrap=is_cut, overflow="ellipsis" if is_cut else "fold") for cell in row)
+            )
         parts.append(table)
-    parts.append(Text("  ".join([*(f"{key} {name}" for key, name in KEYS.items()), "q quit"]), style="dim"))
     return Group(*parts)
+
+
+def shared(counts: list[int], lines: int) -> list[int]:
+    """Return how many rows of each table fit into these lines: small tables are whole, the others get equal shares.
+
+    Args:
+        counts: rows of the tables. Each table has a line with its title, and one with its head if it has rows.
+        lines: of all of them.
+    """
+    room = max(0, lines - len(counts) - sum(count > 0 for count in counts))
+    shares = [0] * len(counts)
+    for done, at in enumerate(sorted(range(len(counts)), key=counts.__getitem__)):
+        shares[at] = min(counts[at], room // (len(counts) - done))
+        room -= shares[at]
+    return shares

@@ -58,14 +58,19 @@ class Record:
 
     def brief(self) -> dict[str, Any]:
         """Return the record for a list, without its messages."""
-        ms = None if self.seconds is None else round(self.seconds * 1000, 3)
-        shown = attrs.asdict(self, filter=attrs.filters.exclude("params", "answer", "seconds"))
-        strings = {
+        return {
+            "number": self.number,
+            "kind": self.kind,
+            "session": self.session,
+            "request": self.request,
             "id": cut(None if self.id is None else str(self.id)),
             "method": cut(self.method),
             "name": cut(self.name),
+            "outcome": self.outcome,
+            "at": round(self.at, 4),
+            "ms": None if self.seconds is None else round(self.seconds * 1000, 3),
+            "size": self.size,
         }
-        return {**shown, **strings, "ms": ms, "at": round(self.at, 4)}
 
     def full(self, tool_of: ToolOf) -> dict[str, Any]:
         """Return the whole record, masked."""

@@ -10,10 +10,10 @@ function Supervisor({ section }) {
     <summary>${section.name} <span class="quiet">${section.actors.length} actors, ${section.tasks} tasks</span></summary>
     <ul>
       ${section.actors.map(
-        (actor) => html`<li key=${actor.name}><span class="name">${actor.name}</span> <span class="state">${actor.state}</span>
+        (actor, at) => html`<li key=${`${actor.name} ${at}`}><span class="name">${actor.name}</span> <span class="state">${actor.state}</span>
           <${Meter} value=${actor.waiting} most=${actor.capacity} label=${`mailbox of ${actor.name}`} />
           ${count(actor.waiting)} of ${count(actor.capacity)} wait${actor.bytes > 0 && `, ${bytes(actor.bytes)}`}
-          <span class="quiet">${count(actor.told)} so far, ${count(actor.peak)} at most${Object.entries(actor.facts).map(([name, fact]) => `; ${name}: ${count(fact)}`)}</span></li>`,
+          <span class="quiet">${count(actor.told)} received so far, ${count(actor.peak)} waited at most${Object.entries(actor.facts).map(([name, fact]) => `; ${name}: ${count(fact)}`)}</span></li>`,
       )}
       ${section.pools.map(
         (pool) => html`<li key=${`pool ${pool.name}`}><span class="name">${pool.name}</span> <span class="state">pool</span>

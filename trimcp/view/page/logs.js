@@ -33,6 +33,8 @@ export function Logs({ state, request, onRequest }) {
   const [least, setLeast] = useState(0);
   const [source, setSource] = useState("");
   const [frozen, setFrozen] = useState(null);
+  const hold = () => setFrozen((before) => before ?? state.lines); // rows that move cannot be aimed at
+  const choose = (chosen) => { setFrozen(null); onRequest(chosen); };
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   const lines = (frozen ?? state.lines).filter((line) => fits(line, words, least, source, request)).slice(-SHOWN).reverse();
   return html`<div class="tools">
@@ -46,18 +48,18 @@ export function Logs({ state, request, onRequest }) {
       </select></label>
       <button type="button" aria-pressed=${frozen !== null ? "true" : "false"} onClick=${() => setFrozen(frozen === null ? state.lines : null)}>Pause</button>
       <a href="logs.ndjson" download="logs.ndjson">Save as NDJSON</a>
-      ${request !== null && html`<span>Of request ${request} <button type="button" onClick=${() => onRequest(null)}>Show all requests</button></span>`}
+      ${request !== null && html`<span>Of request ${request} <button type="button" onClick=${() => choose(null)}>Show all requests</button></span>`}
     </div>
     ${!lines.length && html`<p class="quiet">No line.</p>`}
-    ${lines.length > 0 && html`<div class="scroll" role="region" aria-label="Logs, table" tabindex="0"><table>
+    ${lines.length > 0 && html`<div class="scroll" role="region" aria-label="Logs, table" tabindex="0"><table onFocusCapture=${hold} onPointerDown=${hold}>
       <thead><tr><th scope="col" class="number">Time, UTC</th><th scope="col">Level</th><th scope="col">Source</th><th scope="col">Line</th><th scope="col">Request</th></tr></thead>
       <tbody>${lines.map(
         (line) => html`<tr key=${line.number}>
           <td class="number">${clock(line.at)}</td><td><span class=${`level ${line.level}`}>${line.level}</span></td>
-          <td>${line.source}${line.logger && html` <span class="quiet">${line.logger}</span>`}</td>
+          <td class="source">${line.source}${line.logger && html` <span class="quiet">${line.logger}</span>`}</td>
           <th scope="row" class="text">${line.text}<${Keys} keys=${line.keys} /></th>
           <td>${line.request !== null
-            ? html`<button type="button" class="link" onClick=${() => onRequest(line.request)}><span class="hidden">only request </span>${line.request}</button>`
+            ? html`<button type="button" class="link" onClick=${() => choose(line.request)}><span class="hidden">only request </span>${line.request}</button>`
             : line.session !== null && html`<span class="quiet">session ${line.session}</span>`}</td>
         </tr>`,
       )}</tbody></table></div>`}`;

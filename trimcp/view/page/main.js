@@ -16,7 +16,13 @@ import { Processes } from "./processes.js";
 import { Try } from "./try.js";
 
 const PARTS = ["Clients", "Messages", "Logs", "Tools", "Streams", "Actors", "Tasks"];
-const STATUS = { connecting: "connecting", live: "live", lost: "no connection: the server has ended, or is busy" };
+const STATUS = {
+  connecting: "connecting",
+  live: "live",
+  lost: "no connection: the server has ended, or is busy",
+  refused: "refused: the server has another token now, open the URL that it printed",
+  full: "refused: too many pages look at this server, close one",
+};
 
 // `only_client`: it is no server of trimcp that can be looked into; there is nothing but a client.
 const partsOf = (server) => (server.only_client ? ["Try"] : server.client ? [...PARTS, "Try"] : PARTS);
@@ -42,19 +48,20 @@ function Figures({ state }) {
   const runs = named(state, "run:").map(([, run]) => run);
   const sum = (key) => runs.reduce((total, run) => total + run[key], 0);
   const server = state.sections.get("server");
-  const rate = state.rates.at(-1)?.rate ?? 0;
+  const rates = state.rates.slice(1).map((each) => each.rate); // the first count is no rate
+  const rate = rates.at(-1);
   const figures = [
     ["Running", `${count(sum("running"))} of ${count(sum("places"))}`],
     ["Sessions", count(sum("sessions"))],
     ["Callers", count(sum("callers"))],
-    ["Sessions that wait", count(sum("sessions_waiting"))],
+    ["Sessions waiting", count(sum("sessions_waiting"))],
     ["Refused", count(server.refused)],
     ["Threads", count(sum("threads"))],
     ["Jobs", count(sum("jobs"))],
     ["Listens", count(sum("listens"))],
   ];
   return html`<dl class="figures">
-    <div><dt>Requests a second</dt><dd>${rate.toFixed(rate < 10 ? 1 : 0)} <${Sparkline} values=${state.rates.map((each) => each.rate)} label="Requests a second, the last two minutes" /></dd></div>
+    <div><dt>Requests a second</dt><dd><span class="rate">${rate === undefined ? "…" : rate.toFixed(rate < 10 ? 1 : 0)}</span> <${Sparkline} values=${rates} label="Requests a second, the last two minutes" /></dd></div>
     ${figures.map(([title, value]) => html`<div key=${title}><dt>${title}</dt><dd>${value}</dd></div>`)}
   </dl>`;
 }

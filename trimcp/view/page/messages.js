@@ -41,6 +41,7 @@ export function Messages({ state }) {
   const [kind, setKind] = useState("");
   const [frozen, setFrozen] = useState(null);
   const [chosen, setChosen] = useState(null);
+  const hold = () => setFrozen((before) => before ?? state.records); // rows that move cannot be aimed at
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   const records = (frozen ?? state.records).filter((record) => fits(record, words, kind)).slice(-SHOWN).reverse();
   return html`<div class="tools">
@@ -55,7 +56,7 @@ export function Messages({ state }) {
     </div>
     ${chosen !== null && html`<${Whole} state=${state} number=${chosen} onClose=${() => setChosen(null)} />`}
     ${!records.length && html`<p class="quiet">No message.</p>`}
-    ${records.length > 0 && html`<div class="scroll" role="region" aria-label="Messages, table" tabindex="0"><table>
+    ${records.length > 0 && html`<div class="scroll" role="region" aria-label="Messages, table" tabindex="0"><table onFocusCapture=${hold} onPointerDown=${hold}>
       <thead><tr><th scope="col">No.</th><th scope="col">Kind</th><th scope="col">Method</th><th scope="col">Session</th>
         <th scope="col">Outcome</th><th scope="col" class="number">Took</th><th scope="col" class="number">Size</th></tr></thead>
       <tbody>${records.map(

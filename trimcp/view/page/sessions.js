@@ -13,6 +13,7 @@ function Progress({ request }) {
 
 export function Requests({ state, control, onAct, onLogs }) {
   const now = serverNow(state);
+  const waits = new Map((state.sections.get("waits")?.waits ?? []).map((wait) => [wait.request, wait.waits_for]));
   const rows = [];
   for (const [, session] of named(state, "session:"))
     for (const request of session.requests) rows.push([session, request]);
@@ -29,8 +30,8 @@ export function Requests({ state, control, onAct, onLogs }) {
           <button type="button" class="link" onClick=${() => onLogs(request.serial)}>Log<span class="hidden"> of request ${request.serial}</span></button></th>
         <td>${session.client ?? session.peer} <span class="quiet">${session.kind} ${session.number}</span></td>
         <td class="number">${seconds(now - request.began)}</td>
-        <td><span class=${`state ${request.state.split(":")[0]}`}>${request.state}</span></td>
-        <td><${Progress} request=${request} /></td>
+        <td><span class=${`state ${request.state.split(":")[0]}`}>${request.state}</span>${waits.has(request.serial) && html` <span class="quiet">waits for ${waits.get(request.serial)}</span>`}</td>
+        <td class="progress"><${Progress} request=${request} /></td>
         ${control &&
         html`<td><button type="button" disabled=${request.state.startsWith("cancelled")}
           onClick=${() => onAct("cancel", { session: session.number, request: request.serial })}>Cancel<span class="hidden"> request ${request.serial}</span></button></td>`}

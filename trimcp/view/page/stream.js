@@ -32,16 +32,33 @@ export function follow(onState, wants) {
     };
     onState(state);
   };
-  return stay(`events?${wants}`, { state: take(true), delta: take(false) }, () => {
-    state = { ...state, status: "lost" };
-    onState(state);
+  return stay(`events?${wants}`, { state: take(true), delta: take(false) }, async (isOpen) => {
+    const tell = (status) => {
+      if (status === state.status) return;
+      state = { ...state, status };
+      onState(state);
+    };
+    if (state.status === "live") tell("lost");
+    const status = await refusal();
+    if (state.status !== "live" && isOpen()) tell(status);
   });
+}
+
+// Why the server refuses the stream, which an EventSource does not say.
+async function refusal() {
+  try {
+    const { status } = await fetch("events", { method: "HEAD" });
+    return { 401: "refused", 503: "full" }[status] ?? "lost";
+  } catch {
+    return "lost"; // it does not answer
+  }
 }
 
 // Read a stream of events, and open it again each time that it has ended. Returns what ends that.
 export function stay(url, handlers, onLost) {
   let source = null;
   let timer = null;
+  let isOpen = true;
   let pause = 250; // milliseconds, until the server answers
   const open = () => {
     source = new EventSource(url);
@@ -49,13 +66,14 @@ export function stay(url, handlers, onLost) {
     source.onopen = () => { pause = 250; };
     source.onerror = () => {
       source.close(); // by itself it would come back late, or never after an answer that is no stream
-      onLost();
+      onLost(() => isOpen);
       timer = setTimeout(open, pause);
       pause = Math.min(2 * pause, 5000);
     };
   };
   open();
   return () => {
+    isOpen = false;
     clearTimeout(timer);
     source.close();
   };

@@ -31,8 +31,7 @@ function Stores({ state }) {
   if (!logs.length) return "";
   return html`<h3>Events that clients can resume from</h3><ul>${logs.map(
     ({ facts }) => html`<li>${facts.events === undefined ? "The store says no numbers" : `${count(facts.events)} events, ${bytes(facts.bytes)}`},
-      of at most ${count(facts["most events"])} and ${bytes(facts["most bytes"])};
-      ${count(facts["events that wait"])} wait for the store</li>`,
+      of at most ${count(facts["most events"])} and ${bytes(facts["most bytes"])}; ${count(facts["events that wait"])} wait for the store</li>`,
   )}</ul>`;
 }
 

@@ -20,7 +20,7 @@ function Steps({ state }) {
 }
 
 function Stack({ stack, isOpen }) {
-  const where = stack.frames.at(-1);
+  const where = stack.frames.findLast((frame) => !/[\\/]trio[\\/]/.test(frame.file)) ?? stack.frames.at(-1);
   return html`<details open=${isOpen}>
     <summary>${stack.name} ${stack.title && html`<strong>${stack.title}</strong> <span class="quiet">request ${stack.request}</span>`}
       ${where && html` <span class="quiet">${where.function}</span>`}</summary>

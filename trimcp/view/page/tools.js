@@ -8,7 +8,7 @@ import { Histogram } from "./charts.js";
 const COLUMNS = [
   ["count", "Calls", count],
   ["errors", "Errors", count],
-  ["cancelled", "Cancelled", count],
+  ["cancelled", "Cancels", count],
   ["p50", "p50", milliseconds],
   ["p95", "p95", milliseconds],
   ["p99", "p99", milliseconds],
