@@ -39,7 +39,7 @@ async def test_requests_come_with_their_answers(version: str, autojump_clock: Mo
             await client.request("no/such")
     calls = [record for record in trace if record.name == "add"]
     assert [record.outcome for record in calls] == ["ok", "tool error"]
-    full = calls[0].full(no_tool)
+    full = calls[0].full(no_tool, trace.mask_of(None))
     assert full["params"]["arguments"] == {"a": 1, "b": 2}
     assert full["answer"]["content"][0]["text"] == "3"
     assert any(record.kind == "refused" and record.method == "no/such" for record in trace)
@@ -55,7 +55,7 @@ async def test_questions_and_their_answers_are_recorded(autojump_clock: MockCloc
     async def ask(ctx: trimcp.Context) -> str:
         ctx.log("info", "asking")
         answer = await ctx.elicit("Which?", {"type": "object", "properties": {"password": {"type": "string"}}})
-        return str(answer)
+        return f"It is {answer.data['password']}" if answer.data else "none"
 
     async def answer(question: Any) -> dict[str, str]:
         return {"password": "hunter22"}
@@ -66,7 +66,9 @@ async def test_questions_and_their_answers_are_recorded(autojump_clock: MockCloc
     kinds = [record.kind for record in trace]
     assert "question" in kinds
     assert "answer" in kinds
-    assert b"hunter22" not in as_ndjson(trace, no_tool)
+    lines = as_ndjson(trace, no_tool, trace.mask_of)
+    assert "It is •••".encode() in lines
+    assert b"hunter22" not in lines
 
 
 def test_the_ring_has_a_bound_of_records_and_of_bytes() -> None:

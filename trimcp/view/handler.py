@@ -128,16 +128,18 @@ class ViewHandler:
         await trio.lowlevel.checkpoint()
 
     async def _record(self, number: int, request: HttpRequest, response: HttpResponse) -> None:
-        record = self._publisher.trace.record(number)
-        body = None if record is None else record.full(self._tool_of)
+        trace = self._publisher.trace
+        record = trace.record(number)
+        body = None if record is None else record.full(self._tool_of, trace.mask_of(record.session))
         response.respond(404 if record is None else 200, JSON, dumps(body))
         await trio.lowlevel.checkpoint()
 
     async def _records(self, request: HttpRequest, response: HttpResponse) -> None:
         records = list(self._publisher.trace)
         lines: list[bytes] = []
+        mask_of = functools.cache(self._publisher.trace.mask_of)
         for at in range(0, len(records), PORTION):
-            lines.append(as_ndjson(records[at : at + PORTION], self._tool_of))
+            lines.append(as_ndjson(records[at : at + PORTION], self._tool_of, mask_of))
             await trio.lowlevel.checkpoint()
         response.respond(200, NDJSON, b"".join(lines))
 

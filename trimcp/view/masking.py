@@ -97,6 +97,12 @@ class Mask:
         self._most = most
         self._secrets: dict[str, frozenset[str]] = {}
 
+    def copy(self) -> Mask:
+        """Return a mask that knows the same secrets, and learns more by itself."""
+        copied = Mask(self._most)
+        copied._secrets = dict(self._secrets)
+        return copied
+
     def masked(self, value: Any, schema: Any = None, *, parts: Mapping[tuple[str, ...], Any] | None = None) -> Any:
         """Return a copy of a value without its secrets.
 

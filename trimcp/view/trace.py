@@ -72,8 +72,8 @@ class Record:
             "size": self.size,
         }
 
-    def full(self, tool_of: ToolOf) -> dict[str, Any]:
-        """Return the whole record, masked."""
+    def full(self, tool_of: ToolOf, mask: Mask) -> dict[str, Any]:
+        """Return the whole record, masked. `mask`: see `Trace.mask_of`."""
         tool = tool_of(self.name) if self.method == "tools/call" and self.name is not None else None
         parts: dict[tuple[str, ...], Any] = {}
         if tool is not None:
@@ -82,7 +82,7 @@ class Record:
                 ("params", "arguments"): tool.input_schema,
                 ("answer", "structuredContent"): tool.output_schema,
             }
-        whole = Mask().masked({"params": self.params, "answer": _read(self.answer)}, parts=parts)
+        whole = mask.copy().masked({"params": self.params, "answer": _read(self.answer)}, parts=parts)
         return {**self.brief(), **whole}
 
 
@@ -148,6 +148,17 @@ class Trace:
         """Return the record with a number; None where it was removed, or never was."""
         raw = self._ring.item(number)
         return None if raw is None else _record_of(number, raw)
+
+    def mask_of(self, session: int | None) -> Mask:
+        """Return a mask that knows the secrets in what the client of a session has answered to questions.
+
+        The tool that asked may repeat them, and its request is a record of its own.
+        """
+        mask = Mask()
+        for _, (kind, of_session, *_, answer) in self._ring.all():
+            if kind == "answer" and of_session == session:
+                mask.masked(answer)
+        return mask
 
     def __iter__(self) -> Iterator[Record]:
         return (_record_of(at, raw) for at, raw in self._ring.all())
@@ -226,6 +237,6 @@ class Trace:
         self._ring.add(raw, size if size <= LONGEST else 0)
 
 
-def as_ndjson(records: Iterable[Record], tool_of: ToolOf) -> bytes:
-    """Return records as lines of JSON, masked."""
-    return b"".join(dumps(record.full(tool_of)) + b"\n" for record in records)
+def as_ndjson(records: Iterable[Record], tool_of: ToolOf, mask_of: Callable[[int | None], Mask]) -> bytes:
+    """Return records as lines of JSON, masked. `mask_of`: see `Trace.mask_of`."""
+    return b"".join(dumps(record.full(tool_of, mask_of(record.session))) + b"\n" for record in records)

@@ -4,6 +4,8 @@ import { html } from "./htm-preact.js";
 import { named, serverNow } from "./stream.js";
 import { bytes, count, seconds } from "./format.js";
 
+const SHOWN = 500; // requests, the oldest: a page with ten thousand rows stands still
+
 function Progress({ request }) {
   if (!request.progress) return "";
   const [progress, total, message] = request.progress;
@@ -18,13 +20,14 @@ export function Requests({ state, control, onAct, onLogs }) {
   for (const [, session] of named(state, "session:"))
     for (const request of session.requests) rows.push([session, request]);
   rows.sort((a, b) => a[1].began - b[1].began);
+  const more = named(state, "session:").reduce((sum, [, session]) => sum + session.more, Math.max(0, rows.length - SHOWN));
   if (!rows.length) return html`<p class="quiet">No request is in flight.</p>`;
   return html`<div class="scroll" role="region" aria-label="Requests in flight, table" tabindex="0"><table>
     <thead><tr>
       <th scope="col">Request</th><th scope="col">Client</th><th scope="col" class="number">Age</th>
       <th scope="col">State</th><th scope="col">Progress</th>${control && html`<th scope="col">Act</th>`}
     </tr></thead>
-    <tbody>${rows.map(
+    <tbody>${rows.slice(0, SHOWN).map(
       ([session, request]) => html`<tr key=${request.serial}>
         <th scope="row"><code>${request.method}</code> ${request.name}
           <button type="button" class="link" onClick=${() => onLogs(request.serial)}>Log<span class="hidden"> of request ${request.serial}</span></button></th>
@@ -37,7 +40,8 @@ export function Requests({ state, control, onAct, onLogs }) {
           onClick=${() => onAct("cancel", { session: session.number, request: request.serial })}>Cancel<span class="hidden"> request ${request.serial}</span></button></td>`}
       </tr>`,
     )}</tbody>
-  </table></div>`;
+  </table></div>
+  ${more > 0 && html`<p class="quiet">${count(more)} more are not shown.</p>`}`;
 }
 
 export function Sessions({ state, control, onAct }) {
