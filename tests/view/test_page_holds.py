@@ -74,6 +74,18 @@ def test_a_request_tells_what_it_waits_for(browser: Any) -> None:
         page.close()
 
 
+def test_the_focus_stays_at_the_table_whose_row_goes_away(browser: Any) -> None:
+    with shop_served("--http", "0", "--view", "0", "--view-control") as address:
+        page = browser.new_page()
+        page.goto(address)
+        row = page.get_by_role("row", name=re.compile("bake"))
+        row.get_by_role("button", name="Cancel").focus()
+        page.keyboard.press("Enter")
+        expect(row).to_have_count(0)
+        expect(page.get_by_role("region", name="Requests in flight, table")).to_be_focused()
+        page.close()
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

@@ -51,6 +51,8 @@ class State:
         self.steps: StepWatch = StepWatch()
         """Measures the steps of tasks while a page shows them."""
         self.stacks: Stacks = Stacks(runs)
+        self._clients: dict[str, str] = {}
+        """The names of clients, by the section of their session: from 2026-07-28 on only requests carry them."""
 
     def process(self) -> dict[str, Any]:
         """Return what tells this process from others; `path`: where its page is, below that of the list."""
@@ -80,6 +82,7 @@ class State:
             snapshot = run.snapshot(MOST_SESSIONS)
             found.update(_run_sections(at, snapshot))
             waits += waits_of(snapshot)
+        self._keep_names(found)
         waits.sort(key=lambda wait: wait.since or 0.0)
         found["waits"] = {
             "waits": [wait.shown() for wait in waits[:MOST_WAITS]],
@@ -90,6 +93,13 @@ class State:
         for name, figures in self._figures.shown().items():
             found[f"tool:{cut(name)}"] = {**figures, "name": cut(figures["name"])}
         return found
+
+    def _keep_names(self, sections: Sections) -> None:
+        """Show the name of a client also while none of its requests is in flight."""
+        sessions = {name: section for name, section in sections.items() if name.startswith("session:")}
+        for name, section in sessions.items():
+            section["client"] = section["client"] or self._clients.get(name)
+        self._clients = {name: section["client"] for name, section in sessions.items() if section["client"]}
 
 
 def _run_sections(at: int, run: RunSnapshot) -> Iterator[tuple[str, dict[str, Any]]]:

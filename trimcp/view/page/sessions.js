@@ -6,6 +6,9 @@ import { bytes, count, seconds } from "./format.js";
 
 const SHOWN = 500; // requests, the oldest: a page with ten thousand rows stands still
 
+// The row of the button goes away: the focus stays at its table.
+const keepFocus = (event) => event.currentTarget.closest(".scroll").focus({ preventScroll: true });
+
 function Progress({ request }) {
   if (!request.progress) return "";
   const [progress, total, message] = request.progress;
@@ -37,7 +40,7 @@ export function Requests({ state, control, onAct, onLogs }) {
         <td class="progress"><${Progress} request=${request} /></td>
         ${control &&
         html`<td><button type="button" disabled=${request.state.startsWith("cancelled")}
-          onClick=${() => onAct("cancel", { session: session.number, request: request.serial })}>Cancel<span class="hidden"> request ${request.serial}</span></button></td>`}
+          onClick=${(event) => { keepFocus(event); onAct("cancel", { session: session.number, request: request.serial }); }}>Cancel<span class="hidden"> request ${request.serial}</span></button></td>`}
       </tr>`,
     )}</tbody>
   </table></div>
@@ -70,7 +73,7 @@ export function Sessions({ state, control, onAct }) {
         <td class="number">${bytes(session.out_bytes)}</td>
         ${control &&
         html`<td>${session.kind === "session" &&
-          html`<button type="button" onClick=${() => onAct("close", { session: session.number }, `Close session ${session.number}? Its requests are cancelled.`)}>Close<span class="hidden"> session ${session.number}</span></button>`}</td>`}
+          html`<button type="button" onClick=${(event) => { keepFocus(event); onAct("close", { session: session.number }, `Close session ${session.number}? Its requests are cancelled.`); }}>Close<span class="hidden"> session ${session.number}</span></button>`}</td>`}
       </tr>`,
     )}</tbody>
   </table></div>
