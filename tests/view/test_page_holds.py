@@ -74,6 +74,17 @@ def test_a_request_tells_what_it_waits_for(browser: Any) -> None:
         page.close()
 
 
+def test_the_form_of_a_tool_comes_into_sight_on_a_phone(browser: Any) -> None:
+    width, height = SIZES["phone"]
+    with shop_served("--http", "0", "--view", "0", "--view-control", file=DESK) as address:
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.goto(address)
+        page.get_by_role("tab", name="Try").click()
+        page.get_by_role("button", name="send").click()
+        expect(page.get_by_label("weight")).to_be_in_viewport()
+        page.close()
+
+
 def test_the_focus_stays_at_the_table_whose_row_goes_away(browser: Any) -> None:
     with shop_served("--http", "0", "--view", "0", "--view-control") as address:
         page = browser.new_page()

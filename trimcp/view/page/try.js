@@ -1,6 +1,6 @@
 // The part Try: the page as a client of the server. Lists on one side, the chosen thing with its form on the other.
 
-import { html, useEffect, useMemo, useState } from "./htm-preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "./htm-preact.js";
 import { PageClient, emptyClient } from "./page_client.js";
 import { Question } from "./questions.js";
 import { PromptTry, ResourceTry, TemplateTry, ToolTry } from "./try_forms.js";
@@ -15,6 +15,11 @@ export function Try({ onQuestions }) {
   const [chosen, setChosen] = useState(null); // {group, key, values, turn}
   const questions = state.questions.length;
   useEffect(() => onQuestions(questions), [questions]);
+  const form = useRef(null);
+  useEffect(() => {
+    // On a phone the form is below the lists, out of sight.
+    if (chosen && form.current.getBoundingClientRect().top > innerHeight / 2) form.current.scrollIntoView();
+  }, [chosen]);
   const choose = (group, key, values) => setChosen((before) => ({ group, key, values, turn: (before?.turn ?? 0) + 1 }));
   const entry = chosen && (state.lists[chosen.group] ?? []).find((each) => keyOf(chosen.group, each) === chosen.key);
   const TryForm = chosen && FORMS[chosen.group];
@@ -30,7 +35,7 @@ export function Try({ onQuestions }) {
     ${state.questions.map((question) => html`<${Question} key=${question.number} question=${question} onAnswer=${(number, answer) => client.answer(number, answer)} />`)}
     <div class="try">
       <${Lists} lists=${state.lists} chosen=${chosen} onChoose=${choose} />
-      <div class="chosen-thing">
+      <div class="chosen-thing" ref=${form}>
         ${!chosen && html`<p class="quiet">Choose a tool, a resource or a prompt.</p>`}
         ${chosen && !entry && html`<p class="bad">The server does not list <code>${chosen.key}</code> any more.</p>`}
         ${entry && html`<${TryForm} key=${`${chosen.group} ${chosen.key} ${chosen.turn}`} entry=${entry} values=${chosen.values} client=${client} connection=${state.connection} />`}
