@@ -81,7 +81,10 @@ def is_secret_name(name: str) -> bool:
 
 
 def is_secret_member(name: str, value: Any) -> bool:
-    """Return whether a member holds a secret: `tokens` does unless it is a number of them, `pass` if it is a text."""
+    """Return whether a member holds a secret.
+
+    `tokens` and the like do unless they are a number of tokens, and `pass` does if it is a text.
+    """
     if isinstance(value, bool | None):
         return False
     if is_secret_name(name) or (isinstance(value, str) and words_of(name)[-1:] == ["pass"]):
