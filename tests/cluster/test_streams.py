@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -10,6 +12,7 @@ from tests.cluster.nodes import LEASE, Node, at, cluster, stored
 from tests.http.clients import Legacy
 from tests.http.wires import Answer, settled
 from trimcp.http.server.session_node import writer_of
+from trimcp.stores.event_store import EventBatch
 from trimcp.types.jsonrpc import NODE_LOST
 
 
@@ -273,3 +276,26 @@ async def test_a_client_that_leaves_a_followed_stream_leaves_nothing(autojump_cl
         assert session.snapshot().tasks == 1
         one.shop.open("it")
         assert texts(await (await client.get(answer.last_id)).messages()) == [2, "it is done"]
+
+
+@pytest.mark.parametrize(("id", "owed"), [(7, b"7"), ("seven", b'"seven"')])
+async def test_a_stream_with_one_answer_and_its_end_are_one_batch(
+    id: int | str, owed: bytes, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with cluster(2) as those:
+        one, two = those.nodes
+        client = await Legacy.open(one.http)
+        await settled()
+        append = those.store.events.append
+        kept: list[EventBatch] = []
+
+        async def append_and_note(batches: Sequence[EventBatch]) -> None:
+            kept.extend(batches)
+            await append(batches)
+
+        monkeypatch.setattr(those.store.events, "append", append_and_note)
+        answer = await client.call("add", {"a": 1, "b": 1}, id=id)
+        assert await answer.text() == "2"
+        await trio.sleep(1)
+        assert [(each.first, len(each.events), each.is_last, each.owed) for each in kept] == [(1, 1, True, (owed,))]
+        assert (await at(client, two).get(answer.last_id)).status == 405

@@ -436,3 +436,8 @@ def test_contiguous_events_and_their_end_are_one_batch() -> None:
         Finish("gone", 1, 1),
     ]
     assert merged(messages, ["gone"]) == [EventBatch("s", 1, 1, (b"one", b"two", b"three"), is_last=True)]
+
+
+def test_a_batch_with_nothing_to_join_is_passed_on() -> None:
+    whole = EventBatch("s", 1, 1, (b"one",), is_last=True, owed=(b"1",))
+    assert merged([Append(whole, 0), Append(EventBatch("s", 2, 1, (b"one",)), 0)], ())[0] is whole

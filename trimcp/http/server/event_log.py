@@ -121,9 +121,21 @@ class EventLog(Actor[EventMessage]):
         if not (self._has_room(message) and self._told(message)) and waiter is not None:
             waiter.stored(is_kept=False)
 
-    def begin(self, session: str, stream: int, first: int, events: Sequence[bytes], owed: tuple[bytes, ...]) -> None:
-        """Keep a stream in a shared store, together with its first events: see `open` and `append`. Never waits."""
-        self._tell_batch(EventBatch(session, stream, first, tuple(events), incarnation=writer_of(stream), owed=owed))
+    def begin(
+        self,
+        session: str,
+        stream: int,
+        first: int,
+        events: Sequence[bytes],
+        owed: tuple[bytes, ...],
+        *,
+        is_last: bool = False,
+    ) -> None:
+        """Keep a stream in a shared store, together with its first events: see `open` and `append`. Never waits.
+
+        `is_last`: whether the stream ends with them, as most do: `finish` is not called then.
+        """
+        self._tell_batch(EventBatch(session, stream, first, tuple(events), is_last, writer_of(stream), owed))
 
     def follow(self, session: str, stream: int, follower: int, *, is_over: bool) -> None:
         """Tell a node of events that the store has from now on; `is_over`: that nothing follows those it has."""

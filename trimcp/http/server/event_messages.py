@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -86,29 +87,27 @@ def tell_waiters(messages: Iterable[EventMessage], lost: Iterable[EventBatch]) -
 def merged(messages: Iterable[EventMessage], forgotten: Iterable[str]) -> list[EventBatch]:
     """Join consecutive events of each stream, and its end, into one batch."""
     over = set(forgotten)
-    parts: list[tuple[EventBatch, list[bytes]]] = []
-    latest: dict[tuple[str, int], int] = {}
-    ended: set[int] = set()
+    parts: list[list[EventBatch]] = []
+    latest: dict[tuple[str, int], list[EventBatch]] = {}
     for message in messages:
         if type(message) is Append:
             batch = message.batch
         elif type(message) is Finish:
-            writer = message.writer
-            batch = EventBatch(message.session, message.stream, message.last + 1, (), incarnation=writer)
+            batch = EventBatch(message.session, message.stream, message.last + 1, (), True, message.writer)
         else:
             continue
         if batch.session in over:
             continue
         key = batch.session, batch.stream
-        place = latest.get(key, -1)
-        if place >= 0 and parts[place][0].first + len(parts[place][1]) == batch.first:
-            parts[place][1].extend(batch.events)
+        part = latest.get(key)
+        if part is not None and part[-1].last + 1 == batch.first:
+            part.append(batch)
         else:
-            place = latest[key] = len(parts)
-            parts.append((batch, list(batch.events)))
-        if type(message) is Finish:
-            ended.add(place)
-    return [
-        EventBatch(*(head.session, head.stream, head.first, tuple(events), place in ended), head.incarnation, head.owed)
-        for place, (head, events) in enumerate(parts)
-    ]
+            part = latest[key] = [batch]
+            parts.append(part)
+    return [part[0] if len(part) == 1 else _joined(part) for part in parts]
+
+
+def _joined(part: list[EventBatch]) -> EventBatch:
+    events = itertools.chain.from_iterable(batch.events for batch in part)
+    return attrs.evolve(part[0], events=tuple(events), is_last=any(batch.is_last for batch in part))

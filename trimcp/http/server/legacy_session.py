@@ -231,7 +231,7 @@ class LegacySession(Session):
         self.stream_writer.forget(stream)
         if stream.lacks_answers:
             self._ended.append(stream.sse.number)
-        if self._streams.pop(stream.sse.number, None) is not None and stream.is_opened:
+        if self._streams.pop(stream.sse.number, None) is not None and stream.lacks_end:
             self.event_log.finish(self.id, stream.sse.number, stream.sse.sent)
         self.touch()
 

@@ -163,6 +163,7 @@ class LegacyPostStream(ResumableStream):
     is_shared: ClassVar[bool] = False
     lacks_answers: bool = False
     """Whether a request will not be answered, such as one that was cancelled."""
+    _is_ended: bool = False
     _stored_at: float = -math.inf
     _followed_at: float = -math.inf
 
@@ -208,9 +209,9 @@ class LegacyPostStream(ResumableStream):
     # --- other nodes ------------------------------------------------------------------
 
     @property
-    def is_opened(self) -> bool:
-        """Whether the store was told of the stream."""
-        return self._is_opened
+    def lacks_end(self) -> bool:
+        """Whether the store was told of the stream, and not of its end."""
+        return self._is_opened and not self._is_ended
 
     def _open_in_store(self, waiter: StoredStream | None = None) -> None:
         if not self._is_opened:
@@ -219,7 +220,7 @@ class LegacyPostStream(ResumableStream):
             session.event_log.open(session.id, self.sse.number, self.sse.sent, self._owed_json(), waiter)
 
     def _owed_json(self) -> tuple[bytes, ...]:
-        return tuple(dumps(id) for id in self._owed_ids)
+        return tuple(b"%d" % id if type(id) is int else dumps(id) for id in self._owed_ids)
 
     def _may_begin(self) -> bool:
         if not self._is_stored:
@@ -240,7 +241,8 @@ class LegacyPostStream(ResumableStream):
             session.event_log.append(session.id, stream, first, events)
         else:
             self._is_opened = True
-            session.event_log.begin(session.id, stream, first, events, self._owed_json())
+            self._is_ended = self._owed == 0 and not self._waits
+            session.event_log.begin(session.id, stream, first, events, self._owed_json(), is_last=self._is_ended)
 
     def renew(self, now: float) -> None:
         """Open a quiet stream in the store anew, which forgets old events: other nodes must be able to settle it."""
