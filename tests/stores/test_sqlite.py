@@ -179,6 +179,17 @@ async def test_a_call_that_fails_takes_no_other_with_it(path: Path) -> None:
             assert await store.events.replay(id, 1, 0) is not None
 
 
+@pytest.mark.parametrize("number", [1, 7, 8, 9, 63, 64, 65, 75])
+async def test_streams_that_are_appended_to_together_are_all_kept(number: int, path: Path) -> None:
+    async with opened(path) as store:
+        for first in (1, 2):
+            await store.events.append([EventBatch("s", n, first, (b"%d" % n,), first == 2) for n in range(number)])
+        for n in range(number):
+            found = await store.events.replay("s", n, 0)
+            assert found is not None
+            assert (found.events, found.is_finished) == (((1, b"%d" % n), (2, b"%d" % n)), True)
+
+
 async def test_a_cancelled_call_leaves_the_store_as_it_was(path: Path) -> None:
     async with opened(path) as store:
         for n in range(20):

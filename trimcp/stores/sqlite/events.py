@@ -22,8 +22,10 @@ EVENT_COST: Final = 128
 STREAM: Final = (
     "SELECT last, is_finished, incarnation, owed FROM streams WHERE session = ? AND stream = ? AND until > ?"
 )
-ROWS: Final = (64, 8, 1)
+MOST_ROWS: Final = 64
 """Rows that one statement reads or writes: for each statement the thread gives way to all others once or twice."""
+STEP: Final = 8
+"""A statement has fewer rows than this, or a multiple of it: SQLite keeps the few statements that there are then."""
 
 
 class SqliteEventStore(SharedEventStore):
@@ -209,9 +211,10 @@ def _insert(connection: sqlite3.Connection, table: str, rows: list[tuple[object,
 
 
 def _pieces(rows: list[R]) -> Iterator[list[R]]:
-    """Split rows into pieces of few different sizes, so that SQLite knows the statements."""
+    """Split rows into few pieces of few different sizes."""
     place = 0
-    for size in ROWS:
-        while len(rows) - place >= size:
-            yield rows[place : place + size]
-            place += size
+    while place < len(rows):
+        left = min(len(rows) - place, MOST_ROWS)
+        size = left - left % STEP or left
+        yield rows[place : place + size]
+        place += size
