@@ -19,7 +19,6 @@ from trimcp.http.server.stream_writer import StreamWriter
 from trimcp.protocol.principal import Principal, key_of
 from trimcp.session.delivery import Delivery
 from trimcp.session.handler_actors import HandlerActors
-from trimcp.session.session import Session
 from trimcp.types.jsonrpc import Message
 
 S = TypeVar("S", bound=LegacySession)
@@ -45,6 +44,17 @@ class Resumed(enum.Enum):
 
 class NoRoom(Exception):
     """A session exists, and this node cannot take it up: it has too many, or stops. The client tries again."""
+
+
+class _Started:
+    """Tells one task that a session has started, as a `trio.TaskStatus`."""
+
+    def __init__(self) -> None:
+        self.event: trio.Event = trio.Event()
+
+    def started(self, value: object = None) -> None:
+        """Take note that the session has its parts, or has ended."""
+        self.event.set()
 
 
 class LegacySessions:
@@ -86,13 +96,27 @@ class LegacySessions:
         if not served.admits(session):
             return None
         served.service.opened(session)  # now, and not when it runs: another session may ask `admits` before
-        await self._nursery.start(self._run, session)
+        await self._start(session)
         return session if session.end is None else None
 
-    async def _run(self, session: LegacySession, *, task_status: trio.TaskStatus[Session]) -> None:
+    async def _start(self, session: LegacySession) -> None:
+        """Start a session, and return when it has its parts or has ended.
+
+        `Nursery.start` would open a nursery for each, which costs more than the task.
+        """
+        started = _Started()
+        self._nursery.start_soon(self._run, session, started)
         try:
-            await session.run(task_status=task_status)
+            await started.event.wait()
+        except BaseException:
+            session.close()
+            raise
+
+    async def _run(self, session: LegacySession, started: _Started) -> None:
+        try:
+            await session.run(task_status=started)
         finally:
+            started.started()
             self._served.service.ended(session)
             self._table.remove(session)
             if session.is_over:

@@ -96,9 +96,6 @@ class SharedSessions(LegacySessions, NodeObserver):
             return None
         return session
 
-    def find_here(self, shown: bytes, principal: Principal | None) -> None:
-        """See `LegacySessions`. `find` must look whether the session is still served here."""
-
     async def find(self, shown: bytes, principal: Principal | None, peer: str) -> SharedSession | None:
         """See `LegacySessions`. Takes the session up where it does not live here.
 
@@ -157,7 +154,7 @@ class SharedSessions(LegacySessions, NodeObserver):
         if not self._served.admits(session, is_known=True):
             raise NoRoom
         self._served.service.opened(session)
-        await self._nursery.start(self._run, session)
+        await self._start(session)
         if session.end is not None:
             raise NoRoom  # the server stops
         session.restore(stored.record)  # now that it has its parts: changes are told to sessions that are ready
@@ -292,6 +289,7 @@ class SharedSessions(LegacySessions, NodeObserver):
                     if session.is_running and session.get_stream.connected:
                         with suppress(StoreFailed, NoRoom):
                             await self.find(session.id.encode("latin-1"), session.principal, "")
+                        await trio.lowlevel.checkpoint()  # a store may read at once, and sessions may be many
         finally:
             self._is_reading = False
 

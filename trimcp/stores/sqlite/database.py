@@ -3,11 +3,12 @@
 Any number of processes may use the file at the same time. Events and sessions are committed with
 `synchronous=normal`: they survive the death of the process, and the latest may be lost with the machine. Tasks and
 secrets survive that too (`durable`). Reads wait for no commit, of this process or another: the file has a write-ahead
-log.
+log. A few rows for which a client waits are read in Trio's thread: see `direct_reader`.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import time
@@ -21,6 +22,7 @@ from trimcp.actors.grouping_thread import GroupingThread, ThreadBusy, ThreadJob
 from trimcp.errors import UsageError
 from trimcp.stores.bus import BusChannel, Gap
 from trimcp.stores.failures import StoreUnavailable
+from trimcp.stores.sqlite.direct_reader import DirectReader, ThreadNeeded
 
 T = TypeVar("T")
 
@@ -110,7 +112,10 @@ class Database:
         self._reader: GroupingThread[_Work] | None = None
         self._writing: sqlite3.Connection
         self._reading: sqlite3.Connection
+        self._direct: DirectReader
         self._swept_at = 0.0
+        self._is_durable: bool | None = None
+        """Whether commits survive a loss of power as the connection is set now; None where it is not set."""
         self._channels: dict[BusChannel, int] = {}
         """Subscribers of the bus, each with its incarnation. A new dict at each change: the thread reads it."""
         self._message = 0
@@ -126,7 +131,9 @@ class Database:
             if not self._opened:
                 try:
                     self._writing = await trio.to_thread.run_sync(_connected, self.path)
+                    self._is_durable = None
                     self._reading = _connection(self.path)
+                    self._direct = DirectReader(_connection(self.path, timeout=0.0))
                 except (sqlite3.Error, OSError) as exc:
                     advice = "give a file on a local disk, in a directory that exists"
                     raise UsageError(f"The store {self.path} cannot be used ({exc}): {advice}") from exc
@@ -146,6 +153,7 @@ class Database:
             reader, self._reader = self._reader, None
             await reader.stop()
             self._reading.close()
+            self._direct.close()
             writer, self._writer = self._writer, None
             await writer.stop()
             self._writing.close()
@@ -164,6 +172,16 @@ class Database:
         """Return the value of a function that only reads. All that it reads is of one moment."""
         value: T = await self._call(self._reader, _Work(function))
         return value
+
+    async def read_few(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Return the value of a function that reads a few rows by their keys, for a client that waits. See `read`."""
+        if self._reader is not None:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            try:
+                return self._direct.read(function)
+            except ThreadNeeded:
+                pass
+        return await self.read(function)
 
     async def write(self, function: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:
         """Return the value of a function that writes, after the commit.
@@ -211,8 +229,12 @@ class Database:
 
     def _write_group(self, jobs: Sequence[ThreadJob[_Work]]) -> None:
         durable = any(job.work.durable for job in jobs)
-        self._writing.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        if durable is not self._is_durable:
+            self._writing.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._is_durable = durable
+        self._direct.commit_began = time.monotonic()
         _run_group(self._writing, "BEGIN IMMEDIATE", jobs)
+        self._direct.commit_began = math.inf
 
     def _sweep(self) -> None:
         """Remove what has expired. A failure is repaired by the next sweep."""
@@ -288,8 +310,8 @@ def _connected(path: str) -> sqlite3.Connection:
     return connection
 
 
-def _connection(path: str) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+def _connection(path: str, timeout: float = BUSY) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:

@@ -59,7 +59,7 @@ class SqliteSessionStore(SessionStore):
         def load(connection: sqlite3.Connection) -> tuple[tuple[bytes, float] | None, list[tuple[str]]]:
             return connection.execute(FIND, (key, now)).fetchone(), connection.execute(URIS, (key,)).fetchall()
 
-        row, uris = await self._database.read(load)
+        row, uris = await self._database.read_few(load)
         return None if row is None else StoredSession(_record(id, row), frozenset(uri for (uri,) in uris))
 
     async def update(self, record: SessionRecord) -> SessionRecord | None:
