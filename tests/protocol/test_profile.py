@@ -37,6 +37,7 @@ def test_a_profile_is_read_and_kept_while_it_is_the_same() -> None:
     other = reader.profile({**META, LEVEL: "error"})
     assert isinstance(other, ClientProfile)
     assert other.log_level == "error"
+    assert reader.profile(dict(META)) == first == reader.profile({**META, LEVEL: None})
 
 
 def test_after_an_error_the_next_profile_is_read_again() -> None:

@@ -72,8 +72,9 @@ class ProfileReader:
         """Return the profile in the `_meta` of a request, or the error to answer."""
         get = meta.get
         members = (get(PROTOCOL_VERSION), get(CLIENT_CAPABILITIES), get(CLIENT_INFO), get(LOG_LEVEL))
-        # By its text, since to `==` a true is a 1, which the schema would refuse.
-        text = dumps(members)
+        # By its text, since to `==` a true is a 1, which the schema would refuse. Most requests name no level, and
+        # `dumps` searches a text with a null for NaN.
+        text = dumps(members[:3] if members[3] is None else members)
         if text == self._last_meta and self._last is not None:
             return self._last
         version, capabilities, info, level = members
