@@ -18,7 +18,7 @@ from cattrs import BaseConverter, override
 from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
-from trimcp.codec.strict import Refused, StructureHook, raw_structure_hook, raw_unstructure_hook
+from trimcp.codec.strict import EXACT, Refused, StructureHook, raw_structure_hook, raw_unstructure_hook
 from trimcp.types.fields import ABSENT, Absent, SpecField, spec_of
 from trimcp.types.revisions import Revision
 
@@ -90,15 +90,9 @@ class ClassHooks:
         """Return the function from a JSON object to an instance of the class."""
         order = self.revision.order
         fields = [field for field in wire_fields(cls) if field.spec.exists_in(order)]
-        overrides = {field.name: self._incoming(field, converter) for field in fields}
-        overrides.update(_omitted(cls, overrides))
-        generated = make_dict_structure_fn(
-            cls,
-            converter,
-            _cattrs_use_linecache=False,
-            _cattrs_detailed_validation=converter.detailed_validation,
-            **overrides,
-        )
+        hooks = {field.name: self._incoming(field, converter) for field in fields}
+        is_ours = _may_be_set(cls) and not converter.detailed_validation
+        generated = _generated(cls, fields, hooks) if is_ours else _by_cattrs(cls, fields, hooks, converter)
         required = frozenset(f.wire for f in fields if f.spec.required_in(order) and f.spec.fill is ABSENT)
         filled = tuple(
             (f.wire, f.name, f.spec.fill) for f in fields if f.spec.required_in(order) and f.wire not in required
@@ -177,16 +171,16 @@ class ClassHooks:
         result_type: str | None = getattr(cls, "result_type", None)
         return result_type if self.revision.result_type else None
 
-    def _incoming(self, field: WireField, converter: BaseConverter) -> Any:
+    def _incoming(self, field: WireField, converter: BaseConverter) -> StructureHook:
         if field.spec.check is not None:
-            hook = raw_structure_hook(field.spec.check, self.revision, converter)
+            hook: StructureHook = raw_structure_hook(field.spec.check, self.revision, converter)
         elif field.optional and _holds_objects(field.type):
             hook = _on_first_use(converter.get_structure_hook, field.type)
         else:
             hook = converter.get_structure_hook(field.type)
         if converter.detailed_validation and self._may_be_null(field):
             hook = _or_null(hook)
-        return override(rename=field.wire, struct_hook=hook)
+        return hook
 
     def _may_be_null(self, field: WireField) -> bool:
         """Tell whether null is taken for a missing field, where the schema has no null.
@@ -217,6 +211,57 @@ def _on_first_use(find: Callable[[Any], Any], declared: Any) -> Any:
         return made(value, *cls)
 
     return hook
+
+
+def _may_be_set(cls: Any) -> bool:
+    """Whether a field may be set after `__init__` in place of being given to it. Programs may have other classes."""
+    hooked = ("__attrs_init__", "__attrs_post_init__")
+    if cls.__setattr__ is not object.__setattr__ or any(hasattr(cls, name) for name in hooked):
+        return False
+    return all(each.init and each.validator is None and each.converter is None for each in attrs.fields(cls))
+
+
+def _by_cattrs(
+    cls: Any, fields: list[WireField], hooks: dict[str, StructureHook], converter: BaseConverter
+) -> StructureHook:
+    """Let cattrs compile the function that makes an instance of a class: for errors with paths, and other classes."""
+    overrides: dict[str, Any] = {
+        field.name: override(rename=field.wire, struct_hook=hooks[field.name]) for field in fields
+    }
+    overrides |= _omitted(cls, overrides)
+    return make_dict_structure_fn(
+        cls,
+        converter,
+        _cattrs_use_linecache=False,
+        _cattrs_detailed_validation=converter.detailed_validation,
+        **overrides,
+    )
+
+
+def _generated(cls: Any, fields: list[WireField], hooks: dict[str, StructureHook]) -> StructureHook:
+    """Compile the function that makes an instance of a class, which costs less than that of cattrs.
+
+    It calls `__init__` with the required fields alone, and then sets the others that are present.
+    """
+    space: dict[str, Any] = {"cls": cls}
+    arguments, lines = [], []
+    for at, field in enumerate(fields):
+        attribute = getattr(attrs.fields(cls), field.name)
+        space |= {f"hook{at}": hooks[field.name], f"type{at}": field.type}
+        read, exact = f"value[{field.wire!r}]", EXACT.get(hooks[field.name])
+        if exact is None:
+            read = f"hook{at}({read}, type{at})"
+        else:  # the check of the hook in line, without its call
+            read = f"found if type(found := {read}) is {exact} else hook{at}(found)"
+        if attribute.default is attrs.NOTHING:
+            arguments.append(f"{attribute.alias}=({read})" if attribute.kw_only else f"({read})")
+        else:
+            lines.append(f"    if {field.wire!r} in value:\n        built.{field.name} = {read}\n")
+    made = f"    built = cls({', '.join(arguments)})\n"
+    source = f"def structure(value, _=None):\n{made}{''.join(lines)}    return built\n"
+    exec(compile(source, f"<structure {cls.__qualname__}>", "exec"), space)  # noqa: S102 - names of attributes alone
+    generated: StructureHook = space["structure"]
+    return generated
 
 
 def _or_null(hook: StructureHook) -> StructureHook:

@@ -9,8 +9,8 @@ values against it, is in `trimcp.schema.validation`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, get_args, get_origin
 
 from cattrs import BaseConverter
 from cattrs.cols import list_structure_factory
@@ -85,6 +85,10 @@ def json_object(value: Any, _: Any = None) -> dict[str, Any]:
     if type(value) is dict:
         return value
     raise Refused("expected object")
+
+
+EXACT: Final[Mapping[StructureHook, str]] = {text: "str", integer: "int", boolean: "bool", json_object: "dict"}
+"""The hooks that check for one class alone, and its name."""
 
 
 def register_strict_hooks(converter: BaseConverter) -> None:
