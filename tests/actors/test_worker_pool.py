@@ -567,6 +567,22 @@ async def test_the_cancel_status_of_a_task_is_the_innermost_scope_that_it_is_in(
     assert task._cancel_status is outside
 
 
+async def test_the_nurseries_of_a_task_are_one_list_that_trio_changes(autojump_clock: MockClock) -> None:
+    """`task._child_nurseries`: a worker keeps it, and finds by it that work has left nurseries open."""
+    task = trio.lowlevel.current_task()
+    kept = task._child_nurseries
+    before = list(kept)
+    async with trio.open_nursery() as outer:
+        assert kept == [*before, outer] == task.child_nurseries
+        async with trio.open_nursery() as inner:
+            inner.start_soon(trio.sleep, 1)
+            assert kept == [*before, outer, inner] == task.child_nurseries
+        outer.cancel_scope.cancel()
+        assert kept == [*before, outer] == task.child_nurseries
+    assert kept == before
+    assert task._child_nurseries is kept
+
+
 async def test_a_nursery_that_is_marked_closed_is_left_without_waiting(autojump_clock: MockClock) -> None:
     """`nursery._closed`: a task that leaves the nursery of another one must not wait in it."""
     nurseries: list[trio.Nursery] = []

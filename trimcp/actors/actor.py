@@ -57,6 +57,7 @@ class Actor(Generic[M]):
         """
         self.mailbox: Mailbox[M] = mailbox
         self._owner = owner
+        self._handlers = self.handlers  # read from the instance, which costs less
         self._state: State = "idle"
         self._turn: deque[M] | None = None
         self._is_busy = False  # handles messages, in its task or in the turn of a sender
@@ -114,7 +115,7 @@ class Actor(Generic[M]):
         self._is_busy = True
         mailbox.handled_at_once += 1
         try:
-            self.handlers[type(message)](self, message)
+            self._handlers[type(message)](self, message)
             if self.mailbox.waiting:
                 self._handle_all(mailbox.receive_all_nowait())
         except Exception as exc:  # noqa: BLE001 - a failure of the actor, and not of the sender

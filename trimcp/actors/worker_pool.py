@@ -8,7 +8,8 @@ time:
 * in the context of the pool: a piece that changed a context variable costs the worker a fresh copy;
 * behind a boundary: what a piece raises or leaves behind is the failure of that piece, and of no other.
 
-Two private names of Trio are used, `task._cancel_status` and `nursery._closed`. Tests pin their meaning.
+Three private names of Trio are used: `task._cancel_status`, `task._child_nurseries`, which is the list that
+`task.child_nurseries` copies, and `nursery._closed`. Tests pin their meaning.
 """
 
 from __future__ import annotations
@@ -215,23 +216,26 @@ class WorkerPool:
 
     async def _serve_in(self, scope: trio.CancelScope, task: trio.lowlevel.Task) -> bool | _Judged:
         """Do the same within one scope; return a piece of work that must be judged outside of it."""
-        inside = task._cancel_status
+        inside, nurseries, base = task._cancel_status, task._child_nurseries, self._base
         waiting, abandoned = self._waiting, self._abandoned
-        done = 0
-        while True:
-            if done == TURN or self._is_tainted():
+        done, used_up = 0, False
+        while not used_up:
+            try:
+                is_tainted = contextvars.copy_context() != base  # by the work that has just ended
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # noqa: BLE001 - a value that cannot be compared is one that a handler has set
+                is_tainted = True
+            if is_tainted or done == TURN:
                 done = 0
                 task.context = self._base.copy()  # from the next step on
                 if waiting:
                     await trio.lowlevel.cancel_shielded_checkpoint()
-            if waiting:
-                work = waiting.popleft()
-            else:
+            if not waiting:
                 done = 0
-                found = await self._wait()
-                if found is None:
+                if not await self._wait():
                     return False
-                work = found
+            work = waiting.popleft()
             done += 1
             if waiting and not self._coming:
                 self._start()
@@ -240,7 +244,7 @@ class WorkerPool:
                 await work.run()
             except BaseException as exc:  # noqa: BLE001 - judged outside of the scope of the work
                 return _Judged(work, exc, task._cancel_status is not inside)
-            if task._cancel_status is not inside or task.child_nurseries:
+            if task._cancel_status is not inside or nurseries:
                 return _Judged(work, ScopesLeftOpen(), left_open=True)
             if abandoned.kept:
                 abandoned.release(task)
@@ -248,13 +252,12 @@ class WorkerPool:
             work.scope = None
             work.left()
             self.done += 1
-            if used_up:
-                return True
+        return True
 
-    async def _wait(self) -> Work | None:
-        """Wait for work; None if this worker is not needed."""
+    async def _wait(self) -> bool:
+        """Wait for work, and put it in front of the work that waits; False if this worker is not needed."""
         if self._idle >= MOST_IDLE:
-            return None
+            return False
         self._idle += 1
         try:
             work = await self._receive.receive()
@@ -268,8 +271,9 @@ class WorkerPool:
         self._coming -= 1
         if self._is_closed:
             work.handed_back()
-            return None
-        return work
+            return False
+        self._waiting.appendleft(work)
+        return True
 
     async def _judge(
         self, judged: _Judged, scope: trio.CancelScope, task: trio.lowlevel.Task, *, can_park: bool
@@ -328,15 +332,6 @@ class WorkerPool:
             with trio.CancelScope(shield=True):  # without a deadline, as a nursery waits for its children
                 while any(nursery.child_tasks for nursery in nurseries):  # noqa: ASYNC110
                     await trio.sleep(LOOK_AGAIN)
-
-    def _is_tainted(self) -> bool:
-        """Whether the work that has just ended changed the context of its worker."""
-        try:
-            return contextvars.copy_context() != self._base
-        except KeyboardInterrupt:
-            raise
-        except BaseException:  # noqa: BLE001 - a value that cannot be compared is one that a handler has set
-            return True
 
     def snapshot(self) -> PoolSnapshot:
         """Take a snapshot of the pool."""

@@ -44,7 +44,7 @@ class EncodedToolResult(CallToolResult):
             text: the text of the content: the same JSON; for a string, the string itself.
             property: the property of the structured content that holds the value; None: the value is the content.
         """
-        result = cls.__new__(cls)
+        result = _new(cls)
         _give(result, (value, text, property))
         return result
 
@@ -105,6 +105,7 @@ _FIELDS: Final = frozenset({"content", "structured_content", "is_error", "meta",
 _STRUCTURED: Final[Any] = CallToolResult.__dict__["structured_content"]
 _GIVEN: Final[Any] = EncodedToolResult.__dict__["_given"]
 _JSON: Final[Any] = EncodedToolResult.__dict__["_json"]
+_new: Final = object.__new__
 _give: Final = _GIVEN.__set__
 _given_to: Final = _GIVEN.__get__
 

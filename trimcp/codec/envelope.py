@@ -32,7 +32,9 @@ _MISSING: Final = object()
 ID_BYTES: Final = 1024
 """Bytes that the id of a request may have: it is kept, indexed and repeated in each message about its request."""
 _SHORT: Final = ID_BYTES // 4
-_SHORT_INTS: Final = range(-(2**62), 2**62)
+_LEAST: Final = -(2**62)
+_MOST: Final = 2**62
+"""The integers that are short."""
 _TOO_LONG: Final = f"The id must have at most {ID_BYTES} bytes."
 
 
@@ -76,7 +78,8 @@ def read_message(value: Any) -> Message:
             version, id, method, params = value["jsonrpc"], value["id"], value["method"], value["params"]
         except KeyError:
             return _read_any(value)
-        if type(id) is int and id in _SHORT_INTS and type(method) is str and type(params) is dict and version == "2.0":
+        is_short = type(id) is int and _LEAST < id < _MOST
+        if is_short and type(method) is str and type(params) is dict and version == "2.0":
             return Request(id, method, params)
     return _read_any(value)
 
@@ -104,7 +107,7 @@ def _read_any(value: Any) -> Message:
     # `type` rather than isinstance: True is an int to isinstance.
     if type(id) is not int and type(id) is not str:
         raise _refused(value, "The id must be an integer or a string.", "$.id")
-    if (len(id) > _SHORT if type(id) is str else id not in _SHORT_INTS) and _is_too_long(id):
+    if (len(id) > _SHORT if isinstance(id, str) else not _LEAST < id < _MOST) and _is_too_long(id):
         raise _refused(value, _TOO_LONG, "$.id")
     return Request(id, method, params)
 

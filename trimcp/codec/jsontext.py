@@ -52,7 +52,7 @@ class InvalidJson(TrimcpError):
         self.reason: str = reason
 
 
-def loads(data: bytes, *, max_depth: int = MAX_DEPTH, max_containers: int = MAX_CONTAINERS) -> Any:
+def loads(data: bytes, max_depth: int = MAX_DEPTH, max_containers: int = MAX_CONTAINERS) -> Any:
     """Read one JSON text.
 
     Args:

@@ -113,7 +113,8 @@ class Acceptance:
             token = meta.get("progressToken")
             if token is not None and type(token) is not int and type(token) is not str:
                 token = None  # refused, with its path, when the params are decoded
-        return self._make(
+        make = self._make
+        return make(
             register,
             next(_serials),
             message.id,

@@ -50,10 +50,11 @@ class DuplexSession(Session):
         """Where the connection leads, for logs and errors: `stdio`, `tcp 127.0.0.1:8000`, …"""
         return self.duplex.description
 
-    @property
     def is_behind(self) -> bool:
         """See `Peer`."""
-        return self._writer is not None and self._writer.is_over
+        writer = self._writer
+        # As `Writer.is_over` does, without its call: each request asks.
+        return writer is not None and writer.outbox.waiting_bytes > self.limits.out_bytes
 
     def room_made(self) -> None:
         """See `ConnectionOwner`."""

@@ -67,7 +67,6 @@ class Peer(abc.ABC):
     def profile_changed(self) -> None:  # noqa: B027 - most peers keep no record
         """Take note that the profile of the client was changed by one of its requests. Never waits."""
 
-    @property
     def is_behind(self) -> bool:
         """Whether more answers wait for the peer to read than the limits allow. Meanwhile no further request starts."""
         return False

@@ -79,7 +79,7 @@ class Reader:
                 raise unreadable(INVALID_REQUEST, problem, frame.head, by_client=not self._is_server, is_whole=False)
             try:
                 # Oversized has left above.
-                value = loads(frame, max_depth=self._json_depth, max_containers=self._json_containers)  # type: ignore[arg-type]
+                value = loads(frame, self._json_depth, self._json_containers)  # type: ignore[arg-type]
             except InvalidJson as exc:
                 if not frame.strip():  # type: ignore[union-attr]  # as above
                     return  # a blank line is no message

@@ -182,8 +182,11 @@ class Router(Actor[_Message]):
 
     def left(self, request: InboundRequest) -> None:
         """See `RegisterRouter`. At once while others run: the last one then writes the answers of all."""
-        # The last one is told: without its wake the process sleeps sooner, and a serial call takes longer.
-        (self.tell_now if self._admission.free < self._admission.most - 1 else self.tell)(request)
+        admission = self._admission
+        if admission.free < admission.most - 1:
+            self.tell_now(request)
+        else:  # the last one is told: without its wake the process sleeps sooner, and a serial call takes longer
+            self.tell(request)
 
     def cancel_reply_stream(self, register: Requests, reply_stream: ReplyStream, reason: CancelReason) -> None:
         """Cancel the requests whose answers leave by this reply stream."""
@@ -218,31 +221,23 @@ class Router(Actor[_Message]):
     # --- in ---------------------------------------------------------------------------
 
     def _on_arrived(self, message: _Arrived) -> None:
-        request = self._acceptance.accept(*message)
+        register, read, reply_stream, size, now = message
+        request = self._acceptance.accept(register, read, reply_stream, size, now)
         if request is None:
             return
-        register = request.register
-        route = request.route
+        limits, route = self._limits, request.route
         if route.at_once is not None:
             request.answer_at_once()
             self._counter.answered_at_once(request)
-        elif route.keeper is None:
-            self._admit(register, request)
-        elif register.draining:
+        elif register.draining:  # also where it is closed
             self._counter.draining(request)
-        else:
+        elif route.keeper is not None:
             request.open_long_lived(route.keeper)
-
-    def _admit(self, register: Requests, request: InboundRequest) -> None:
-        """Start a request, let it wait for a place, or refuse it."""
-        limits = self._limits
-        if register.draining:  # also where it is closed
-            self._counter.draining(request)
-        elif register.bytes + request.size > limits.session_request_bytes and register.bytes:
+        elif register.bytes + size > limits.session_request_bytes and register.bytes:
             self._counter.busy(request, f"requests of {limits.session_request_bytes} bytes")
-        elif register.has_room and self._admission.take():
+        elif register.has_room() and self._admission.take():
             register.add_running(request)
-            self._actors[request.route.actor].post(request)
+            self._actors[route.actor].post(request)
         elif len(register.waiting) < limits.session_waiting:
             register.add_waiting(request)
             if register.wants_place:

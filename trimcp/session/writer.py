@@ -57,8 +57,9 @@ class Writer(Actor[Item]):
 
     def post(self, frame: bytes) -> None:
         """Post a message that is never dropped."""
+        tell = self.tell
         try:
-            self.tell(frame, len(frame))
+            tell(frame, len(frame))
         except MailboxFull as exc:
             self._fail(ConnectionLost(str(exc)))
 

@@ -100,6 +100,7 @@ class FunctionTool:
         self.header_params: HeaderParams | None = _header_params(self.name, self._binder.schema)
         """The parameters that clients copy into HTTP header fields; None if there are none."""
         self._converter = ToolResultConverter(signature.returns, owner=f"{self.name}()", schema=options.output_schema)
+        self._convert = self._converter.convert
         self._function = signature.function
         self._prepared = PreparedFunction(signature, dependencies, threads)
         self._is_plain = signature.is_async and not signature.injected and options.limit is None
@@ -144,7 +145,8 @@ class FunctionTool:
             else:
                 async with self._places:
                     value = await self._prepared.call(request, kwargs, run)
-            return self._converter.convert(value)
+            convert = self._convert
+            return convert(value)
         except RequestFailed:
             raise
         except Exception as exc:  # noqa: BLE001 - the exception of a tool is its result

@@ -77,8 +77,9 @@ class ArgumentBinder:
         """
         if arguments is None:
             arguments = {}
+        is_valid = self._is_valid
         try:
-            valid = self._is_valid(arguments)
+            valid = is_valid(arguments)
         except ValueError:  # the validator accepts only dicts as objects
             return self._bind_unusual(arguments)
         if not valid:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from trimcp.types.tools import CallToolResult
 
 _MEDIA: Final = (Image, Audio, File)
-_LONG_INTEGER: Final = 2**63
+_LEAST: Final = -(2**63)
+_MOST: Final = 2**63 - 1
 """Integers that the JSON encoder can write."""
 _LONG_TEXT: Final = 8192
 """Characters from which it pays to encode a string once for both of its places."""
@@ -182,7 +183,7 @@ class ToolResultConverter:
             return result_of(value if len(encoded) < _LONG_TEXT else encoded, value, RESULT_PROPERTY)
 
         def convert_int(value: Any) -> CallToolResult:
-            if type(value) is int and -_LONG_INTEGER < value < _LONG_INTEGER:
+            if type(value) is int and _LEAST < value < _MOST:
                 return result_of(value, str(value), RESULT_PROPERTY)
             return general(value)
 
