@@ -173,7 +173,12 @@ def take_hooks_out() -> None:
 
     _without(InboundRequest, "_send_answer", "    self.answer = frame\n")
     before = Router._on_left
-    _without(Router, "_on_left", "    if self._instruments.meters:\n        self._counter.count_ended(request)\n")
+    _without(
+        Router,
+        "_on_left",
+        "    count_ended = self._instruments.ended\n    if count_ended is not None:\n"
+        "        read_clock = self._read_clock\n        count_ended(request, read_clock())\n",
+    )
     handlers = {kind: Router._on_left if each is before else each for kind, each in Router.handlers.items()}
     Router.handlers = handlers
 

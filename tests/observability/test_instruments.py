@@ -52,3 +52,27 @@ async def test_a_meter_counts_requests_by_method_and_outcome(version: str, autoj
     assert timing.longest == pytest.approx(3)
     assert figures.bytes_read > 0
     assert meter.read() == figures
+
+
+async def test_each_open_meter_counts(autojump_clock: MockClock) -> None:
+    server = trimcp.Server("counted")
+
+    @server.tool
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    async def call() -> None:
+        await client.call_tool("add", {"a": 1, "b": 2})
+
+    async with trimcp.connect(server) as client:
+        await call()
+        with server.measure() as first:
+            await call()
+            with server.measure() as second:
+                await call()
+            await call()
+        await call()
+    assert (first.read().requests, second.read().requests) == (
+        {("tools/call", "ok"): 3},
+        {("tools/call", "ok"): 1},
+    )

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimcp.protocol.cancel_reason import CancelReason
 from trimcp.view.figures import GROWTH, MOST_NAMES, OTHERS, Calls, Figures
 
 
@@ -24,6 +25,7 @@ class Ended:
     id: int = 1
     size: int = 10
     code: int | None = None
+    cancel_reason: CancelReason | None = None
     received_at: float = 0.0
     session_number: int = 1
 
@@ -32,8 +34,8 @@ def counted(*seconds: float) -> Calls:
     """Return the figures of a tool whose calls took so long."""
     figures = Figures()
     for each in seconds:
-        figures.ended(Ended(params={"name": "add"}), "ok", each, is_cancelled=False)
-    return figures._by_method["tools/call"]["add"]
+        figures.ended(Ended(params={"name": "add"}), each)
+    return figures._by_method["tools/call"][1]["add"]
 
 
 @given(st.lists(st.floats(20e-6, 200.0), min_size=1, max_size=200), st.sampled_from([0.5, 0.95, 0.99, 1.0]))
@@ -53,12 +55,12 @@ def test_the_first_and_the_last_bucket_take_the_rest(seconds: float) -> None:
 
 def test_calls_are_counted_by_tool_with_their_errors() -> None:
     figures = Figures()
-    figures.ended(Ended(params={"name": "add"}, answer=b'{"result":{}}'), "ok", 0.1, is_cancelled=False)
+    figures.ended(Ended(params={"name": "add"}, answer=b'{"result":{}}'), 0.1)
     failed = b'{"result":{"content":[],"isError":true}}'
-    figures.ended(Ended(params={"name": "add"}, answer=failed), "ok", 0.1, is_cancelled=False)
-    figures.ended(Ended(params={"name": "add"}), "error", 0.1, is_cancelled=False)
-    figures.ended(Ended(params={"name": "add"}), "cancelled", 0.1, is_cancelled=True)
-    figures.ended(Ended(method="ping"), "ok", 0.1, is_cancelled=False)
+    figures.ended(Ended(params={"name": "add"}, answer=failed), 0.1)
+    figures.ended(Ended(params={"name": "add"}, code=-32603), 0.1)
+    figures.ended(Ended(params={"name": "add"}, cancel_reason=CancelReason.CANCELLED), 0.1)
+    figures.ended(Ended(method="ping"), 0.1)
     figures.refused("tools/call", "busy")
     shown = figures.shown()
     assert shown["tools/call add"]["count"] == 4
@@ -70,7 +72,7 @@ def test_calls_are_counted_by_tool_with_their_errors() -> None:
 def test_names_that_peers_invent_do_not_fill_the_memory() -> None:
     figures = Figures()
     for at in range(MOST_NAMES + 50):
-        figures.ended(Ended(params={"name": f"n{at}"}), "error", 0.1, is_cancelled=False)
+        figures.ended(Ended(params={"name": f"n{at}"}, code=-32603), 0.1)
     shown = figures.shown()
     assert len(shown) == MOST_NAMES + 1
     assert shown[f"tools/call {OTHERS}"]["count"] == 50

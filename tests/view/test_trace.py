@@ -74,7 +74,7 @@ async def test_questions_and_their_answers_are_recorded(autojump_clock: MockCloc
 def test_the_ring_has_a_bound_of_records_and_of_bytes() -> None:
     trace = Trace()
     for at in range(MOST_RECORDS + 10):
-        trace.ended(Ended(serial=at, size=10), "ok", 0.1, is_cancelled=False)
+        trace.ended(Ended(serial=at, size=10), 0.1)
     records = list(trace)
     assert len(records) == MOST_RECORDS
     assert records[0].request == 10
@@ -82,13 +82,13 @@ def test_the_ring_has_a_bound_of_records_and_of_bytes() -> None:
     assert trace.record(1) is None
     assert trace.record(trace.last + 1) is None
     for _ in range(2 * MOST_BYTES // LONGEST):
-        trace.ended(Ended(size=LONGEST), "ok", 0.1, is_cancelled=False)
+        trace.ended(Ended(size=LONGEST), 0.1)
     assert sum(record.size for record in trace) <= MOST_BYTES
 
 
 def test_a_long_message_leaves_its_size_alone() -> None:
     trace = Trace()
-    trace.ended(Ended(size=LONGEST + 1, params={"name": "big"}), "ok", 0.1, is_cancelled=False)
+    trace.ended(Ended(size=LONGEST + 1, params={"name": "big"}), 0.1)
     (record,) = trace
     assert (record.size, record.params, record.name) == (LONGEST + 1, None, "big")
 
@@ -96,7 +96,7 @@ def test_a_long_message_leaves_its_size_alone() -> None:
 def test_the_newest_records_come_first_where_there_are_too_many() -> None:
     trace = Trace()
     for at in range(10):
-        trace.ended(Ended(serial=at), "ok", 0.1, is_cancelled=False)
+        trace.ended(Ended(serial=at), 0.1)
     assert [record.request for record in trace.since(2, 3)] == [7, 8, 9]
     assert [record.request for record in trace.since(8, 3)] == [8, 9]
     assert trace.since(10, 3) == []

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-MOST_WAITING: Final = 256
+MOST_WAITING: Final = 512
 """Durations that wait to be sorted into buckets: to sort many at once costs each of them a fifth of a search."""
 
 

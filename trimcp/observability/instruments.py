@@ -7,13 +7,13 @@ requests that run and wait.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 import attrs
 
-from trimcp.observability.durations import Durations
+from trimcp.observability.durations import MOST_WAITING, Durations
 from trimcp.observability.telemetry import OTHER, Telemetry
 from trimcp.observability.wire_tap import WireTap
 from trimcp.values import FrozenValue
@@ -34,6 +34,9 @@ class EndedRequest(Protocol):
     answer: bytes | None
     """The frame of the result or of the error; None where there is none, or where it was sent before the end."""
     code: int | None
+    """The code of the error that answered it; None for a result."""
+    cancel_reason: Any
+    """Why it was cancelled; None where it was not."""
     result: Any
     """What the handler returned; None where it has returned nothing."""
     received_at: float
@@ -49,11 +52,18 @@ class EndedRequest(Protocol):
         ...
 
 
+def outcome_of(request: EndedRequest) -> str:
+    """Return how a request has ended: `ok`, `error`, or the reason of its cancellation."""
+    if request.cancel_reason is not None:
+        return str(request.cancel_reason.value)
+    return "ok" if request.code is None else "error"
+
+
 class RequestObserver(Protocol):
     """Observes requests. Its methods must not wait, nor raise."""
 
-    def ended(self, request: EndedRequest, outcome: str, seconds: float, *, is_cancelled: bool) -> None:
-        """Take note of a request that has ended: `ok`, `error`, or the reason of a cancel."""
+    def ended(self, request: EndedRequest, now: float) -> None:
+        """Take note of a request that has ended; `now`: the time, by Trio's clock."""
         ...
 
     def refused(self, method: str, reason: str) -> None:
@@ -118,18 +128,21 @@ class Meter:
         self._methods: dict[str, _EndedOfMethod] = {}
         self._refused: Counter[tuple[str, str]] = Counter()
 
-    def ended(self, request: EndedRequest, outcome: str, seconds: float, *, is_cancelled: bool) -> None:
+    def ended(self, request: EndedRequest, now: float) -> None:
         """Count a request that has ended."""
-        method = request.method
-        found = self._methods.get(method)
-        if found is None:
-            found = self._methods[method] = _EndedOfMethod()
-        if outcome == "ok":
-            found.succeeded += 1
-        else:
-            (found.cancels if is_cancelled else found.failures)[outcome] += 1
+        try:
+            found = self._methods[request.method]
+        except KeyError:
+            found = self._methods[request.method] = _EndedOfMethod()
+        if request.cancel_reason is not None:
+            found.cancels[outcome_of(request)] += 1
+        elif request.code is not None:
+            found.failures[outcome_of(request)] += 1
         found.bytes_read += request.size
-        found.durations.add(seconds)
+        waiting = found.durations.waiting
+        waiting.append(now - request.received_at)  # as `add` does, without its call
+        if len(waiting) >= MOST_WAITING:
+            found.durations.sort()
 
     def refused(self, method: str, reason: str) -> None:
         """Count a request that was refused."""
@@ -143,7 +156,8 @@ class Meter:
         cancelled: Counter[str] = Counter()
         for method, found in self._methods.items():
             cancelled += found.cancels
-            for outcome, number in ({"ok": found.succeeded} | (found.failures + found.cancels)).items():
+            others = found.failures + found.cancels
+            for outcome, number in ({"ok": found.durations.number - others.total()} | others).items():
                 requests[method, outcome] += number
         return Measurements(
             requests=dict(+requests),
@@ -155,12 +169,11 @@ class Meter:
 
 
 class _EndedOfMethod:
-    """Counts the requests of one method that ended."""
+    """Counts the requests of one method that ended. Those that are neither failures nor cancels have succeeded."""
 
-    __slots__ = ("bytes_read", "cancels", "durations", "failures", "succeeded")
+    __slots__ = ("bytes_read", "cancels", "durations", "failures")
 
     def __init__(self) -> None:
-        self.succeeded: int = 0
         self.failures: Counter[str] = Counter()
         self.cancels: Counter[str] = Counter()
         self.bytes_read: int = 0
@@ -175,10 +188,12 @@ class _EndedOfMethod:
 class Instruments:
     """Holds the open meters and traces of one server or client."""
 
-    __slots__ = ("_lasting", "meters", "tap", "telemetry", "traces")
+    __slots__ = ("_lasting", "ended", "meters", "tap", "telemetry", "traces")
 
     def __init__(self, telemetry: Telemetry | None = None, tap: WireTap | None = None) -> None:
         self.meters: tuple[RequestObserver, ...] = ()
+        self.ended: Callable[[EndedRequest, float], None] | None = None
+        """`RequestObserver.ended` of the one meter, or of all; None while there is none. Each request asks."""
         self.traces: tuple[MessageObserver, ...] = ()
         self._lasting: Meter | None = None
         self.telemetry: Telemetry | None = telemetry
@@ -190,7 +205,7 @@ class Instruments:
         """Return the meter that counts from the first call of this on, for as long as the program lasts."""
         if self._lasting is None:
             self._lasting = Meter()
-            self.meters = (*self.meters, self._lasting)
+            self.add_meter(self._lasting)
         return self._lasting
 
     @contextmanager
@@ -205,11 +220,19 @@ class Instruments:
 
     def add_meter(self, meter: RequestObserver) -> None:
         """Tell an observer of requests from now on."""
-        self.meters = (*self.meters, meter)
+        self._set_meters((*self.meters, meter))
 
     def remove_meter(self, meter: RequestObserver) -> None:
         """Tell it no more. Idempotent."""
-        self.meters = tuple(each for each in self.meters if each is not meter)
+        self._set_meters(tuple(each for each in self.meters if each is not meter))
+
+    def _set_meters(self, meters: tuple[RequestObserver, ...]) -> None:
+        self.meters = meters
+        self.ended = meters[0].ended if len(meters) == 1 else self._tell_ended if meters else None
+
+    def _tell_ended(self, request: EndedRequest, now: float) -> None:
+        for meter in self.meters:
+            meter.ended(request, now)
 
     def add_trace(self, trace: MessageObserver) -> None:
         """Tell an observer of messages from now on."""

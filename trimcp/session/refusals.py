@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from trimcp.actors.loop import current_clock
 from trimcp.codec.envelope import InvalidMessage, encode_error
 from trimcp.errors import RequestFailed
 from trimcp.observability import events, log
@@ -28,13 +27,12 @@ def retry_data(reason: str) -> dict[str, Any]:
 
 
 class RequestCounter:
-    """Refuses requests for one Router, and counts those that end or are refused."""
+    """Refuses requests for one Router, and counts those that are refused."""
 
-    __slots__ = ("_instruments", "_now")
+    __slots__ = ("_instruments",)
 
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
-        self._now = current_clock()
 
     def draining(self, request: InboundRequest) -> None:
         """Refuse a request since the server stops."""
@@ -76,14 +74,6 @@ class RequestCounter:
         if log.informs:
             log.info(events.REQUEST_REFUSED, method=message.method, id=message.id, code=code)
         reply_stream.refuse(encode_error(message.id, code, text, data, null_id=False), code, unfit=unfit)
-
-    def count_ended(self, request: InboundRequest) -> None:
-        """Count a request that has ended, while a meter is open."""
-        reason = request.cancel_reason
-        outcome = reason.value if reason is not None else "ok" if request.code is None else "error"
-        seconds = self._now() - request.received_at
-        for meter in self._instruments.meters:
-            meter.ended(request, outcome, seconds, is_cancelled=reason is not None)
 
     def answered_at_once(self, request: InboundRequest) -> None:
         """Log and trace a request that the Router has answered."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 from trimcp.actors.actor import Actor, Owner
+from trimcp.actors.loop import current_clock
 from trimcp.actors.mailbox import Mailbox
 from trimcp.actors.reply import Reply
 from trimcp.codec.envelope import InvalidMessage
@@ -147,6 +148,7 @@ class Router(Actor[_Message]):
         self._cancellation = cancellation
         self._limits = limits
         self._instruments = service.instruments
+        self._read_clock = current_clock()
         self._counter = RequestCounter(service.instruments)
         self._acceptance = Acceptance(service, self._counter)
 
@@ -270,8 +272,10 @@ class Router(Actor[_Message]):
                 log_ended(request)
         if request.cancel_reason is not None:
             self._cancellation.unwound(request)
-        if self._instruments.meters:
-            self._counter.count_ended(request)
+        count_ended = self._instruments.ended
+        if count_ended is not None:
+            read_clock = self._read_clock
+            count_ended(request, read_clock())
         if register.idle:
             register.tell_idle()
 

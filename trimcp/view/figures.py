@@ -1,7 +1,7 @@
 """Figures: for each tool the number of calls, errors and cancels, and how long its calls took.
 
 Durations are counted in buckets, each a fifth longer than the one before, so a figure never grows: percentiles are
-exact to 10 %. A call costs two looks into a dict; see `Durations` for its bucket.
+exact to 10 %. A call costs three looks into a dict; see `Durations` for its bucket.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ BUCKETS: Final = 96
 MOST_NAMES: Final = 512
 """Names that are counted apart. Those of further ones are counted under `(others)`."""
 OTHERS: Final = "(others)"
-_NAMED: Final = dict(NAMED_PARAMS)
-"""A plain dict: a look into a view of one takes three times as long."""
 _ENDS: Final = tuple(SHORTEST * GROWTH**at for at in range(BUCKETS - 1))
 """The upper ends of all buckets but the last."""
 
@@ -66,25 +64,26 @@ class Figures:
     """Counts the requests of a server, by tool, prompt and resource, and other methods by their name."""
 
     def __init__(self) -> None:
-        self._by_method: dict[str, dict[str, Calls]] = {}
+        self._by_method: dict[str, tuple[str, dict[str, Calls]]] = {}
+        """By method: the member of the params that has the name, "" where there are no names; and the figures."""
         self._names: int = 0
         self.refusals: int = 0
         """Requests that were refused, of all methods."""
 
-    def ended(self, request: EndedRequest, outcome: str, seconds: float, *, is_cancelled: bool) -> None:
+    def ended(self, request: EndedRequest, now: float) -> None:
         """See `RequestObserver`."""
-        method, params = request.method, request.params
         try:
-            found = self._by_method[method][params[_NAMED[method]]]  # type: ignore[index]  # caught: most have a name
+            member, by_name = self._by_method[request.method]
+            found = by_name[request.params[member]]  # type: ignore[index]  # caught: most have a name
         except (KeyError, TypeError):
-            found = self._found(method, params)
+            found = self._found(request.method, request.params)
         waiting = found.durations.waiting
-        waiting.append(seconds)  # as `add` does, without its call
+        waiting.append(now - request.received_at)  # as `add` does, without its call
         if len(waiting) >= MOST_WAITING:
             found.durations.sort()
-        if is_cancelled:
+        if request.cancel_reason is not None:
             found.cancelled += 1
-        elif outcome != "ok" or (
+        elif request.code is not None or (
             # A value of a function is no error; a search in its answer would be half the cost of counting.
             type(request.result) is not EncodedToolResult
             and request.answer is not None
@@ -94,19 +93,14 @@ class Figures:
 
     def _found(self, method: str, params: dict[str, Any] | None) -> Calls:
         """Return the figures of a request that is the first of its name, or of a method without names."""
-        member = _NAMED.get(method)
-        name = params.get(member) if member is not None and params is not None else ""
+        member, by_name = self._by_method.setdefault(method, (NAMED_PARAMS.get(method, ""), {}))
+        name = params.get(member) if member and params is not None else ""
         if type(name) is not str:
             name = ""
-        by_name = self._by_method.get(method)
-        found = None if by_name is None else by_name.get(name)
-        return self._new(method, name) if found is None else found
-
-    def _new(self, method: str, name: str) -> Calls:
-        if self._names >= MOST_NAMES:
-            name = OTHERS
-        by_name = self._by_method.setdefault(method, {})
         found = by_name.get(name)
+        if found is None and self._names >= MOST_NAMES:
+            name = OTHERS
+            found = by_name.get(name)
         if found is None:
             found = by_name[name] = Calls()
             self._names += 1
@@ -120,6 +114,6 @@ class Figures:
         """Return the figures by `method name`."""
         return {
             f"{method} {name}".rstrip(): {"method": method, "name": name, **found.shown()}
-            for method, by_name in self._by_method.items()
+            for method, (_, by_name) in self._by_method.items()
             for name, found in by_name.items()
         }

@@ -14,7 +14,7 @@ import trio
 
 from trimcp.codec.jsontext import InvalidJson, dumps, loads
 from trimcp.framing.headers import named_param
-from trimcp.observability.instruments import EndedRequest
+from trimcp.observability.instruments import EndedRequest, outcome_of
 from trimcp.types.jsonrpc import ErrorResponse, Notification, Response
 from trimcp.types.tools import Tool
 from trimcp.view.logs import Logs
@@ -165,7 +165,7 @@ class Trace:
 
     # --- RequestObserver --------------------------------------------------------------
 
-    def ended(self, request: EndedRequest, outcome: str, seconds: float, *, is_cancelled: bool) -> None:
+    def ended(self, request: EndedRequest, now: float) -> None:
         """See `RequestObserver`."""
         if self.room <= 0:
             self.passed += 1
@@ -178,8 +178,9 @@ class Trace:
             name, params, answer = named_param(method, params), None, None
         # In the order of `_Raw`: this is in the path of each call while a page looks.
         raw = (
-            *("request", request.session_number, request.serial, request.id, method, name, outcome),
-            *(request.received_at, seconds, size, params, answer),
+            *("request", request.session_number, request.serial, request.id, method, name),
+            *(outcome_of(request), request.received_at, now - request.received_at),
+            *(size, params, answer),
         )
         self._ring.add(raw, size if size <= LONGEST else 0)
 
@@ -191,8 +192,7 @@ class Trace:
 
     def answered_at_once(self, request: EndedRequest) -> None:
         """See `MessageObserver`."""
-        outcome = "ok" if request.code is None else "error"
-        self.ended(request, outcome, trio.current_time() - request.received_at, is_cancelled=False)
+        self.ended(request, trio.current_time())
 
     def asked(self, session: int, id: Any, method: str, params: dict[str, Any] | None) -> None:
         """See `MessageObserver`."""
