@@ -57,6 +57,22 @@ def test_what_passes_increases_and_keeps_to_the_rate(steps: list[tuple[float, fl
     assert len(sent) <= burst + now * rate + 1e-6
 
 
+@given(
+    st.lists(st.lists(st.floats(), max_size=10), max_size=10),
+    st.floats(0.5, 100),
+    st.integers(1, 20),
+)
+def test_reports_of_one_time_are_judged_as_one_by_one(runs: list[list[float]], rate: float, burst: int) -> None:
+    together, one_by_one = ProgressMeter(rate, burst), ProgressMeter(rate, burst)
+    for now, run in enumerate(runs):
+        assert together.weigh_all(run, now) == [one_by_one.weigh(value, now) for value in run]
+
+
+@pytest.mark.parametrize("value", ["1", 10**400])
+def test_a_report_that_is_no_number_is_refused_and_the_next_one_passes(value: float) -> None:
+    assert ProgressMeter(10, 10).weigh_all([1, value, 2], 0) == [Verdict.SEND, Verdict.REFUSE, Verdict.SEND]
+
+
 def test_the_handshake_goes_forward_only() -> None:
     handshake = Handshake()
     assert handshake.phase is Phase.OPENING

@@ -122,6 +122,15 @@ async def test_reports_logs_and_the_answer_leave_in_the_order_of_their_posting(
         assert found == expected
 
 
+async def test_reports_that_follow_each_other_are_one_message_to_the_tracker(autojump_clock: MockClock) -> None:
+    server, _ = counting(progress_burst=1000)
+    async with served(server) as peer:
+        await peer.send(peer.call(1, "report", {"number": 100}, progressToken="p"))
+        assert len(await peer.settled()) == 101
+        assert peer.session is not None
+        assert peer.session.progress.mailbox.told == 4 + 1  # 32, 32, 32 and 4 reports, and the answer
+
+
 @pytest.mark.parametrize("version", ERAS)
 async def test_no_report_follows_a_cancel_though_many_wait_for_the_tracker(
     version: str, autojump_clock: MockClock

@@ -254,3 +254,42 @@ async def test_a_report_that_json_cannot_write_is_dropped_and_its_session_goes_o
         for id in (1, 2):
             await peer.send(peer.call(id, "work", progressToken="t"))
             assert [m["id"] for m in await peer.settled()] == [id]
+
+
+@pytest.mark.parametrize("token", [{}, {"progressToken": "t"}], ids=["not asked for", "asked for"])
+async def test_a_report_notices_that_its_scope_is_cancelled(token: Any, autojump_clock: MockClock) -> None:
+    caught: list[bool] = []
+
+    async def work(ctx: trimcp.Context) -> int:
+        for step in range(1, 4):
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await ctx.progress(step)
+            caught.append(scope.cancelled_caught)
+        return 5
+
+    async with served(server_with(work)) as peer:
+        await peer.send(peer.call(1, "work", **token))
+        assert reported(await peer.settled()) == ([1, 2, 3] if token else [])
+        assert caught == [True, True, True]
+
+
+@pytest.mark.parametrize("token", [{}, {"progressToken": "t"}], ids=["not asked for", "asked for"])
+async def test_other_tasks_get_a_turn_between_many_reports(token: Any, autojump_clock: MockClock) -> None:
+    async def work(ctx: trimcp.Context) -> int:
+        turn, had_turn = trio.Event(), False
+
+        async def other() -> None:
+            turn.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other)
+            for step in range(100):
+                await ctx.progress(step)
+            had_turn = turn.is_set()
+        return int(had_turn)
+
+    async with served(server_with(work)) as peer:
+        await peer.send(peer.call(1, "work", **token))
+        *_, answer = await peer.settled()
+        assert answer["result"]["structuredContent"] == {"result": 1}

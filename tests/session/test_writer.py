@@ -132,15 +132,35 @@ async def test_frames_that_are_posted_in_one_turn_leave_in_one_write(autojump_cl
 async def test_reports_replace_each_other_only_while_the_peer_does_not_read(autojump_clock: MockClock) -> None:
     async with rig(capacity=10) as r:
         for n in range(3):
-            r.writer.post_report("key", b"%d" % n)
+            r.writer.post_reports("key", [b"%d" % n])
         assert await r.read() == [b"0", b"1", b"2"]
         r.writer.post(b"x" * 100)
         await wait_all_tasks_blocked()
         for n in range(3):
-            r.writer.post_report("key", b"%d" % n)
+            r.writer.post_reports("key", [b"%d" % n])
         assert await r.read() == [b"x" * 100, b"2"]
         for n in range(3):
-            r.writer.post_report("key", b"%d" % n)
+            r.writer.post_reports("key", [b"%d" % n])
+        r.writer.drop("key")
+        r.writer.post(b"end")
+        assert await r.read() == [b"end"]
+
+
+async def test_reports_that_are_posted_together_are_messages_each_and_are_dropped_together(
+    autojump_clock: MockClock,
+) -> None:
+    async with rig(capacity=10) as r:
+        r.writer.post_reports("key", [b"0", b"1", b"2"])
+        assert r.writer.posted == 3
+        assert await r.read() == [b"0", b"1", b"2"]
+        assert r.writes == [6]
+        r.writer.post(b"x" * 100)
+        await wait_all_tasks_blocked()
+        r.writer.post_reports("key", [b"3", b"4"])
+        r.writer.post_reports("key", [b"5", b"6"])
+        assert await r.read() == [b"x" * 100, b"6"]
+        r.writer.post_reports("key", [b"7", b"8"])
+        r.writer.post_reports("key", [b"9"])
         r.writer.drop("key")
         r.writer.post(b"end")
         assert await r.read() == [b"end"]

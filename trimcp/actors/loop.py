@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Final
 
 import trio
 
 from trimcp.errors import UsageError
 
-
-def is_in_task() -> bool:
-    """Whether the caller runs in a task of Trio."""
-    return trio.lowlevel.in_trio_task()
+is_in_task: Final[Callable[[], bool]] = trio.lowlevel.in_trio_task
+"""Whether the caller runs in a task of Trio. It is asked for each report of progress."""
 
 
 def current_clock() -> Callable[[], float]:

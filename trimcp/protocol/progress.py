@@ -7,7 +7,9 @@ nothing here has a clock.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from math import inf, isfinite
+from typing import Final
 
 
 class Verdict(enum.Enum):
@@ -18,6 +20,11 @@ class Verdict(enum.Enum):
     """Over the rate: it waits for the next report to replace it, or for the end of the request."""
     REFUSE = "refuse"
     """It does not increase, or is a number that JSON cannot write."""
+
+
+SEND: Final = Verdict.SEND  # in Python 3.11, an attribute of an Enum costs as much as two calls
+HOLD: Final = Verdict.HOLD
+REFUSE: Final = Verdict.REFUSE
 
 
 class ProgressMeter:
@@ -42,15 +49,26 @@ class ProgressMeter:
 
     def weigh(self, progress: float, now: float) -> Verdict:
         """Judge a report of `progress` at the time `now` (seconds on any clock that does not go back)."""
-        if not isfinite(progress) or progress <= self._last:  # JSON has no form for NaN and the infinities
-            return Verdict.REFUSE
-        self._last = progress
-        allowance = self._allowance + (now - self._when) * self._rate
-        self._when = now
-        if allowance > self._burst:
-            allowance = self._burst
-        if allowance < 1:
-            self._allowance = allowance
-            return Verdict.HOLD
-        self._allowance = allowance - 1
-        return Verdict.SEND
+        return self.weigh_all((progress,), now)[0]
+
+    def weigh_all(self, run: Iterable[float], now: float) -> list[Verdict]:
+        """Judge reports that come at one time, in their order."""
+        allowance = min(self._allowance + (now - self._when) * self._rate, self._burst)
+        last = self._last
+        verdicts: list[Verdict] = []
+        for progress in run:
+            try:
+                if not isfinite(progress) or progress <= last:  # JSON has no form for NaN and the infinities
+                    verdicts.append(REFUSE)
+                    continue
+            except (TypeError, OverflowError):  # no number, or one beyond all floats
+                verdicts.append(REFUSE)
+                continue
+            last = progress
+            if allowance < 1:
+                verdicts.append(HOLD)
+            else:
+                allowance -= 1
+                verdicts.append(SEND)
+        self._when, self._allowance, self._last = now, allowance, last
+        return verdicts

@@ -6,7 +6,7 @@ forgotten, while the work goes on.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 
 from trimcp.actors.actor import Actor
@@ -53,7 +53,7 @@ class DiscardingStream:
     def post_latest(self, key: Hashable, frame: bytes, /) -> None:
         """See `MessageStream`."""
 
-    def post_report(self, key: Hashable, frame: bytes, /) -> None:
+    def post_reports(self, key: Hashable, frames: Sequence[bytes], /) -> None:
         """See `MessageStream`."""
 
     def post_log(self, frame: bytes, /) -> None:

@@ -10,7 +10,7 @@ an HTTP response.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Final
 
 import trio
@@ -77,7 +77,7 @@ class Outbox(Mailbox[Item]):
         """Whether the peer does not read. Set by the owner of the stream."""
         self._empty: trio.Event | None = None
         self.written: int = 0
-        """Messages that were written at once, and never waited here."""
+        """Messages that had no slot of their own here: they were written at once, or share the slot of another one."""
 
     # --- putting in -------------------------------------------------------------------
 
@@ -154,15 +154,16 @@ class Outbox(Mailbox[Item]):
         if not self._is_closed and not self.replace(key, frame):
             self.tell(self.keyed(key, frame), len(frame))
 
-    def post_report(self, key: Hashable, frame: bytes) -> None:
-        """Put in a report; it replaces the one with the same key only while the peer does not read.
+    def post_reports(self, key: Hashable, frames: Sequence[bytes]) -> None:
+        """Put in reports; they replace those with the same key only while the peer does not read.
 
         Raises:
             MailboxFull: `CAPACITY` frames wait already.
         """
-        item = self.report_item(key, frame)
-        if item is not None:
-            self.tell(item, len(frame))
+        for frame in frames:
+            item = self.report_item(key, frame)
+            if item is not None:
+                self.tell(item, len(frame))
 
     def post_log(self, frame: bytes) -> None:
         """Put in a log message; when too many wait, the oldest is dropped and counted.

@@ -9,7 +9,7 @@ basic/utilities/progress of the legacy revisions, basic/patterns/progress of 202
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeGuard
 
@@ -23,7 +23,7 @@ from trimcp.errors import InvalidPayload
 from trimcp.limits import Limits
 from trimcp.observability import events, log
 from trimcp.protocol.cancel_reason import SILENT, CancelReason
-from trimcp.protocol.progress import ProgressMeter, Verdict
+from trimcp.protocol.progress import HOLD, SEND, ProgressMeter
 from trimcp.session.call import Call
 from trimcp.session.pending_calls import Calls
 from trimcp.session.reply_stream import ReplyStream
@@ -34,6 +34,8 @@ CAPACITY: Final = 8192
 """Messages that may wait, beside two for each place of the server. Handlers wait when half of all do."""
 CROWDED: Final = CAPACITY * 3 // 4
 """Messages above which a report or a log message is dropped, so that answers always find room."""
+RUN: Final = 32
+"""Reports of one request that become one message, unless it tells another between them. The next begins another one."""
 
 
 _HEAD: Final = b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%b,"progress":'
@@ -56,8 +58,15 @@ class ReportingRequest(Protocol):
         ...
 
 
-_Report = tuple[ReportingRequest, float, float | None, str | None]
-"""A handler reports: the parameters of `ProgressTracker.report`. A plain tuple: a class costs 8 % more."""
+_Report = tuple[float, float | None, str | None]
+"""Progress, total and message."""
+
+
+class _Reports(NamedTuple):
+    """A handler reports: this once, and what it reports further before the tracker wakes."""
+
+    request: ReportingRequest
+    reports: list[_Report]
 
 
 class _Answer(NamedTuple):
@@ -103,34 +112,51 @@ class _Flush(NamedTuple):
     reply: Reply[None]
 
 
-_Message = _Report | _Answer | _Post | _Forget | _Arrived | _Answered | _Flush
+_Message = _Reports | _Answer | _Post | _Forget | _Arrived | _Answered | _Flush
 
 
 class _Reported:
     """Holds the reports of one request of the peer."""
 
-    __slots__ = ("_has_messages", "_head", "held", "meter")
+    __slots__ = ("_has_messages", "_head", "_tail", "_text", "_total", "held", "meter", "request")
 
     def __init__(self, request: ReportingRequest, limits: Limits) -> None:
+        self.request: ReportingRequest = request
         self.meter: ProgressMeter = ProgressMeter(limits.progress_rate, limits.progress_burst)
         self.held: _Report | None = None
         """A report over the rate: it waits for the next one to replace it, or for the answer."""
         self._head = _HEAD % dumps(request.progress_token)
         self._has_messages = request.revision.progress_message
+        self._total: float | None = None  # of the last report, as the next two
+        self._text: str | None = None
+        self._tail = b"}}"
 
-    def send(self, report: _Report) -> None:
-        """Post a report: of one request, they differ in their numbers and messages alone."""
-        request, progress, total, text = report
-        try:
-            frame = self._head + (b"%d" % progress if type(progress) is int else dumps(progress))
-            if total is not None and isfinite(total):
-                frame += b',"total":%d' % total if type(total) is int else b',"total":' + dumps(total)
-            if text is not None and self._has_messages:
-                frame += b',"message":' + dumps(text)
-        except (TypeError, OverflowError, InvalidPayload, ValueError) as exc:  # a mistake of the handler
-            log.warning(events.PROGRESS_IGNORED, request=request.serial, why=f"it cannot be written as JSON: {exc}")
-            return
-        request.reply_stream.post_report(request.serial, frame + b"}}")
+    def send(self, reports: Iterable[_Report]) -> None:
+        """Post reports. Of one request, they differ in their numbers and messages alone."""
+        frames: list[bytes] = []
+        for progress, total, text in reports:
+            try:
+                if total is not self._total or text is not self._text:
+                    self._tail = self._encoded_tail(total, text)
+                    self._total, self._text = total, text
+                if type(progress) is int:
+                    frames.append(b"%b%d%b" % (self._head, progress, self._tail))
+                else:
+                    frames.append(self._head + dumps(progress) + self._tail)
+            except (TypeError, OverflowError, InvalidPayload, ValueError) as exc:  # a mistake of the handler
+                why = f"it cannot be written as JSON: {exc}"
+                log.warning(events.PROGRESS_IGNORED, request=self.request.serial, why=why)
+        if frames:
+            self.request.reply_stream.post_reports(self.request.serial, frames)
+
+    def _encoded_tail(self, total: float | None, text: str | None) -> bytes:
+        """Encode what stands behind the progress."""
+        tail = b"}}"
+        if text is not None and self._has_messages:
+            tail = b',"message":' + dumps(text) + tail
+        if total is not None and isfinite(total):
+            tail = b',"total":' + (b"%d" % total if type(total) is int else dumps(total)) + tail
+        return tail
 
 
 class ProgressTracker(Actor[_Message]):
@@ -142,23 +168,36 @@ class ProgressTracker(Actor[_Message]):
         super().__init__(owner, Mailbox(CAPACITY + 2 * limits.server_requests))
         self._limits = limits
         self._reported: dict[int, _Reported] = {}
+        self._newest: _Reports | None = None
+        """The newest reports that wait, while their request told nothing else: its next report joins them."""
 
     # --- functions in front of the messages: none waits, but for `wait_room` ----------
 
-    def report(self, request: ReportingRequest, progress: float, total: float | None, message: str | None) -> None:
+    def report(self, request: ReportingRequest, progress: float, total: float | None, message: str | None) -> bool:
         """Send a report on a request of the peer, or keep it until the rate allows.
 
         Does nothing where the peer did not ask for progress, where the request was answered or cancelled, or where
         the value does not increase.
+
+        Returns:
+            Whether it begins a message to the tracker: the caller looks for room then (`wait_room`).
         """
         if request.progress_token is None or request.is_settled or request.cancel_reason is not None:
-            return
+            return False
+        newest = self._newest
+        if newest is not None and newest.request is request and len(newest.reports) < RUN:
+            newest.reports.append((progress, total, message))
+            request.reports += 1
+            request.progress = newest.reports[-1]
+            return False
         if self.mailbox.waiting > CROWDED:
             log.debug(events.PROGRESS_IGNORED, request=request.serial, why="too many reports wait")
-            return
+            return True
         request.reports += 1
-        request.progress = (progress, total, message)
-        self.tell((request, progress, total, message))
+        request.progress = report = (progress, total, message)
+        self._newest = _Reports(request, [report])
+        self.tell(self._newest)
+        return True
 
     async def wait_room(self, request: ReportingRequest) -> None:
         """Wait while many messages wait for the tracker, or to leave by the stream of the request."""
@@ -168,6 +207,7 @@ class ProgressTracker(Actor[_Message]):
 
     def answer(self, request: ReportingRequest, frame: bytes, code: int | None) -> None:
         """Answer a request behind its reports; with a code, by an error."""
+        self._newest = None
         self.tell(_Answer(request, frame, code))
 
     def post(self, request: ReportingRequest, frame: bytes, *, is_log: bool = False) -> None:
@@ -175,10 +215,12 @@ class ProgressTracker(Actor[_Message]):
         if is_log and self.mailbox.waiting > CROWDED:
             log.debug(events.LOGS_DROPPED, request=request.serial, why="too many messages wait")
         else:
+            self._newest = None
             self.tell(_Post(request, frame, is_log))
 
     def forget(self, request: ReportingRequest) -> None:
         """Drop the reports of a request that have not left: it was cancelled."""
+        self._newest = None
         self.tell(_Forget(request))
 
     def arrived(self, calls: Calls, params: Mapping[str, Any] | None) -> None:
@@ -199,30 +241,32 @@ class ProgressTracker(Actor[_Message]):
             self.tell(_Flush(reply))
             await reply.wait()
 
-    def _on_report(self, message: _Report) -> None:
-        request, progress, _, _ = message
+    def _on_reports(self, message: _Reports) -> None:
+        if message is self._newest:
+            self._newest = None
+        request, reports = message
         if request.cancel_reason in SILENT:
             return
         reported = self._reported.get(request.serial)
         if reported is None:
             reported = self._reported[request.serial] = _Reported(request, self._limits)
-        try:
-            verdict = reported.meter.weigh(progress, trio.current_time())
-        except (TypeError, OverflowError):  # a handler's mistake: it must not end the tracker
-            verdict = Verdict.REFUSE
-        if verdict is Verdict.SEND:
-            reported.held = None
-            reported.send(message)
-        elif verdict is Verdict.HOLD:
-            reported.held = message
-        else:
-            log.debug(events.PROGRESS_IGNORED, request=request.serial, why="it does not increase")
+        sent: list[_Report] = []
+        verdicts = reported.meter.weigh_all([report[0] for report in reports], trio.current_time())
+        for report, verdict in zip(reports, verdicts, strict=True):
+            if verdict is SEND:
+                reported.held = None
+                sent.append(report)
+            elif verdict is HOLD:
+                reported.held = report
+            else:
+                log.debug(events.PROGRESS_IGNORED, request=request.serial, why="it does not increase")
+        reported.send(sent)
 
     def _on_answer(self, message: _Answer) -> None:
         request, frame, code = message
         reported = self._reported.pop(request.serial, None)
         if reported is not None and reported.held is not None:
-            reported.send(reported.held)
+            reported.send((reported.held,))
         if code is None:
             request.reply_stream.answer(frame)
         else:
@@ -264,7 +308,7 @@ class ProgressTracker(Actor[_Message]):
         message.reply.set(None)
 
     handlers: ClassVar[Mapping[type, Callable[..., None]]] = {
-        tuple: _on_report,
+        _Reports: _on_reports,
         _Answer: _on_answer,
         _Post: _on_post,
         _Forget: _on_forget,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Coroutine, Hashable
+from collections.abc import Collection, Coroutine, Hashable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from trimcp.session.delivery import Delivery
@@ -23,8 +23,8 @@ class MessageStream(Protocol):
         """Post a message that replaces the one with the same key which has not left yet."""
         ...
 
-    def post_report(self, key: Hashable, frame: bytes, /) -> None:
-        """Post a progress report, which replaces the one with the same key only while the peer does not read."""
+    def post_reports(self, key: Hashable, frames: Sequence[bytes], /) -> None:
+        """Post progress reports, which replace those with the same key only while the peer does not read."""
         ...
 
     def drop(self, key: Hashable, /) -> None:
@@ -143,9 +143,9 @@ class SharedReplyStream:
         """See `MessageStream`."""
         self._stream.post_latest(key, frame)
 
-    def post_report(self, key: Hashable, frame: bytes, /) -> None:
+    def post_reports(self, key: Hashable, frames: Sequence[bytes], /) -> None:
         """See `MessageStream`."""
-        self._stream.post_report(key, frame)
+        self._stream.post_reports(key, frames)
 
     def drop(self, key: Hashable, /) -> None:
         """See `MessageStream`."""

@@ -10,7 +10,7 @@ session ends.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Coroutine, Hashable
+from collections.abc import Coroutine, Hashable, Sequence
 from typing import Any, Protocol
 
 import trio
@@ -68,10 +68,15 @@ class Writer(Actor[Item]):
         if not self.outbox.is_closed and not self.outbox.replace(key, frame):
             self._post(self.outbox.keyed(key, frame), len(frame))
 
-    def post_report(self, key: Hashable, frame: bytes) -> None:
-        """Post a report, which replaces the one with the same key only while the peer does not read."""
-        item = self.outbox.report_item(key, frame)
+    def post_reports(self, key: Hashable, frames: Sequence[bytes]) -> None:
+        """Post reports, in one slot of the outbox. While the peer does not read, only the newest one is kept."""
+        outbox = self.outbox
+        if outbox.is_behind:
+            frames = frames[-1:]
+        frame = self._delimiter.join(frames)
+        item = outbox.report_item(key, frame)
         if item is not None:
+            outbox.written += len(frames) - 1
             self._post(item, len(frame))
 
     def post_log(self, frame: bytes) -> None:

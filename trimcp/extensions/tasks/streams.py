@@ -6,7 +6,7 @@ In 2026-07-28 a task has neither progress nor logs. In both, the messages of pro
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 from trimcp.codec.envelope import encode_notification
@@ -37,11 +37,11 @@ class TaskProgress(ProgressTracker):
         super().__init__(NoSupervisor(), limits)
         self._task = task
 
-    def report(self, request: ReportingRequest, progress: float, total: float | None, message: str | None) -> None:
+    def report(self, request: ReportingRequest, progress: float, total: float | None, message: str | None) -> bool:
         """See `ProgressTracker`."""
         if message is not None and not request.is_settled:
             self._task.say(message)
-        super().report(request, progress, total, message)
+        return super().report(request, progress, total, message)
 
 
 class TaskStream(DiscardingStream):
@@ -72,11 +72,11 @@ class TaskStream(DiscardingStream):
         params = codec_for(revision).unstructure(wire.core_task(record, TaskStatusNotificationParams))
         session.writer.post_latest((wire.STATUS, self._task_id), encode_notification(wire.STATUS, params))
 
-    def post_report(self, key: Hashable, frame: bytes, /) -> None:
+    def post_reports(self, key: Hashable, frames: Sequence[bytes], /) -> None:
         """See `MessageStream`."""
         session = self.session
         if session is not None:
-            session.writer.post_latest(("progress", self._task_id), wire.with_related(frame, self._task_id))
+            session.writer.post_latest(("progress", self._task_id), wire.with_related(frames[-1], self._task_id))
 
     def post_log(self, frame: bytes, /) -> None:
         """See `MessageStream`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 from trimcp.actors.actor import Actor, Owner
@@ -54,9 +54,9 @@ class PostQueue(Actor[Item]):
         if not self.outbox.is_closed and not self.outbox.replace(key, frame):
             self._post(self.outbox.keyed(key, frame))
 
-    def post_report(self, key: Hashable, frame: bytes) -> None:
+    def post_reports(self, key: Hashable, frames: Sequence[bytes]) -> None:
         """See `Stream`."""
-        self.post_latest(key, frame)
+        self.post_latest(key, frames[-1])
 
     def post_log(self, frame: bytes) -> None:
         """See `Stream`."""

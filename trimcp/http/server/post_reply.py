@@ -7,7 +7,7 @@ The table from JSON-RPC error codes to HTTP statuses is here as well.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Protocol
 
 from trimcp.codec.envelope import encode_error
@@ -252,10 +252,10 @@ class PostReply:
         if self.sse and not self._is_over:
             (self._stream or self._open()).post_latest(key, frame)
 
-    def post_report(self, key: Hashable, frame: bytes) -> None:
+    def post_reports(self, key: Hashable, frames: Sequence[bytes]) -> None:
         """See `ReplyStream`."""
         if self.sse and not self._is_over:
-            (self._stream or self._open()).post_report(key, frame)
+            (self._stream or self._open()).post_reports(key, frames)
 
     def drop(self, key: Hashable) -> None:
         """See `ReplyStream`."""

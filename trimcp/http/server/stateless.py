@@ -8,7 +8,7 @@ list. A peer has no task and no nursery of its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 import trio
@@ -57,7 +57,7 @@ class _NullStream:
     def post_latest(self, key: Hashable, frame: bytes) -> None:
         """See `SessionStream`."""
 
-    def post_report(self, key: Hashable, frame: bytes) -> None:
+    def post_reports(self, key: Hashable, frames: Sequence[bytes]) -> None:
         """See `SessionStream`."""
 
     def drop(self, key: Hashable) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import trio
@@ -169,10 +169,10 @@ class EventStream(abc.ABC):
         if not self.outbox.replace(key, frame):
             self._put(self.outbox.post_latest, key, frame)
 
-    def post_report(self, key: Hashable, frame: bytes) -> None:
-        """Post a report that replaces the one with the same key only while the peer does not read."""
+    def post_reports(self, key: Hashable, frames: Sequence[bytes]) -> None:
+        """Post reports that replace those with the same key only while the peer does not read."""
         self.outbox.is_behind = self._is_behind()
-        self._put(self.outbox.post_report, key, frame)
+        self._put(self.outbox.post_reports, key, frames)
 
     def post_log(self, frame: bytes) -> None:
         """Post a log message; when too many wait, the oldest is dropped and counted."""
@@ -187,7 +187,7 @@ class EventStream(abc.ABC):
         """Post a message that is never dropped."""
         self.post(frame)
 
-    def _put(self, put: Callable[..., None], *args: Hashable) -> None:
+    def _put(self, put: Callable[..., None], *args: object) -> None:
         if self.is_closed:
             return
         try:

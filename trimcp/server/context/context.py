@@ -55,9 +55,10 @@ class Context(ClientQuestions):
     in every revision.
     """
 
-    __slots__ = ("_request", "_run")
+    __slots__ = ("_reports", "_request", "_run")
 
     def __init__(self, request: InboundRequest, run: ContextRun) -> None:
+        self._reports = 0  # since other tasks had a turn
         self._request = request
         self._run = run
 
@@ -152,20 +153,25 @@ class Context(ClientQuestions):
 
         See basic/utilities/progress (basic/patterns/progress in 2026-07-28).
         """
-        if is_in_task():
-            return self._report(progress, total, message)
-        trio.from_thread.run(self._report, progress, total, message)
-        return _Reported()
-
-    async def _report(self, progress: float, total: float | None, message: str | None) -> None:
+        if not is_in_task():
+            trio.from_thread.run(self.progress, progress, total, message)
+            return _Reported()
         request = self._request
-        tracker = request.register.peer.progress
-        tracker.report(request, progress, total, message)
-        if request.reports % REPORTS_IN_A_TURN:
+        self._reports += 1
+        begins = request.register.peer.progress.report(request, progress, total, message)
+        if begins or self._reports >= REPORTS_IN_A_TURN:
+            return self._wait_turn()
+        return trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC105  # the caller awaits it
+
+    async def _wait_turn(self) -> None:
+        """Give other tasks a turn after many reports, and wait while the client is behind in reading."""
+        if self._reports < REPORTS_IN_A_TURN:
             await trio.lowlevel.checkpoint_if_cancelled()
         else:
+            self._reports = 0
             await trio.lowlevel.checkpoint()
-        await tracker.wait_room(request)
+        request = self._request
+        await request.register.peer.progress.wait_room(request)
 
     async def close_stream(self, retry: float = 1.0) -> bool:
         """Close the HTTP connection that waits for this request: the client reconnects for the answer.
