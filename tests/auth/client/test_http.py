@@ -51,6 +51,11 @@ async def get(url: str = URL, **options: Any) -> Response:
         ("64:ff9b::10.0.0.1", "private"),
         ("2002:a00:1::", "private"),
         ("2002:7f00:1::", "loopback"),
+        ("::10.0.0.1", "private"),
+        ("::ffff:0:127.0.0.1", "private"),
+        ("64:ff9b:1::7f00:1", "private"),
+        ("fec0::1", "private"),
+        ("4000::1", "private"),
     ],
 )
 def test_kinds_of_addresses(address: str, kind: str) -> None:
@@ -64,6 +69,26 @@ def test_urls_of_servers() -> None:
     assert http_url("ws://127.0.0.1:80") == "http://127.0.0.1"
     for url in ("https://a.example/x?y=1", "http://localhost:1/", "http://[::1]/", "http://127.0.0.1:1/"):
         assert check_url(url, "x") == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://@as.example/",
+        "https://:@as.example/",
+        "https://as.example/#",
+        "https://127.1:x/",
+        "http://127.1/",
+        "http://0/",
+        "http://[::ffff:127.0.0.1]/",
+        f"https://as.example/{'a' * 2048}",
+        f"https://{'a' * 60000}/",
+    ],
+)
+def test_urls_that_are_not_requested(url: str) -> None:
+    with pytest.raises(AuthorizationFailed, match="Invalid URL of the x") as raised:
+        check_url(url, "x")
+    assert len(str(raised.value)) < 1000
 
 
 async def test_a_request_goes_to_the_address_that_was_checked(world: World) -> None:
@@ -203,15 +228,16 @@ async def test_the_next_address_is_tried_where_one_does_not_connect(world: World
 
 
 async def test_no_proxy_opens_a_private_address(world: World) -> None:
-    for name in ("10.0.0.1",):
-        world.addresses[name] = name
+    old_forms = {"127.1": "127.0.0.1", "0x7f.1": "127.0.0.1", "2130706433": "127.0.0.1", "10.1": "10.0.0.1"}
+    world.addresses |= {"10.0.0.1": "10.0.0.1", **old_forms}
     # A context, since the fixture `monkeypatch` is undone after `world`, and would put the replacement of `world` back.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("urllib.request.getproxies", lambda: {"https": "http://proxy.example:3128"})
         patch.setattr("urllib.request.proxy_bypass", lambda host: host == "direct.example")
         async with open_authorization_http() as http:
-            with pytest.raises(AuthorizationFailed, match="allow_private"):
-                await http.get_metadata("https://10.0.0.1/", "metadata")
+            for name in ("10.0.0.1", *old_forms):
+                with pytest.raises(AuthorizationFailed, match="allow_private"):
+                    await http.get_metadata(f"https://{name}/", "metadata")
             (target,) = await http._targets(URL, "metadata")
             assert (target.url, target.proxy) == (URL, "http://proxy.example:3128")
             (target,) = await http._targets("https://direct.example/x", "metadata")

@@ -209,7 +209,8 @@ def _covers(resource: str, url: str, *, strict: bool) -> bool:
     """Return whether a resource covers the server at a URL: the same origin, and a prefix of its path segments."""
     try:
         parts = urlsplit(resource)
-        if origin_of(resource) != origin_of(url) or parts.query or parts.fragment:
+        is_plain = resource.isprintable() and not any(char in resource for char in "?#\\") and "@" not in parts.netloc
+        if not is_plain or origin_of(resource) != origin_of(url):
             return False
     except ValueError:
         return False

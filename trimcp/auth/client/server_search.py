@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 import attrs
 
@@ -18,6 +19,9 @@ from trimcp.auth.client.known_server import Binding
 from trimcp.auth.client.urls import shown
 from trimcp.auth.errors import AuthorizationFailed
 from trimcp.types.revisions import LATEST
+
+_SHOWN: Final = 5
+"""Authorization servers that an error names; the others are left out."""
 
 
 @attrs.frozen
@@ -93,7 +97,8 @@ class ServerSearch:
             return named[0]
         if self.issuer.rstrip("/") not in [issuer.rstrip("/") for issuer in named]:
             raise AuthorizationFailed(
-                f"The MCP server takes tokens of {', '.join(map(shown, named))}, not of {shown(self.issuer)}: "
+                f"The MCP server takes tokens of {', '.join(map(shown, named[:_SHOWN]))}"
+                f"{', …' if len(named) > _SHOWN else ''}, not of {shown(self.issuer)}: "
                 "pass one of them as issuer=…"
             )
         return self.issuer

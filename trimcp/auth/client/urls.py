@@ -6,13 +6,18 @@ RFC 6749 section 3.1.2.1, RFC 9728 section 7.7; basic/authorization/security-con
 from __future__ import annotations
 
 import ipaddress
+import socket
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from trimcp.auth.errors import AuthorizationFailed
 
 _LONGEST_SHOWN: Final = 200
+_LONGEST: Final = 2048
+"""Characters of a URL that another party names; a longer one is refused, since errors show parts of it."""
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST: Final = ipaddress.ip_network("2000::/3")
+"""All of the global addresses that IANA has given out. Others, such as ::10.0.0.1 and fec0::1, are old private ones."""
 
 AddressKind = Literal["public", "private", "loopback"]
 
@@ -29,11 +34,15 @@ def is_loopback(host: str) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is an IP address."""
+    """Whether a host is an IP address; also in the old forms of IPv4 that resolvers take, such as 127.1."""
+    name = host.strip("[]").partition("%")[0]
     try:
-        ipaddress.ip_address(host.strip("[]").partition("%")[0])
+        ipaddress.ip_address(name)
     except ValueError:
-        return False
+        try:
+            socket.inet_aton(name)
+        except (OSError, UnicodeError):
+            return False
     return True
 
 
@@ -49,11 +58,14 @@ def address_kind(text: str) -> AddressKind:
             address = inner
     if address.is_loopback or address.is_unspecified:
         return "loopback"
-    return "public" if address.is_global and not address.is_multicast else "private"
+    is_given_out = isinstance(address, ipaddress.IPv4Address) or address in _UNICAST
+    return "public" if is_given_out and address.is_global and not address.is_multicast else "private"
 
 
 def check_url(url: str, purpose: str) -> str:
     """Return a URL that may be requested: https, or http on loopback; without user, password and fragment.
+
+    It has up to 2048 characters.
 
     Raises:
         AuthorizationFailed: it is another one. The text shows its scheme and host alone.
@@ -65,9 +77,11 @@ def check_url(url: str, purpose: str) -> str:
     except ValueError:
         raise AuthorizationFailed(f"Invalid URL of the {purpose}: the server must name an https URL") from None
     del port
+    if len(url) > _LONGEST:
+        raise AuthorizationFailed(f"Invalid URL of the {purpose}: it has more than {_LONGEST} characters")
     is_plain = url.isascii() and url.isprintable() and not any(char in url for char in " \"'<>\\^`{|}")
     is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    if not is_plain or not host or not is_safe or parts.fragment or parts.username or parts.password:
+    if not is_plain or not host or not is_safe or "#" in url or "@" in parts.netloc:
         named = f"{parts.scheme}://{host}" if is_plain else "one with characters that a URL cannot have"
         raise AuthorizationFailed(
             f"Invalid URL of the {purpose} ({shown(named)}): it must be https, or http on loopback, "
