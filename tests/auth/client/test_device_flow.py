@@ -104,6 +104,31 @@ async def test_an_answer_that_cannot_be_used(world: World, changes: dict[str, An
     assert not device.prompts
 
 
+@pytest.mark.parametrize(
+    ("changes", "lifetime", "pause"),
+    [
+        ({"expires_in": -1}, 0, 5),
+        ({"expires_in": -1e300, "interval": -1e300}, 0, 1),
+        ({"expires_in": 1e300, "interval": 1e300}, 3600, 60),
+        ({"expires_in": "9" * 5000, "interval": "7"}, 3600, 7),
+        ({"expires_in": True, "interval": True}, 600, 5),
+        ({"expires_in": None, "interval": {}}, 600, 5),
+    ],
+)
+async def test_times_that_a_server_should_not_give(
+    world: World, changes: dict[str, Any], lifetime: float, pause: float, autojump_clock: Any
+) -> None:
+    device = Device(world, **changes)
+    auth = DeviceFlow(show=device.show)
+    if lifetime == 0:
+        with pytest.raises(ExchangeFailed, match="not used in time"):
+            await world.call(auth)
+    else:
+        assert await world.call(auth) == 200
+        assert device.pauses == [pause]
+    assert [prompt.expires_in for prompt in device.prompts] == [lifetime]
+
+
 async def test_a_server_without_the_flow(world: World) -> None:
     assert world.metadata is not None
     del world.metadata["device_authorization_endpoint"]

@@ -15,12 +15,16 @@ import trio
 from trimcp.auth.client.delegated import Delegated
 from trimcp.auth.client.grant import Grant, Obtained, TokenOptions
 from trimcp.auth.client.registration import ClientIdentity
-from trimcp.auth.client.tokens import TokenEndpoint
+from trimcp.auth.client.tokens import TokenEndpoint, seconds_of
 from trimcp.auth.client.urls import check_url
 from trimcp.auth.errors import AuthorizationFailed, AuthorizationServerUnavailable
 
 DEFAULT_INTERVAL = 5.0
 """Seconds between two polls where the server does not say."""
+DEFAULT_LIFE: Final = 600.0
+"""Seconds that a code may be used where the server does not say."""
+_LONGEST_LIFE: Final = 3600.0
+"""Seconds that a code is waited for at most."""
 _LONGEST_INTERVAL: Final = 60.0
 """Seconds between two polls at most, but where the server says to slow down."""
 
@@ -119,21 +123,16 @@ def _prompt_of(document: dict[str, object], issuer: str) -> tuple[DevicePrompt, 
     code, user_code, uri = (document.get(name) for name in ("device_code", "user_code", "verification_uri"))
     if not isinstance(code, str) or not isinstance(user_code, str) or not isinstance(uri, str):
         raise AuthorizationFailed(f"The authorization server {issuer!r} answers the device flow without a code")
-    complete, lifetime, interval = (
-        document.get(name) for name in ("verification_uri_complete", "expires_in", "interval")
-    )
+    complete = document.get("verification_uri_complete")
+    life, interval = (seconds_of(document.get(name)) for name in ("expires_in", "interval"))
     check_url(uri, "verification page")
     prompt = DevicePrompt(
         verification_uri=uri,
         user_code="".join(char for char in user_code[:64] if char.isprintable()),
         verification_uri_complete=check_url(complete, "verification page") if isinstance(complete, str) else None,
-        expires_in=min(float(lifetime), 3600.0) if isinstance(lifetime, int | float) else 600.0,
+        expires_in=DEFAULT_LIFE if life is None else min(life, _LONGEST_LIFE),
     )
-    return (
-        prompt,
-        code,
-        min(max(float(interval), 1.0), _LONGEST_INTERVAL) if isinstance(interval, int | float) else DEFAULT_INTERVAL,
-    )
+    return prompt, code, DEFAULT_INTERVAL if interval is None else min(max(interval, 1.0), _LONGEST_INTERVAL)
 
 
 async def _show_on_stderr(prompt: DevicePrompt) -> None:

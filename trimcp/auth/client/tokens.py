@@ -192,7 +192,8 @@ class TokenEndpoint:
                 f"The token endpoint of {self._issuer!r} gives a token of type {shown(kind)[:40]!r}, "
                 f"where {'DPoP' if dpop is not None else 'Bearer'} was asked for"
             )
-        refresh, scope, life = document.get("refresh_token"), document.get("scope"), _life(document.get("expires_in"))
+        refresh, scope = document.get("refresh_token"), document.get("scope")
+        life = seconds_of(document.get("expires_in"))
         return Tokens(
             access_token=token,
             token_type=scheme,
@@ -224,8 +225,11 @@ class TokenEndpoint:
         return AuthorizationFailed(text, error_code(document), response.status)
 
 
-def _life(value: object) -> float | None:
-    """The seconds of `expires_in`, which some servers write as a string; None where it says nothing."""
+def seconds_of(value: object) -> float | None:
+    """Return the seconds of `expires_in` or `interval`, which some servers write as a string; None for other values.
+
+    They are from 0 to 10⁹, whatever the server writes.
+    """
     if isinstance(value, str) and value.isascii() and value.isdecimal():
         value = float(value[:12])
     if not isinstance(value, int | float) or isinstance(value, bool):
