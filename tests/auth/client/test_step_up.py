@@ -56,7 +56,7 @@ async def test_it_is_of_what_was_asked_for_and_not_of_what_was_granted(world: Wo
 
 
 async def test_what_was_asked_for_already_is_not_asked_for_again(world: World) -> None:
-    world.granted = "basic"
+    world.granted, world.gives_refresh = "basic", False
     async with world.connected(world.oauth()) as connection:
         assert await connection.call("write") == 403
         assert connection.statuses == [401, 403, 403]
@@ -75,6 +75,39 @@ async def test_at_most_two_tries_for_the_same_scopes(world: World) -> None:
         assert len(world.shown) == 3
         world.redirect = {}
         assert await connection.call("other") == 200
+
+
+async def test_scopes_of_a_server_that_always_wants_others_do_not_grow_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.granted, world.gives_refresh = "basic", False
+    async with world.connected(world.oauth()) as connection:
+        await connection.call()
+        for number in range(20):
+            await connection.call(f"s{number}-{'x' * 1000}")
+        asked = [len(scope) for scope in scopes(world)]
+        assert len(asked) == 17
+        assert asked == sorted(asked)
+        assert asked[-1] <= 16 * 1024
+
+        def refuse(*_: object) -> tuple[int, str]:
+            return 401, f'Bearer scope="{"y" * 1000}"'
+
+        monkeypatch.setattr(World, "mcp", refuse)
+        assert await connection.call() == 401
+        assert scopes(world)[-1] == "y" * 1000
+
+
+async def test_step_ups_of_many_scopes_that_fail_are_remembered_up_to_a_bound(world: World) -> None:
+    async with world.connected(world.oauth()) as connection:
+        await connection.call()
+        world.redirect = {"code": "", "error": "access_denied"}
+        for number in range(64):
+            with pytest.raises(ExchangeFailed, match="access_denied"):
+                await connection.call(f"s{number}")
+        world.redirect = {}
+        assert await connection.call("another") == 403
+        assert await connection.call("s63") == 200
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,10 @@ from trimcp.observability import events, log
 
 STEP_UPS: Final = 2
 """Authorizations for more scopes at most, for one resource and the same scopes, that do not end well."""
+_STEP_UPS_KEPT: Final = 64
+"""Scopes whose authorizations did not end well that are remembered; with more of them, none is tried."""
+_SCOPE_LENGTH: Final = 16 * 1024
+"""Characters of all scopes that are asked for. A step-up over it is refused; else earlier scopes are left out."""
 SEARCH_TIME: Final = 20.0
 """Seconds in which the authorization server of a stored token must be found, while requests wait."""
 RENEWAL_PAUSE: Final = 5.0
@@ -177,11 +181,13 @@ class TokenAuth(ClientAuth):
             return True  # authorized while the request was under way
         requested = frozenset() if current is None else frozenset((current.tokens.requested or "").split())
         tries = server.step_ups.get(wanted, 0)
-        if not wanted or wanted <= requested or tries >= STEP_UPS:
+        union = " ".join(sorted(requested | wanted))
+        has_room = len(union) <= _SCOPE_LENGTH and (tries > 0 or len(server.step_ups) < _STEP_UPS_KEPT)
+        if not wanted or wanted <= requested or tries >= STEP_UPS or not has_room:
             log.debug(events.AUTH_STEP_UP_REFUSED, tries=tries)
             return False
         server.step_ups[wanted] = tries + 1
-        await self._authorize(server, asked, " ".join(sorted(requested | wanted)), refused=current)
+        await self._authorize(server, asked, union, refused=current)
         server.step_ups.pop(wanted, None)
         return True
 
@@ -206,7 +212,8 @@ class TokenAuth(ClientAuth):
             scope = step_up or self._scope(asked, place.resource, found)
             is_same = server.last_binding is not None and server.last_binding.is_at(binding)
             if is_same and step_up is None:  # so that what earlier step-ups have got is not lost
-                scope = " ".join(dict.fromkeys([*(scope or "").split(), *sorted(server.requested)])) or None
+                both = " ".join(dict.fromkeys([*(scope or "").split(), *sorted(server.requested)]))
+                scope = both if 0 < len(both) <= _SCOPE_LENGTH else scope
             elif not is_same:
                 refused = None
             async with server.renewing, self._store.lock(renewal_lock(binding.issuer, binding.resource)):
