@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import trio
 from tests.auth.client.world import World
 from trimcp.auth import AuthorizationFailed, MemoryStore
 from trimcp.auth.client.authorization_code import SignIn
-from trimcp.auth.client.callback import CallbackListener, open_callback_listener
+from trimcp.auth.client.callback import _CONNECTIONS, CallbackListener, open_callback_listener
 from trimcp.errors import ExchangeFailed
 
 REDIRECT = "http://127.0.0.1:0/callback"
@@ -88,6 +89,19 @@ async def test_connections_that_say_nothing_are_no_hindrance() -> None:
         ):
             await second.send_all(b"GET ")
             assert status(await ask(listener, get(f"/callback?code=x&state={STATE}"))) == 200
+
+
+async def test_a_flood_of_connections_keeps_no_browser_out() -> None:
+    async with open_callback_listener(REDIRECT, STATE) as listener, AsyncExitStack() as stack:
+        port = int(listener.redirect_uri.rpartition(":")[2].partition("/")[0])
+        silent = [
+            await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+            for _ in range(_CONNECTIONS + 4)
+        ]
+        assert status(await ask(listener, get(f"/callback?code=x&state={STATE}"))) == 200
+        for stream in silent[:5]:  # the oldest were closed
+            with trio.fail_after(20):
+                assert await stream.receive_some(1) == b""
 
 
 async def test_two_flows_at_once_get_their_own_redirects() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hmac
 import html
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -24,7 +25,7 @@ from trimcp.errors import UsageError
 _HEAD_BYTES: Final = 16 * 1024
 _HEAD_TIME: Final = 10.0
 _CONNECTIONS: Final = 16
-"""Connections that the listener serves at once: browsers open several."""
+"""Connections that the listener serves at once: browsers open several. For one more, the oldest is closed."""
 
 _PARAMETERS: Final = 50
 
@@ -117,22 +118,20 @@ async def open_callback_listener(
     bound = listeners[0].socket.getsockname()[1]
     name = f"[{host}]" if ":" in host else host
     send, receive = trio.open_memory_channel[Callback](1)
-    limiter = trio.CapacityLimiter(_CONNECTIONS)
+    served: OrderedDict[trio.SocketStream, trio.CancelScope] = OrderedDict()
     answers = _Answers(path, state, send)
 
     async def serve(stream: trio.SocketStream) -> None:
+        if len(served) >= _CONNECTIONS:  # so that pages that open connections and say nothing keep no browser out
+            served.popitem(last=False)[1].cancel()
         async with stream:
             try:
-                limiter.acquire_on_behalf_of_nowait(stream)
-            except trio.WouldBlock:
-                return
-            try:
-                with trio.move_on_after(_HEAD_TIME):
+                with trio.move_on_after(_HEAD_TIME) as served[stream]:
                     await answers.answer(stream)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
             finally:
-                limiter.release_on_behalf_of(stream)
+                served.pop(stream, None)
 
     with unwrapped() as block:
         async with trio.open_nursery() as nursery:
