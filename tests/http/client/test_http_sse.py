@@ -90,6 +90,26 @@ async def test_a_stream_that_does_not_say_where_to_post_is_no_server(autojump_cl
                 raise AssertionError
 
 
+async def test_a_flood_before_the_server_says_where_to_post_is_not_kept(autojump_clock: Clock) -> None:
+    sent = 0
+
+    async def serve(ask: Ask, answer: Answer) -> None:
+        nonlocal sent
+        if ask.verb != "GET":
+            await answer.whole(405)
+            return
+        await answer.stream()
+        while not ask.gone.is_set():
+            await answer.event({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "x" * 4000}})
+            sent += 4000
+
+    async with scripted(serve) as server:
+        with pytest.raises(SessionFailed, match="sends messages before it names the URL to post to"):
+            async with trimcp.connect(server.url, limits=trimcp.Limits(message_bytes=100_000)):
+                raise AssertionError
+    assert sent < 3_000_000
+
+
 async def test_what_the_server_asks_is_answered_by_a_post() -> None:
     answered = trio.Event()
 

@@ -62,6 +62,7 @@ class SseClientDuplex(Duplex):
         self._limit = limit
         self._parser = EventParser(limit)
         self._early: list[Frame] = []
+        self._early_bytes = 0
         self._rest = b""
         self._reading: trio.CancelScope | None = None
         self._closed = False
@@ -79,13 +80,17 @@ class SseClientDuplex(Duplex):
         """Read up to the event that names the URL to post to.
 
         Raises:
-            ExchangeFailed: the URL has another origin, or the stream broke.
+            ExchangeFailed: the URL has another origin, the stream broke, or messages of more bytes than one may have
+                came before the URL.
         """
         while not self.endpoint:
             piece = await self._reply.next_piece()
             if piece is None:
                 return
             self._early += self._frames(piece)
+            self._early_bytes += len(piece)
+            if self._early_bytes > self._limit and not self.endpoint:
+                raise ExchangeFailed("the server sends messages before it names the URL to post to", 200)
 
     def _frames(self, piece: bytes) -> list[Frame]:
         frames: list[Frame] = []
