@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from trimcp.errors import ExchangeFailed, UsageError
+from trimcp.observability.cleaning import escaped
 
 _NO_URL = "an invalid URL"
 
@@ -61,12 +62,12 @@ def redirected(url: str, location: str, status: int) -> str:
 
 
 def shown(url: str) -> str:
-    """Return a URL without its secrets: the user, the password and the query."""
+    """Return a URL without its secrets, the user, the password and the query; cut and cleaned as for a log."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return _NO_URL
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return escaped(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
 
 
 def shown_redirect(url: str, location: str) -> str:

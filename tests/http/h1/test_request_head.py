@@ -118,6 +118,10 @@ def test_a_redirect_leads_to_the_same_origin_or_nowhere() -> None:
     with pytest.raises(ExchangeFailed, match=r"redirects elsewhere: connect to https://h.test/mcp instead$") as caught:
         redirected("http://h.test/mcp", "https://h.test/mcp?secret", 307)
     assert caught.value.status == 307
+    with pytest.raises(ExchangeFailed, match=r"connect to http://.*x1b\[31m.*characters\) instead$") as caught:
+        redirected("http://h.test/mcp", f"http://other.test/\x1b[31m{'a' * 50_000}", 307)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
     for location in ("ftp://h.test/", "http://[", "mailto:x"):
         with pytest.raises(ExchangeFailed, match=r"an invalid URL"):
             redirected("http://h.test/mcp", location, 307)

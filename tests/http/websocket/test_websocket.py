@@ -126,6 +126,25 @@ async def test_a_client_is_told_why_it_was_not_let_in() -> None:
                 pass
 
 
+async def test_what_the_other_end_says_is_shown_cleaned() -> None:
+    async with serving(refuse=lambda _: Refusal(403, PLAIN, b"\x1b[31mred\x9b2J" + b"x" * 1000)) as url:
+        with pytest.raises(ConnectionLost, match=r"status 403: \\x1b\[31mred") as raised:
+            async with open_websocket_duplex(f"{url}/mcp"):
+                pass
+        assert str(raised.value).isprintable()
+        assert len(str(raised.value)) < 500
+
+    async def close(request: trio_websocket.WebSocketRequest) -> None:
+        await (await request.accept(subprotocol="mcp")).aclose(1011, "\x1b[31mred\x07")
+
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(trio_websocket.serve_websocket, close, "127.0.0.1", 0, None)
+        async with open_websocket_duplex(f"ws://127.0.0.1:{server.port}/mcp") as duplex:
+            with pytest.raises(ConnectionLost, match=r"code 1011 \(\\x1b\[31mred\\x07\)"):
+                await duplex.receive()
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("url", ["http://localhost/", "ws:///mcp", "localhost:1"])
 async def test_an_address_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="ws://"):

@@ -30,6 +30,7 @@ from trimcp.http.websocket.duplex import (
 )
 from trimcp.http.websocket.trio_duplex import TrioWebSocketDuplex, WatchedStream, run_connection
 from trimcp.observability import events, log
+from trimcp.observability.cleaning import escaped
 from trimcp.transports.duplex import Duplex
 from trimcp.transports.endpoints import endpoint_at
 from trimcp.transports.lines import READ_CHUNK, ByteStream
@@ -301,7 +302,7 @@ def _why(exc: BaseException) -> str:
     if isinstance(exc, BaseExceptionGroup):
         return ", ".join(sorted({_why(each) for each in exc.exceptions}))
     if isinstance(exc, trio_websocket.ConnectionRejected):
-        body = (exc.body or b"").decode("utf-8", "replace").strip()[:200]
+        body = escaped((exc.body or b"").decode("utf-8", "replace").strip(), 200)
         return f"the server refused with status {exc.status_code}{f': {body}' if body else ''}"
     cause = exc.__cause__
     return reason(cause) if isinstance(exc, trio.BrokenResourceError) and cause is not None else reason(exc)

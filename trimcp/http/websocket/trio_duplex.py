@@ -16,6 +16,7 @@ import trio_websocket
 
 from trimcp.errors import ConnectionClosed, ConnectionEnded, ConnectionLost
 from trimcp.http.websocket.duplex import CLOSING, MESSAGE_BYTES, NORMAL, WebSocketDuplex, WebSocketEnded
+from trimcp.observability.cleaning import escaped
 from trimcp.transports.lines import READ_CHUNK, ByteStream
 
 PING_TIMEOUT: Final = 20.0
@@ -78,7 +79,7 @@ class TrioWebSocketDuplex(WebSocketDuplex):
         why = self._connection.closed
         if why is None:
             return WebSocketEnded(f"{self._description} broke off")
-        said = f" ({why.reason})" if why.reason else ""
+        said = f" ({escaped(why.reason)})" if why.reason else ""
         return WebSocketEnded(f"{self._description} was closed with code {why.code}{said}", why.code)
 
     async def _begin_close(self, code: int) -> None:
