@@ -126,6 +126,26 @@ async def test_a_client_is_told_why_it_was_not_let_in() -> None:
                 pass
 
 
+async def test_upgrades_that_are_not_finished_end_with_the_listener() -> None:
+    accepting = trio.CancelScope()
+
+    async def listen(*, task_status: trio.TaskStatus[tuple[str, int]]) -> None:
+        with accepting:
+            await serve_websocket(echo, port=0, connections=connections, task_status=task_status)
+
+    async with trio.open_nursery() as connections:
+        host, port = await connections.start(listen)
+        async with await trio.open_tcp_stream(host, port) as unfinished:
+            await unfinished.send_all(b"GET /mcp HTTP/1.1\r\nHost: ")
+            async with raw(f"ws://{host}:{port}/mcp") as connection:  # accepted after it
+                accepting.cancel()
+                with trio.fail_after(5):
+                    assert await unfinished.receive_some(1) == b""
+                    await connection.send_message("1")
+                    assert await connection.get_message() == "1"
+        connections.cancel_scope.cancel()
+
+
 async def test_what_the_other_end_says_is_shown_cleaned() -> None:
     async with serving(refuse=lambda _: Refusal(403, PLAIN, b"\x1b[31mred\x9b2J" + b"x" * 1000)) as url:
         with pytest.raises(ConnectionLost, match=r"status 403: \\x1b\[31mred") as raised:

@@ -79,13 +79,23 @@ async def serve_websocket(
         message_bytes: bytes that an incoming message may have.
         max_connections: connections at once; more wait unaccepted.
         connections: the nursery that the handlers run in, so that they may outlive the
-            listener; None ends them with it.
+            listener; None ends them with it. A connection that is not open yet ends with it in any case.
 
     Raises:
         UsageError: listening on the address fails. Later failures are logged, and listening is tried again.
     """
 
+    openings: set[trio.CancelScope] = set()
+
     async def serve(stream: ByteStream) -> None:
+        with trio.CancelScope() as opening:
+            openings.add(opening)
+            try:
+                await serve_one(stream, opening)
+            finally:
+                openings.discard(opening)
+
+    async def serve_one(stream: ByteStream, opening: trio.CancelScope) -> None:
         watched = WatchedStream(stream)
         with unwrapped() as block:
             async with trio.open_nursery() as nursery:
@@ -111,6 +121,7 @@ async def serve_websocket(
                     nursery.cancel_scope.cancel()
                     return
                 connection = await upgrade.accept(subprotocol=select(upgrade.proposed_subprotocols))
+                openings.discard(opening)
                 description = f"websocket {request.connection.peer}"
                 duplex = TrioWebSocketDuplex(connection, watched, nursery, description, message_bytes=message_bytes)
                 nursery.start_soon(duplex.keep_alive, PING_INTERVAL)
@@ -121,13 +132,17 @@ async def serve_websocket(
                 finally:
                     request.connection.close()
 
-    await serve_streams(
-        serve,
-        endpoint_at(host, port, uds=None, sockets=sockets),
-        max_connections=max_connections,
-        connections=connections,
-        task_status=task_status,
-    )
+    try:
+        await serve_streams(
+            serve,
+            endpoint_at(host, port, uds=None, sockets=sockets),
+            max_connections=max_connections,
+            connections=connections,
+            task_status=task_status,
+        )
+    finally:
+        for opening in openings:  # a client that does not finish its upgrade would hold up the end of the server
+            opening.cancel()
 
 
 async def _accept(
