@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -124,6 +125,41 @@ async def test_a_client_is_told_why_it_was_not_let_in() -> None:
         with pytest.raises(ConnectionLost, match="refused with status 403: not from there"):
             async with open_websocket_duplex(f"{url}/mcp"):
                 pass
+
+
+def upgrading(url: str) -> bytes:
+    return (
+        f"GET /mcp HTTP/1.1\r\nHost: {url.removeprefix('ws://')}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    ).encode()
+
+
+async def heard_until(stream: trio.SocketStream, end: bytes) -> bytes:
+    """What the server sends up to some bytes, or until it closes the connection."""
+    heard = b""
+    with trio.fail_after(20), contextlib.suppress(trio.BrokenResourceError):
+        while not heard.endswith(end) and (piece := await stream.receive_some(4096)):
+            heard += piece
+    return heard
+
+
+@pytest.mark.parametrize(("pieces", "is_served"), [(2000, True), (20_000, False)])
+async def test_a_message_of_empty_pieces_without_end_ends_the_connection(pieces: int, is_served: bool) -> None:
+    empty = b"\x80\x00\x00\x00\x00"  # the length, masked, and the mask
+    message = b"\x01\x81\x00\x00\x00\x001" + (b"\x00" + empty) * pieces + b"\x80" + empty
+    async with serving(message_bytes=5000) as url:
+        host, port = url.removeprefix("ws://").split(":")
+        async with await trio.open_tcp_stream(host, int(port)) as stream, trio.open_nursery() as nursery:
+            await stream.send_all(upgrading(url))
+            assert b" 101 " in await heard_until(stream, b"\r\n\r\n")
+
+            async def flood() -> None:
+                with contextlib.suppress(trio.BrokenResourceError):
+                    await stream.send_all(message)
+
+            nursery.start_soon(flood)
+            assert (await heard_until(stream, b"\x81\x011")).endswith(b"\x81\x011") is is_served
+            nursery.cancel_scope.cancel()
 
 
 async def test_upgrades_that_are_not_finished_end_with_the_listener() -> None:

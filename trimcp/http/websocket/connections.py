@@ -44,6 +44,10 @@ Handler = Callable[[Duplex, HttpRequest], Awaitable[None]]
 Admit = Callable[[HttpRequest], Awaitable[Refusal | None]]
 """A function that judges the request that opens a WebSocket, and may wait; None lets it in."""
 
+SERVER_READ: Final = 8 * 2**10
+"""Bytes that a server reads at once. The library handles all frames in them before another task runs, at 20 to 40 µs
+each, and the smallest has six bytes."""
+
 
 # --- the server -----------------------------------------------------------------------
 
@@ -122,6 +126,7 @@ async def serve_websocket(
                     return
                 connection = await upgrade.accept(subprotocol=select(upgrade.proposed_subprotocols))
                 openings.discard(opening)
+                watched.limit_pieces(connection, message_bytes)
                 description = f"websocket {request.connection.peer}"
                 duplex = TrioWebSocketDuplex(connection, watched, nursery, description, message_bytes=message_bytes)
                 nursery.start_soon(duplex.keep_alive, PING_INTERVAL)
@@ -152,7 +157,7 @@ async def _accept(
     if ssl_context is not None:
         stream = trio.SSLStream(watched, ssl_context, server_side=True, https_compatible=True)
     return await trio_websocket.wrap_server_stream(
-        nursery, stream, max_message_size=message_bytes, receive_buffer_size=READ_CHUNK
+        nursery, stream, max_message_size=message_bytes, receive_buffer_size=SERVER_READ
     )
 
 
@@ -229,6 +234,7 @@ async def open_websocket_duplex(
             with block:
                 if isinstance(opened, Exception):
                     raise _unopened(f"cannot open {description}: {_why(opened)}", opened) from opened
+                watched.limit_pieces(opened, message_bytes)
                 duplex = TrioWebSocketDuplex(opened, watched, nursery, description, message_bytes=message_bytes)
                 nursery.start_soon(duplex.keep_alive, PING_INTERVAL)
                 async with closing(duplex, failed=GOING_AWAY):

@@ -131,9 +131,18 @@ class WatchedStream(trio.abc.Stream):
         """Called when the stream ends; set while no reader of trio-websocket would notice."""
         self._is_read = True
         self._closing: trio.CancelScope | None = None
+        self._connection: trio_websocket.WebSocketConnection | None = None
+        self._most_pieces = 0
+
+    def limit_pieces(self, connection: trio_websocket.WebSocketConnection, most: int) -> None:
+        """End the connection when a message has more pieces: the library counts bytes, and empty pieces have none."""
+        self._connection = connection
+        self._most_pieces = most
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """See `trio.abc.ReceiveStream`."""
+        if self._connection is not None and len(self._connection._message_parts) > self._most_pieces:
+            raise trio.BrokenResourceError("a message has too many pieces")
         try:
             data = await self._stream.receive_some(max_bytes or READ_CHUNK)
         except ConnectionEnded as exc:
