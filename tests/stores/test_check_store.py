@@ -12,6 +12,7 @@ from tests.stores.valkey import ValkeyProcess, running_valkey
 from trimcp.stores import MemoryStore, SQLite, Store, Valkey
 from trimcp.testing.check_store import CHECKS, Check, check_store
 
+LEASE = 2.0  # a shorter one runs out on a machine that is busy
 EACH = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 
 
@@ -19,7 +20,7 @@ EACH = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__
 async def test_the_store_in_memory(check: Check) -> None:
     @asynccontextmanager
     async def handles() -> AsyncIterator[tuple[Store, Store]]:
-        store = MemoryStore(shared=True, lease=0.5)
+        store = MemoryStore(shared=True, lease=LEASE)
         async with store.open():
             yield store, store
 
@@ -30,7 +31,7 @@ async def test_the_store_in_memory(check: Check) -> None:
 async def test_the_store_in_a_file(check: Check, tmp_path: Path) -> None:
     @asynccontextmanager
     async def handles() -> AsyncIterator[tuple[Store, Store]]:
-        store, other = (SQLite(tmp_path / "state.db", lease=0.5) for _ in range(2))
+        store, other = (SQLite(tmp_path / "state.db", lease=LEASE) for _ in range(2))
         async with store.open(), other.open():
             yield store, other
 
@@ -48,7 +49,7 @@ async def test_the_store_in_valkey(check: Check, valkey: ValkeyProcess) -> None:
     @asynccontextmanager
     async def handles() -> AsyncIterator[tuple[Store, Store]]:
         # On a busy machine an answer may take longer than the deadline of a server.
-        store, other = (Valkey(valkey.url, lease=0.5, deadline=5.0) for _ in range(2))
+        store, other = (Valkey(valkey.url, lease=LEASE, deadline=5.0) for _ in range(2))
         async with store.open(), other.open():
             yield store, other
 

@@ -11,7 +11,7 @@ import trio
 
 from trimcp.stores.store import Store
 from trimcp.stores.task_store import TaskRecord
-from trimcp.testing.store_checks.racing import ODD_IDS, at_once, fresh, raised
+from trimcp.testing.store_checks.racing import BRIEF, ODD_IDS, at_once, fresh, passing, raised
 
 
 def task(id: str, **fields: Any) -> TaskRecord:
@@ -103,16 +103,17 @@ async def a_list_has_the_tasks_of_one_principal_in_order(store: Store, other: St
 
 async def a_task_is_forgotten_when_it_expires(store: Store, other: Store) -> None:
     """Check that a task goes at its time, and not before, and that its time may be extended."""
-    ada = fresh("ada")
-    short, longer, ever = (task(fresh(), principal=ada, ttl=ttl) for ttl in (0.4, 0.4, None))
+    ada, has_passed = fresh("ada"), passing(BRIEF)
+    short, longer, ever = (task(fresh(), principal=ada, ttl=ttl) for ttl in (BRIEF, BRIEF, None))
     for each in (short, longer, ever):
         assert await store.tasks.create(each, most=3)
-    assert await other.tasks.find(short.id) == short
+    assert await other.tasks.find(short.id) == short or has_passed()
     extended = await other.tasks.update(attrs.evolve(longer, ttl=60.0))
-    await trio.sleep(max(0.0, short.created_at + 0.45 - time.time()))
+    assert extended is not None or has_passed()
+    await trio.sleep(max(0.0, short.created_at + 1.2 * BRIEF - time.time()))
     assert await store.tasks.find(short.id) is None
     assert await store.tasks.update(short) is None
-    assert list(await store.tasks.list(ada, None, 10)) == [extended, ever]
+    assert list(await store.tasks.list(ada, None, 10)) == [each for each in (extended, ever) if each is not None]
     assert await store.tasks.create(task(fresh(), principal=ada), most=3)
 
 
