@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a program that should have ended has failed."""
 
 

@@ -42,6 +42,16 @@ async def after(seconds: float) -> str:
 
 
 @server.tool
+async def until(path: str) -> str:
+    """Wait for a file, and then for what was about to begin when it was made."""
+    say_started()
+    while not os.path.exists(path):
+        await trio.sleep(0.02)
+    await trio.sleep(0.1)
+    return "done"
+
+
+@server.tool
 async def forever() -> str:
     say_started()
     await trio.sleep_forever()
@@ -61,6 +71,16 @@ async def shielded(seconds: float) -> str:
     with trio.CancelScope(shield=True):
         await trio.sleep(seconds)
     return "done"
+
+
+@server.tool
+async def cleans_up(seconds: float) -> None:
+    say_started()
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(seconds)
 
 
 @server.tool

@@ -30,11 +30,6 @@ def make_server(**limits: float) -> trimcp.Server:
         await trio.sleep_forever()
         raise AssertionError
 
-    @server.tool
-    async def after(seconds: float) -> str:
-        await trio.sleep(seconds)
-        return "done"
-
     return server
 
 
@@ -154,13 +149,19 @@ async def test_many_clients_of_several_transports_are_served_at_once(tmp_path: P
 
 
 async def test_a_drain_answers_the_tcp_clients_and_lets_the_listener_return() -> None:
-    server = make_server()
+    server, go_on = make_server(), trio.Event()
     outcomes: list[str] = []
+    reports: list[trimcp.DrainReport] = []
 
-    async def use(address: str, tool: str, arguments: dict[str, float]) -> None:
+    @server.tool
+    async def wait() -> str:
+        await go_on.wait()
+        return "done"
+
+    async def use(address: str, tool: str) -> None:
         async with trimcp.connect(address) as client:
             try:
-                outcomes.append((await client.call_tool(tool, arguments)).text)
+                outcomes.append((await client.call_tool(tool)).text)
             except trimcp.RequestFailed as exc:
                 outcomes.append(exc.data["reason"])
             with pytest.raises((trimcp.ConnectionLost, trimcp.RequestFailed)):
@@ -171,30 +172,44 @@ async def test_a_drain_answers_the_tcp_clients_and_lets_the_listener_return() ->
         async with trio.open_nursery() as nursery:
             _, port = await nursery.start(server.serve_tcp)
             address = f"tcp://127.0.0.1:{port}"
-            nursery.start_soon(use, address, "after", {"seconds": 0.2})
-            nursery.start_soon(use, address, "forever", {})
-            nursery.start_soon(use, address, "forever", {})
+            nursery.start_soon(use, address, "wait")
+            nursery.start_soon(use, address, "forever")
+            nursery.start_soon(use, address, "forever")
             await until(server, in_flight=3)
-            report = await server.drain(0.5)
+
+            @nursery.start_soon
+            async def drain() -> None:
+                reports.append(await server.drain(2))
+
+            await trio.testing.wait_all_tasks_blocked()
+            go_on.set()
+    (report,) = reports
     assert (report.finished, report.cancelled, report.lost) == (1, 2, 0)
     assert sorted(outcomes) == ["done", "shutdown", "shutdown"]
     assert server.tree() == ()
 
 
 async def test_a_client_that_comes_during_a_drain_is_not_left_waiting() -> None:
-    server = make_server()
+    server, go_on = make_server(), trio.Event()
+
+    @server.tool
+    async def wait() -> str:
+        await go_on.wait()
+        return "done"
+
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             _, port = await nursery.start(server.serve_tcp)
             async with trimcp.connect(f"tcp://127.0.0.1:{port}") as client:
-                nursery.start_soon(client.call_tool, "after", {"seconds": 0.3})
+                nursery.start_soon(client.call_tool, "wait")
                 await until(server, in_flight=1)
                 async with trio.open_nursery() as draining:
-                    draining.start_soon(server.drain, 10)
+                    draining.start_soon(server.drain, PATIENCE)
                     await trio.testing.wait_all_tasks_blocked(0.01)
                     with pytest.raises(trimcp.ConnectionLost):
                         async with trimcp.connect(f"tcp://127.0.0.1:{port}") as late:
                             await late.ping()
+                    go_on.set()
 
 
 async def test_a_client_by_hand_that_hangs_up_in_mid_call_costs_nothing() -> None:

@@ -35,14 +35,14 @@ def test_every_request_is_answered_though_the_input_has_ended() -> None:
 
 @pytest.mark.parametrize("version", LEGACY)
 def test_a_whole_session_of_the_legacy_era_may_be_piped_in(version: str) -> None:
-    done = ran(RUN, lines_of(*initialize(version), {**call(1, "add", a=1, b=2)}))
+    done = ran(RUN, lines_of(*initialize(version), {**call(1, "add", a=1, b=2)}), GRACE="30")
     answers = answers_in(done.stdout)
     assert answers["init"]["result"]["protocolVersion"] == version
     assert text_of(answers[1]) == "3"
 
 
 def test_a_last_line_without_its_end_is_a_message_too() -> None:
-    done = ran(RUN, lines_of(call(1, "add", a=1, b=2)).rstrip(b"\n"))
+    done = ran(RUN, lines_of(call(1, "add", a=1, b=2)).rstrip(b"\n"), GRACE="30")
     assert text_of(answers_in(done.stdout)[1]) == "3"
 
 

@@ -86,7 +86,7 @@ async def test_while_it_drains_new_work_is_refused_and_a_second_signal_ends_it(d
 @pytest.mark.parametrize("door", ["direct", "hypercorn"])
 async def test_what_would_not_end_is_a_loss_or_is_left_behind(door: str, tmp_path: Path) -> None:
     # Of the limits of this server: 0.3 s of grace, and 0.2 s to clean up.
-    async with listening(*options(door, tmp_path)) as there, await in_flight(there, call("shielded", seconds=1.2)):
+    async with listening(*options(door, tmp_path)) as there, await in_flight(there, call("cleans_up", seconds=0.7)):
         there.server.signal(signal.SIGTERM)
         assert await there.server.exit_code() == 1
         await there.server.says("drained: 0 finished, 0 cancelled, 1 lost\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import trio
@@ -38,11 +39,13 @@ async def test_an_idle_server_ends_at_once(command: list[str], number: signal.Si
 
 
 @SIGNALS
-async def test_what_is_done_within_the_grace_is_answered(number: signal.Signals) -> None:
-    async with child(RUN, GRACE="1000") as server:
-        await server.send(call(1, "after", seconds=0.5), call(2, "add", a=1, b=2))
+async def test_what_is_done_within_the_grace_is_answered(number: signal.Signals, tmp_path: Path) -> None:
+    async with child(RUN, GRACE="1000", TRIMCP_LOG="info") as server:
+        await server.send(call(1, "until", path=str(tmp_path / "drains")), call(2, "add", a=1, b=2))
         assert (await server.receive())["id"] == 2
         server.signal(number)
+        await server.says("drain.started")
+        (tmp_path / "drains").touch()
         assert text_of(await server.receive()) == "done"
         assert await server.exit_code() == 0
         await server.says("drained: 1 finished, 0 cancelled, 0 lost\n")
@@ -63,23 +66,18 @@ async def test_what_goes_on_for_ever_is_answered_so_at_the_end_of_the_grace(numb
         assert "Traceback" not in server.stderr
 
 
-async def test_new_work_is_refused_while_the_server_drains() -> None:
+async def test_new_work_is_refused_while_the_server_drains(tmp_path: Path) -> None:
     async with child(RUN, GRACE="1000") as server:
-        await server.send(call(1, "shielded", seconds=1))
+        await server.send(call(1, "until", path=str(tmp_path / "refused")))
         await server.says("started")
         server.signal(signal.SIGTERM)
-        answers = {}
-        for number in range(2, 1000):
-            await server.send(call(number, "add", a=1, b=2))
-            answer = await server.receive()
-            answers[answer["id"]] = answer
-            if "error" in answer:
-                assert answer["error"]["data"]["reason"] == "draining"
-                break
-        while 1 not in answers:
-            answer = await server.receive()
-            answers[answer["id"]] = answer
-        assert text_of(answers[1]) == "done"
+        await server.send(call(2, "add", a=1, b=2))
+        while "error" not in (answer := await server.receive()):
+            await server.send(call(2, "add", a=1, b=2))
+        assert (answer["id"], answer["error"]["data"]["reason"]) == (2, "draining")
+        (tmp_path / "refused").touch()
+        answer = await server.receive()
+        assert (answer["id"], text_of(answer)) == (1, "done")
         assert await server.exit_code() == 0
 
 
@@ -190,7 +188,7 @@ async def test_a_second_signal_does_not_wait_for_a_peer_that_does_not_read(
 
 async def test_a_handler_that_takes_longer_than_its_cleaning_up_may_is_a_loss() -> None:
     async with child(RUN) as server:
-        await server.send(call(1, "shielded", seconds=1.5))
+        await server.send(call(1, "cleans_up", seconds=0.7))
         await server.says("started")
         server.signal(signal.SIGTERM)
         assert await server.exit_code() == 1

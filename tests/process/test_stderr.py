@@ -72,7 +72,7 @@ def test_a_stderr_that_takes_no_lines_stops_nothing(kind: str) -> None:
             stdout=subprocess.PIPE,
             stderr=stderr,
             timeout=PATIENCE,
-            env=environment(**LOUD),
+            env=environment(**LOUD, GRACE="30"),
             check=False,
         )
     os.close(writing)
