@@ -18,7 +18,7 @@ from typing import Final
 from tests.process.children import environment
 
 SERVER: Final = Path(__file__).with_name("everything_server.py")
-PATIENCE: Final = 10.0
+PATIENCE: Final = 60.0
 """Seconds that a server has for its end, once it has been asked for it."""
 DOORS: Final = {"direct": [], "hypercorn": ["--hypercorn"]}
 """The arguments that choose the door."""

@@ -18,7 +18,7 @@ from tests.programs import ROOT
 
 BLOCKS = python_blocks()
 RUN = [block for block in BLOCKS if block.orders == "runs"]
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds after which a block has failed."""
 TAKEN = [block for block in BLOCKS if block.orders.startswith("from=")]
 

@@ -22,7 +22,7 @@ STRIKES: Final = 3
 """Times that a hostile handler is called at once, so that several workers have met it."""
 LATER: Final = 4
 """Calls of each kind on each connection afterwards."""
-PATIENCE: Final = 15.0
+PATIENCE: Final = 60.0
 """Seconds after which a test has hung."""
 
 Connect = Callable[..., Any]

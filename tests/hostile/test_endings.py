@@ -131,7 +131,7 @@ async def test_an_interrupt_in_a_tool_in_memory_is_raised_by_the_connection(auto
 async def test_an_interrupt_in_a_tool_ends_a_process() -> None:
     async with child([sys.executable, str(INTERRUPTED)]) as server:
         await server.send(call(1, "interrupts"))
-        with trio.fail_after(15):
+        with trio.fail_after(60):
             assert await server.exit_code() != 0
         assert "KeyboardInterrupt" in server.stderr
 

@@ -27,7 +27,7 @@ from trimcp.transports.memory import _MemoryStream, _Pipe
 
 DOORS = ("direct", "asgi")
 BOTH = "application/json, text/event-stream"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 Fields = Mapping[str, str | None]
 """Header fields of a request; None takes away one that is sent otherwise."""

@@ -79,7 +79,7 @@ async def test_an_actor_of_an_endpoint_that_fails_ends_serve_http(monkeypatch: p
         raise AssertionError("the server goes on")
 
     with (
-        trio.fail_after(20),
+        trio.fail_after(60),
         pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="a bug of ours"), flatten_subgroups=True),
     ):
         async with trio.open_nursery() as nursery:

@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 import trimcp
 from trimcp.http.asgi.hypercorn import serve_hypercorn
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 def adder() -> trimcp.Server:

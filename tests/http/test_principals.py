@@ -366,7 +366,7 @@ async def test_several_challenges_are_fields_of_their_own(kind: str) -> None:
         raise trimcp.Unauthenticated(challenge=challenges)
 
     server = make_server()
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             host, port = await nursery.start(functools.partial(getattr(server, kind), 0, authenticate=refuse))
             async with httpx2.AsyncClient() as http:

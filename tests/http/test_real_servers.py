@@ -22,7 +22,7 @@ from tests.http.wires import Answer, DirectWire, Wire
 from tests.http.workshop import Workshop
 from trimcp.http.asgi import hypercorn_server
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 KINDS = pytest.mark.parametrize("kind", ["tcp", "unix", "hypercorn"])
 
 

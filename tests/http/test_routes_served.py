@@ -58,7 +58,7 @@ async def ask(root: str, ended: trio.Event) -> None:
 async def test_served_alone(kind: str) -> None:
     ended = trio.Event()
     server = make_server(ended)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             host, port = await nursery.start(functools.partial(getattr(server, kind), 0))
             await ask(f"http://{host}:{port}", ended)

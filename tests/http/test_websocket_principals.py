@@ -15,7 +15,7 @@ from tests.session.peer import Logged
 from trimcp.http.binding import HttpRequest
 from trimcp.http.websocket.connections import open_websocket_duplex
 
-PATIENCE = 20
+PATIENCE = 60
 SERVERS: dict[str, Callable[[trimcp.Server], Any]] = {
     "server of its own": lambda server: server.serve_websocket,
     "hypercorn": lambda server: server.serve_hypercorn,

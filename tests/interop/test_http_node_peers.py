@@ -14,7 +14,7 @@ import trio
 
 import trimcp
 from tests.interop import test_node_everything as over_stdio
-from tests.interop.listening import free_port, running
+from tests.interop.listening import running
 from tests.interop.node_peers import EVERYTHING, package
 from tests.interop.test_node_everything import (  # noqa: F401 - tests that are run here, too
     test_every_prompt_is_got,
@@ -22,6 +22,7 @@ from tests.interop.test_node_everything import (  # noqa: F401 - tests that are 
     test_it_has_a_form_of_every_kind_of_field_filled_in,
     test_it_samples_and_lists_roots,
 )
+from tests.ports import free_port
 from tests.process.children import PATIENCE
 
 pytestmark = pytest.mark.interop

@@ -10,8 +10,9 @@ import pytest
 import trio
 
 import trimcp
-from tests.interop.listening import free_port, running
+from tests.interop.listening import running
 from tests.interop.test_peer_servers import Person
+from tests.ports import free_port
 from tests.process.children import PATIENCE
 
 pytestmark = pytest.mark.interop

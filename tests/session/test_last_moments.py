@@ -47,7 +47,7 @@ async def session_with(running: ServerRun, nursery: trio.Nursery, *messages: obj
 
 async def test_a_handler_that_asks_a_client_that_has_just_left_is_told_or_cancelled() -> None:
     errors: list[BaseException] = []
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         async with make_server(errors).running() as running, trio.open_nursery() as nursery:
             session, near = await session_with(running, nursery, *initialize("2025-11-25"))
             await trio.testing.wait_all_tasks_blocked()

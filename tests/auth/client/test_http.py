@@ -303,7 +303,7 @@ async def test_a_pinned_address_goes_with_host_and_tls_of_the_name(
     world = World(addresses={"as.example": "127.0.0.1", "other.example": "127.0.0.1"})
     trio.socket.set_custom_hostname_resolver(Names(world))
     try:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 (listener,) = await trio.open_ssl_over_tcp_listeners(0, context, host="127.0.0.1")
                 nursery.start_soon(trio.serve_listeners, serve, [listener])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,19 +13,13 @@ import trio
 
 import trimcp
 from tests.auth.server.minting import notes
+from tests.ports import free_port
 from trimcp import auth
 from trimcp.auth.testing import DevelopmentAuthorizationServer, DevelopmentClient
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 MACHINE = DevelopmentClient(client_id="machine", client_secret="s3cret %+:/")
 RS = DevelopmentClient(client_id="rs", client_secret="of the resource server")
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def agree(url: str) -> str:

@@ -10,8 +10,8 @@ import pytest
 import trio
 
 from tests import node
-from tests.auth.server.signing import free_port
 from tests.conformance.suite import PACKAGE
+from tests.ports import free_port
 from trimcp.auth.testing import DevelopmentAuthorizationServer, DevelopmentClient
 
 PATIENCE = 60.0

@@ -17,7 +17,7 @@ from tests.http.raw import serving
 from tests.http.test_http_sse import Old
 from trimcp.auth.challenges import token_challenge
 
-PATIENCE = 20
+PATIENCE = 60
 INSUFFICIENT = -31006
 SERVERS: dict[str, Callable[[trimcp.Server], Any]] = {
     "server of its own": lambda server: server.serve_websocket,

@@ -75,7 +75,7 @@ class Idp:
 @asynccontextmanager
 async def running(**options: Any) -> AsyncIterator[Idp]:
     server = DevelopmentAuthorizationServer(**{"clients": CLIENTS, **options})
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery, httpx2.AsyncClient() as http:
             await nursery.start(server.serve)
             yield Idp(server, http)

@@ -47,7 +47,7 @@ class Endpoint:
 
     @asynccontextmanager
     async def verifier(self, **options: Any) -> AsyncIterator[auth.IntrospectionVerifier]:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 server = HttpServer(self, nursery)
 

@@ -15,7 +15,8 @@ from trio.testing import MockClock
 
 import trimcp
 from tests.auth.server.minting import Mint, notes
-from tests.auth.server.signing import MACHINE, RS, agree, free_port, introspecting, protected
+from tests.auth.server.signing import MACHINE, RS, agree, introspecting, protected
+from tests.ports import free_port
 from tests.session.peer import Logged
 from trimcp import auth
 from trimcp.auth.testing import DevelopmentAuthorizationServer, DevelopmentClient

@@ -43,7 +43,7 @@ async def echo(request: HttpRequest, response: HttpResponse) -> None:
 async def serving(app: Any, **options: Any) -> AsyncIterator[Any]:
     """A server; its address."""
     async with trio.open_nursery() as nursery:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             yield await nursery.start(functools.partial(serve_hypercorn, app, port=0, **options))
         nursery.cancel_scope.cancel()
 
@@ -127,7 +127,7 @@ async def test_a_response_that_is_broken_off_closes_the_connection() -> None:
 @pytest.mark.parametrize("used", ["not", "for HTTP/1.1", "for HTTP/2", "for a stream"])
 async def test_a_connection_ends_with_its_peer(used: str) -> None:
     async with serving(door(Behind(Streaming() if used == "for a stream" else echo))) as address:
-        with trio.fail_after(5):  # hypercorn keeps a connection for 75 seconds
+        with trio.fail_after(60):  # hypercorn keeps a connection for 75 seconds
             async with await trio.open_tcp_stream(*address) as stream:
                 if used == "for HTTP/2":
                     client = h2.connection.H2Connection()
@@ -164,7 +164,7 @@ async def test_a_client_that_leaves_unread_responses_of_http_2_is_noticed(monkey
             size = 0
             while size < 60_000:  # the window of the connection is 65,535
                 size += len(await stream.receive_some())
-        with trio.fail_after(5):  # long before `WRITE_TIMEOUT`
+        with trio.fail_after(20):  # long before `WRITE_TIMEOUT`
             await app.finished()
 
 
@@ -329,7 +329,7 @@ async def stop_and_wait(
 ) -> None:
     """Serve, use it, stop it, and wait until it has ended."""
     shutdown = trio.Event()
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             serve = functools.partial(serve_hypercorn, app, port=0, shutdown=shutdown, drain=drain, **options)
             address = await nursery.start(serve)

@@ -15,7 +15,7 @@ import trimcp
 from tests.http.client.guarded import Hook, call_all
 from tests.session.peer import Logged
 
-PATIENCE = 20
+PATIENCE = 60
 SERVERS: dict[str, tuple[str, Callable[[trimcp.Server], Any]]] = {
     "built-in": ("http", lambda server: server.serve_http),
     "hypercorn": ("http", lambda server: server.serve_hypercorn),

@@ -111,7 +111,7 @@ async def tls_server(certificate: Path) -> AsyncIterator[Server]:
     serve = functools.partial(
         trio.serve_ssl_over_tcp, server.serve, 0, context, host="127.0.0.1", https_compatible=True
     )
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             listeners: list[Any] = await nursery.start(serve)
             server.port = listeners[0].transport_listener.socket.getsockname()[1]
@@ -208,7 +208,7 @@ async def test_a_server_that_does_not_speak_tls_is_told_of(said: bytes, why: str
             await stream.send_all(said)
 
     before = open_descriptors()
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             listeners = await nursery.start(functools.partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
             with pytest.raises(ExchangeFailed, match=why):
@@ -249,7 +249,7 @@ async def test_a_handshake_that_is_cancelled_leaves_nothing() -> None:
         await stream.receive_some(10_000)
 
     before = open_descriptors()
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             listeners = await nursery.start(functools.partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
             with trio.CancelScope() as scope:

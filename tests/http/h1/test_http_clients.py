@@ -35,7 +35,7 @@ def library(request: pytest.FixtureRequest) -> str:
 async def reaching(
     library: str, handler: Asked, *, path: str = "/mcp", headers: dict[str, str] | None = None
 ) -> AsyncIterator[HttpClient]:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             server = HttpServer(handler, nursery)
             host, port = await nursery.start(functools.partial(server.serve_tcp, port=0))
@@ -160,7 +160,7 @@ async def test_what_breaks_is_told_of(library: str, said: bytes, why: str) -> No
         await stream.receive_some(10_000)
         await stream.send_all(said)
 
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             listeners = await nursery.start(functools.partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
             client = httpx2.AsyncClient() if library == "httpx2" else None

@@ -83,14 +83,14 @@ class Run:
 
     async def noted(self, text: str, count: int) -> list[int]:
         """Wait until as many processes have noted this."""
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while len(self.notes(text)) < count:
                 await trio.sleep(0.01)
         return self.notes(text)
 
     async def answered_by(self) -> int:
         """Connect, and return the process that answers."""
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             async with await trio.open_tcp_stream(*self.address) as stream:
                 return int(b"".join([data async for data in stream]))
 
@@ -103,7 +103,7 @@ async def supervised(directory: Path, count: int = 2, behaviour: str = "serves")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run.run, port, count)
             yield run
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 await run.ended.wait()
 
 
@@ -117,7 +117,7 @@ async def test_workers_share_a_port_and_end_with_the_highest_code(
     async with supervised(tmp_path, behaviour="loses") as run:
         pids = set(await run.noted("ready", 2))
         answered = set()
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while answered != pids:
                 answered.add(await run.answered_by())
         signal_self(signal.SIGTERM)
@@ -173,7 +173,7 @@ async def test_workers_are_rolled_one_by_one_and_a_broken_program_is_not_taken(
         run.behave("refuses")
         signal_self(signal.SIGHUP)
         told = ""
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while "not updated" not in told:
                 await trio.sleep(0.01)
                 told += capfd.readouterr().err
