@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
 from tests.requirements.traffic import Traffic, everything, watched
@@ -181,7 +181,7 @@ async def test_the_end_of_a_visit_is_told_with_its_id_and_to_nobody_else(autojum
         await client.call_tool("visit")
         assert server.notify_elicitation_complete("visit-1")
         assert not server.notify_elicitation_complete("visit-2")
-        await client.ping()
+        await wait_all_tasks_blocked()
         told = [line.message for line in end.lines if "elicitation/complete" in str(line.message.get("method"))]
         assert told == [notification("notifications/elicitation/complete", {"elicitationId": "visit-1"})]
         assert "elicitation/complete" not in str(other.lines)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
 from tests.client.answering import answering
@@ -266,7 +266,7 @@ async def test_what_is_declared_and_used_agree_in_a_legacy_session(autojump_cloc
         server.notify_tools_changed()
         server.notify_resource_updated("a:1")
         assert client.server_capabilities.tools is None
-        await client.ping()
+        await wait_all_tasks_blocked()
         said = Traffic([(line.direction, line.message) for line in end.lines])
     assert said.notifications("in") == []
     assert said.requests("in") == []

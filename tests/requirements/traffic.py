@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 import trimcp
 from tests.server.context.people import Household, Person
@@ -143,6 +144,7 @@ async def traffic(version: str) -> Traffic:
             server.notify_tools_changed()
             server.notify_resource_updated("mem://0")
             await client.ping()
+            await wait_all_tasks_blocked()
         async with client.listen(tools=True), trio.open_nursery() as nursery:
             nursery.start_soon(server.drain, 5)
             await trio.sleep(10)

@@ -195,7 +195,7 @@ async def test_a_flood_reaches_a_slow_listener_once(version: str) -> None:
                 server.notify_resource_updated("a:1")
                 server.notify_resource_updated("a:2")
             await trio.lowlevel.checkpoint()
-        await client.ping()
+        await wait_all_tasks_blocked()
         assert [await following(notices), await following(notices)] == [ResourceUpdated("a:1"), ResourceUpdated("a:2")]
         with trio.move_on_after(0) as nothing:
             await anext(notices)

@@ -62,7 +62,7 @@ async def test_a_listen_goes_on_and_its_reader_is_told_of_the_gap() -> None:
     async with server.running(), staying(server) as client:
         async with client.listen(tools=True, uris=["a:1"]) as notices:
             server.notify_resource_updated("a:1")
-            await client.ping()
+            await wait_all_tasks_blocked()
             lose(client)
             assert notices.end is None
             assert notices.is_interrupted
@@ -167,7 +167,7 @@ async def test_a_listen_that_is_left_meanwhile_is_not_asked_for_again() -> None:
             lose(client)
         assert notices.end is ListenEnd.CLOSED
         await bring_back(client)
-        await client.ping()
+        await wait_all_tasks_blocked()
         assert server.tree()[0].listens == 1, "the one that was lost, which the server cannot know"
 
 

@@ -58,9 +58,9 @@ async def test_what_was_subscribed_to_arrives_with_every_reader(version: str) ->
         assert await following(one) == ResourceUpdated("mem://motd")
         assert await following(other) == ResourceUpdated("mem://motd")
         await client.unsubscribe("mem://motd")
-        await client.ping()
+        await wait_all_tasks_blocked()
         server.notify_resource_updated("mem://motd")
-        await client.ping()
+        await wait_all_tasks_blocked()
         with trio.move_on_after(0) as nothing:
             await anext(one)
         assert nothing.cancelled_caught
@@ -179,9 +179,9 @@ async def test_a_reader_that_has_left_reads_to_the_end_of_what_waits() -> None:
         async with client.notices() as notices:
             await client.ping()
             server.notify_tools_changed()
-            await client.ping()
+            await wait_all_tasks_blocked()
         server.notify_prompts_changed()
-        await client.ping()
+        await wait_all_tasks_blocked()
         assert [notice async for notice in notices] == [ToolsChanged()]
         assert notices.end is ListenEnd.CLOSED
 
