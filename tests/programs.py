@@ -12,6 +12,13 @@ PATIENCE = 120.0
 """Seconds after which a program that should have ended has failed."""
 
 
+def write_at_once(file: Path, text: str) -> None:
+    """Change a file that is watched: a server that starts while it is written would find half of it."""
+    written = file.with_suffix(".new")
+    written.write_text(text)
+    written.replace(file)
+
+
 def run_python(
     *arguments: str | Path,
     stdin: str = "",

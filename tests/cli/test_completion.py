@@ -28,6 +28,10 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+PATIENT = f"from trimcp.cli import completion_command, main\ncompletion_command.PATIENCE = {PATIENCE}\nmain()"
+"""The command line; a shell does not wait so long for a server that starts."""
+
+
 def completions(line: str, place: Path) -> list[str]:
     """What the shell is told for the end of a line."""
     answer = place / "answer"
@@ -42,7 +46,7 @@ def completions(line: str, place: Path) -> list[str]:
         "COMP_POINT": str(len(line)),
     }
     answer.touch()
-    command = [sys.executable, "-m", "trimcp"]
+    command = [sys.executable, "-c", PATIENT]
     subprocess.run(command, env=environment, cwd=place, check=True, timeout=PATIENCE, capture_output=True)
     return [text for text in answer.read_text().split("\n") if text]
 

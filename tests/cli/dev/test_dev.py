@@ -16,7 +16,7 @@ import pytest
 import trio
 
 import trimcp
-from tests.programs import PATIENCE
+from tests.programs import PATIENCE, write_at_once
 from tests.view.conftest import AT, printed, printing, runtime
 from trimcp.cli import main
 from trimcp.cli.workers import _shared_store
@@ -88,7 +88,7 @@ async def test_a_file_is_served_as_soon_as_it_can_be_loaded_and_again_after_the_
             assert "ValueError: not yet" in failed["text"]
             assert (await state_of(place))["only_client"]
             assert await post(place, "/do/drain") == 409
-            file.write_text(f"GREETING = 'Hello'\n{SERVER}")
+            write_at_once(file, f"GREETING = 'Hello'\n{SERVER}")
             await page.until("serving", lambda serving: serving["state"] == "running")
             connected = await page.until("connection", lambda connection: connection["state"] == "connected")
             assert connected["words"] == [str(file)]
@@ -101,7 +101,7 @@ async def test_a_file_is_served_as_soon_as_it_can_be_loaded_and_again_after_the_
             os.kill(served["pid"], signal.SIGKILL)
             await page.until("serving", lambda serving: serving["state"] == "failed")
             assert (await state_of(place))["only_client"]
-            file.write_text(f"GREETING = 'Again'\n{SERVER}")
+            write_at_once(file, f"GREETING = 'Again'\n{SERVER}")
             await page.until("serving", lambda serving: serving["state"] == "running")
             assert (await state_of(place))["pid"] != served["pid"]
         stranger = attrs.evolve(place, token="")
@@ -131,7 +131,7 @@ async def taken(server):
         async with page_of(place) as page:
             await page.until("serving", lambda serving: serving["state"] == "running")
             before = (await state_of(place))["pid"]
-            file.write_text(f"GREETING = 'Again'\n{text}")
+            write_at_once(file, f"GREETING = 'Again'\n{text}")
             await page.until("serving", lambda serving: serving["state"] == "starting")
             seen = await page.until("serving")
             assert (seen["state"], seen["changed"]) == ("running", "small.py")

@@ -320,7 +320,7 @@ def test_trimcp_itself_passes_over_stdio_and_http(run: Run, shop: str) -> None:
 async def test_trimcp_passes_over_sockets(serve: str) -> None:
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-            host, port = await nursery.start(getattr(rich_server.server, serve))
+            host, port = await nursery.start(getattr(rich_server.server, serve), 0)
             target = f"tcp://{host}:{port}" if serve == "serve_tcp" else f"ws://{host}:{port}/mcp"
             opener = opener_of(target, env=None, inherit_env=False, cwd=None, on_stderr=None, limit=2**25)
             for revision in (LEGACY, MODERN):

@@ -15,7 +15,7 @@ import trio
 import trimcp
 from tests.cli.conftest import Run
 from tests.process.children import answers_in, call, lines_of, text_of
-from tests.programs import PATIENCE, ROOT
+from tests.programs import PATIENCE, ROOT, write_at_once
 
 SERVER = """
 import trimcp
@@ -32,13 +32,6 @@ SLOW = """async def first() -> str:
     print("it runs", file=sys.stderr, flush=True)
     await trio.sleep(0.2)"""
 ENVIRONMENT = {"PYTHONPATH": str(ROOT)}
-
-
-def replace(file: Path, text: str) -> None:
-    """Change a file at once: a server that starts while it is written would find half of it."""
-    written = file.with_suffix(".new")
-    written.write_text(text)
-    written.replace(file)
 
 
 async def test_a_client_over_stdio_sees_the_new_tool(tmp_path: Path) -> None:
@@ -59,7 +52,7 @@ async def test_a_client_over_stdio_sees_the_new_tool(tmp_path: Path) -> None:
         ) as client:
             assert [tool.name for tool in await client.list_tools()] == ["first"]
             async with client.notices() as notices:
-                replace(file, SERVER.format(name="second"))
+                write_at_once(file, SERVER.format(name="second"))
                 await changed.wait()
                 await anext(notices)  # the list of tools has changed
                 assert [tool.name for tool in await client.list_tools()] == ["second"]
@@ -97,10 +90,10 @@ def test_a_server_over_http_is_started_again(tmp_path: Path) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True) as process:
         assert process.stderr is not None
         assert "changing on http://" in process.stderr.readline()
-        replace(file, "import trimcp\n1 / 0\n")
+        write_at_once(file, "import trimcp\n1 / 0\n")
         while "the server has ended with 1" not in (line := process.stderr.readline()):
             assert line
-        replace(file, SERVER.format(name="second"))
+        write_at_once(file, SERVER.format(name="second"))
         assert "changing.py changed" in process.stderr.readline()
         url = process.stderr.readline().split()[-1]
         assert trio.run(_tools, url) == ["second"]
