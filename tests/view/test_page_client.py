@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 import trio
+import trio.testing
 
 from tests.view.desk import server as desk
 from trimcp.http.binding import Fields, HttpResponse
@@ -193,6 +194,7 @@ async def test_a_page_that_leaves_cancels_its_calls_and_a_reload_ends_them() -> 
         with trio.fail_after(30):
             while not page.is_over:
                 await trio.sleep(0.01)
+        await trio.testing.wait_all_tasks_blocked()
         assert not [run.sessions for run in desk.tree() if run.sessions]
         with pytest.raises(ControlRefused, match="no client any more"):
             await page.do("cancel", number=1)
