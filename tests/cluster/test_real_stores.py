@@ -38,7 +38,7 @@ async def test_a_session_outlives_its_node(on: Callable[[Path], Iterator[Callabl
     with on(tmp_path) as make:  # type: ignore[attr-defined]
         nodes = [Node(LinkedStore(make()), {}, {}) for _ in range(3)]
         one, two, three = nodes
-        with trio.fail_after(30):
+        with trio.fail_after(120):
             async with trio.open_nursery() as nursery:
                 for node in nodes:
                     await nursery.start(node.serve)

@@ -11,6 +11,7 @@ import trimcp
 import trimcp.stores
 from tests.client.tasks.task_server import BOTH
 from tests.client.test_calls import Outcome
+from tests.ports import free_port
 from tests.process.children import PATIENCE
 from tests.requirements.wires import over_http
 from tests.session.peer import MODERN
@@ -30,7 +31,7 @@ def studio(store: Path | None = None) -> trimcp.Server:
 async def serve(
     store: Path, port: int, scope: trio.CancelScope, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Serve on a port until the scope is cancelled; 0: any port."""
+    """Serve on a port until the scope is cancelled."""
     with scope:
         async with trio.open_nursery() as nursery:
             used = await nursery.start(studio(store).serve_http, port)
@@ -42,11 +43,14 @@ async def test_a_handle_outlives_the_process_of_its_server(version: str, tmp_pat
     store, first, second = tmp_path / "state.db", trio.CancelScope(), trio.CancelScope()
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as servers:
-            port = await servers.start(serve, store, 0, first)
+            # The system gives it to no other connection while nothing listens.
+            port = await servers.start(serve, store, free_port(), first)
             url = f"http://127.0.0.1:{port}/mcp"
             async with trimcp.connect(url, revision=version) as client, trio.open_nursery() as nursery:
                 task = await client.call_tool("render", {"frames": 7}, task=True, returns=int)
-                await trio.sleep(0.2)  # it ends
+                seen = client.task(task.id)
+                while (await seen.refresh()).status == "working":
+                    await trio.sleep(0.01)
                 first.cancel()
                 waiting = Outcome(nursery, task.result)
                 await trio.sleep(1.5)  # at least one poll finds no server
