@@ -30,7 +30,7 @@ def on_sqlite(directory: Path) -> Iterator[Callable[[], Store]]:
 @contextmanager
 def on_valkey(directory: Path) -> Iterator[Callable[[], Store]]:
     with running_valkey() as valkey:
-        yield lambda: Valkey(valkey.url, lease=LEASE)
+        yield lambda: Valkey(valkey.url, lease=LEASE, deadline=5.0)
 
 
 @pytest.mark.parametrize("on", [on_sqlite, on_valkey])

@@ -53,7 +53,7 @@ class There:
 @asynccontextmanager
 async def there(*options: str) -> AsyncIterator[There]:
     with running_valkey(*options) as valkey, trio.fail_after(2 * PATIENCE):
-        one, two = nodes = [Node(LinkedStore(Valkey(valkey.url, lease=LEASE)), {}, {}) for _ in range(2)]
+        one, two = nodes = [Node(LinkedStore(Valkey(valkey.url, lease=LEASE, deadline=1.0)), {}, {}) for _ in range(2)]
         async with trio.open_nursery() as nursery:
             for node in nodes:
                 await nursery.start(node.serve)

@@ -279,7 +279,7 @@ async def test_after_a_failover_the_new_primary_is_found_for_calls_and_the_bus()
         with trio.fail_after(30):
             while "'master_link_status': 'up'" not in str(new.command("INFO", "replication")):
                 await trio.sleep(0.05)
-        store = Valkey(f"valkey://127.0.0.1:{old.port},127.0.0.1:{new.port}/test", lease=60.0)
+        store = Valkey(f"valkey://127.0.0.1:{old.port},127.0.0.1:{new.port}/test", lease=60.0, deadline=1.0)
         async with store.open(), store.bus.subscribe(1) as messages:
             node = await store.nodes.join()
             await store.sessions.add(record())
@@ -307,7 +307,7 @@ async def test_after_a_failover_the_new_primary_is_found_for_calls_and_the_bus()
 async def test_a_server_that_removes_keys_is_refused() -> None:
     refused = pytest.raises(UsageError, match=r"allkeys-lru\): set maxmemory-policy noeviction")
     with running_valkey("--maxmemory-policy", "allkeys-lru") as server, refused:
-        async with trimcp.Server("s", store=Valkey(server.url)).running():
+        async with trimcp.Server("s", store=Valkey(server.url, deadline=PATIENT)).running():
             pass
 
 

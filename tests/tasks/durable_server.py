@@ -6,9 +6,11 @@ import sys
 
 from tests.tasks.workshop import Workshop
 from trimcp.stores import node_store, store_at
+from trimcp.stores.valkey import connection
 
-# Before the store is made: its nodes count as dead soon.
-node_store.LEASE = 1.0  # type: ignore[misc]
+# Before the store is made: its nodes count as dead soon, but not because the machine is busy.
+node_store.LEASE = 4.0  # type: ignore[misc]
+connection.DEADLINE = 5.0  # type: ignore[misc]
 workshop = Workshop(store=store_at(sys.argv[1]))
 if len(sys.argv) > 2:
     workshop.release.set()
