@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from trimcp.observability import log
+from trimcp.observability import log, stderr
 
 # A busy machine is no failure of a test, and neither is a run in which few examples are what a filter lets through.
 settings.register_profile(
@@ -61,6 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def fresh_log() -> Iterator[None]:
     """No test takes the lines of another, or changes its level."""
     log._throttles.clear()
+    stderr._stderr._dropped, stderr._stderr._rest = 0, b""
     before = log._threshold, log.informs
     yield
     log._threshold, log.informs = before
