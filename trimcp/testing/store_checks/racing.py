@@ -1,4 +1,4 @@
-"""What the checks of stores share: names that no other check uses, calls at the same time, and brief times to live."""
+"""Shared by the checks of stores: unused names, calls at the same time, brief times to live."""
 
 from __future__ import annotations
 
