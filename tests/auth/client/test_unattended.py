@@ -8,16 +8,20 @@ from typing import Any
 
 import httpx2
 import pytest
+import trio
+import trio.testing
 from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from tests.auth.client.world import World, basic_credentials
 from trimcp import auth
 from trimcp.errors import ExchangeFailed, UsageError
+from trimcp.http.client.auth import ClientAuth
 
 KEY = ECKey.generate_key("P-256", private=True)
 PEM = KEY.as_pem(private=True)
 PROVIDER = "https://idp.example/token"
+EVIL = ("https://evil.example/.well-known/oauth-authorization-server", "https://evil.example/token")
 JAG = {
     "issued_token_type": "urn:ietf:params:oauth:token-type:id-jag",
     "token_type": "N_A",
@@ -79,6 +83,41 @@ async def test_a_secret_stays_at_its_issuer(world: World) -> None:
     with pytest.raises(ExchangeFailed, match="is registered at"):
         await world.call(hook)
     assert not world.to("https://evil.example/token")
+
+
+@pytest.mark.parametrize("kind", ["secret", "key", "person"])
+async def test_of_two_first_sign_ins_at_once_one_issuer_gets_the_client(
+    world: World, kind: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    other = World(url="https://other.example/mcp", issuer="https://evil.example")
+    for url in ("https://other.example/.well-known/oauth-protected-resource/mcp", *EVIL):
+        world.answers[url] = other.answer
+    world.delay = 1  # so that each has found its authorization server before either sends the client's secret
+    hooks: dict[str, Callable[[], ClientAuth]] = {
+        "secret": lambda: auth.ClientCredentials("id", "canary"),
+        "key": lambda: auth.PrivateKeyJwt("id", PEM),
+        "person": lambda: auth.OAuth(client_id="id", client_secret="canary", read_callback=agree),
+    }
+    ends: list[object] = []
+
+    async def agree(url: str) -> str:
+        return await (other if url.startswith("https://evil.example/") else world).agree(url)
+
+    async def call(each: World) -> None:
+        try:
+            ends.append(await each.call(hook))
+        except ExchangeFailed as exc:
+            ends.append(str(exc))
+
+    hook = hooks[kind]()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call, world)
+        nursery.start_soon(call, other)
+    assert 200 in ends
+    (refusal,) = [end for end in ends if end != 200]
+    assert "is registered at" in str(refusal)
+    assert len(world.to("/token")) == 1
+    assert len(world.shown) + len(other.shown) == (kind == "person")
 
 
 async def test_the_tokens_of_a_person_and_of_programs_stay_apart_in_one_store(world: World) -> None:

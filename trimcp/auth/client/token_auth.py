@@ -70,7 +70,7 @@ class TokenAuth(ClientAuth):
         )
         self._client_id = client_id
         self._issuer_of_client: str | None = None
-        """The authorization server that the client id has worked at."""
+        """The authorization server that the client id was first used at."""
         self._servers: dict[str, KnownServer] = {}
 
     # --- ClientAuth -------------------------------------------------------------------
@@ -366,7 +366,10 @@ class TokenAuth(ClientAuth):
         )
 
     def _check_client(self, server: KnownServer, issuer: str) -> None:
-        """See that a client registered by hand is used where it was registered."""
+        """See that a client registered by hand is used where it was registered.
+
+        The first use decides, not the first success: sign-ins that run at once would have sent its secret by then.
+        """
         if self._client_id is None or self._issuer is not None:
             return
         earlier = self._issuer_of_client
@@ -377,3 +380,4 @@ class TokenAuth(ClientAuth):
                 f"The client id {self._client_id!r} is registered at {shown(earlier)}, and {server.url} now takes "
                 f"tokens of {shown(issuer)}: register there, and make another object with that id and issuer=…"
             )
+        self._issuer_of_client = issuer
