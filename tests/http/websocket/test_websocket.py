@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -160,6 +162,86 @@ async def test_a_message_of_empty_pieces_without_end_ends_the_connection(pieces:
             nursery.start_soon(flood)
             assert (await heard_until(stream, b"\x81\x011")).endswith(b"\x81\x011") is is_served
             nursery.cancel_scope.cancel()
+
+
+FRAME = b"\x81\x82\x00\x00\x00\x00hi"
+
+
+@pytest.mark.parametrize(
+    "early",
+    [FRAME, FRAME[:5], b"\x88\x80\x00\x00\x00\x00", b"\xff" * 100],
+    ids=["frame", "half a frame", "close", "garbage"],
+)
+async def test_data_that_do_not_wait_for_the_answer_are_refused(early: bytes) -> None:
+    served = Watched()
+    async with serving(served) as url:
+        host, port = url.removeprefix("ws://").split(":")
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            await stream.send_all(upgrading(url) + early)
+            heard = await heard_until(stream, b"never")  # so the server closes the connection
+        assert heard.startswith(b"HTTP/1.1 400 ")
+        assert heard.endswith(b"Early data: wait for the answer to the upgrade.\n")
+    assert not served.over.is_set()
+
+
+async def test_a_flood_ends_while_its_upgrade_is_judged() -> None:
+    judged = trio.Event()
+
+    async def admit(request: HttpRequest) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            judged.set()
+
+    async with serving(admit=admit) as url:
+        host, port = url.removeprefix("ws://").split(":")
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            with trio.fail_after(20), pytest.raises(trio.BrokenResourceError):
+                await stream.send_all(upgrading(url))
+                while True:
+                    await stream.send_all(FRAME * 1000)
+            with trio.fail_after(5):
+                await judged.wait()
+
+
+async def test_a_flood_behind_an_upgrade_ends_that_connection_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    async with serving() as url:
+        host, port = url.removeprefix("ws://").split(":")
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            with trio.fail_after(20), pytest.raises(trio.BrokenResourceError):
+                await stream.send_all(upgrading(url) + b"\xff" * 2**20)
+                while True:
+                    await stream.send_all(b"\xff" * 2**20)
+        async with open_websocket_duplex(f"{url}/mcp") as duplex:
+            await duplex.send_all(b"still there\n")
+            assert await duplex.receive() == [b"still there"]
+    assert "connection.failed" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("refusal", [None, Refusal(403, PLAIN, b"no\n")])
+async def test_a_client_that_has_gone_before_the_answer_is_no_failure(
+    refusal: Refusal | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged = trio.Event()
+
+    def refuse(request: HttpRequest) -> Refusal | None:
+        if not judged.is_set():
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            stream.socket.close()  # with a reset
+            judged.set()
+            return refusal
+        return None
+
+    async with serving(refuse=refuse) as url:
+        host, port = url.removeprefix("ws://").split(":")
+        stream = await trio.open_tcp_stream(host, int(port))
+        await stream.send_all(upgrading(url))
+        with trio.fail_after(5):
+            await judged.wait()
+        async with open_websocket_duplex(f"{url}/mcp") as duplex:
+            await duplex.send_all(b"still there\n")
+            assert await duplex.receive() == [b"still there"]
+    assert "connection.failed" not in capsys.readouterr().err
 
 
 async def test_upgrades_that_are_not_finished_end_with_the_listener() -> None:

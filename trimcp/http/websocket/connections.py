@@ -6,7 +6,7 @@ import functools
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final, NoReturn
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +20,7 @@ from trimcp.http.binding import PLAIN, HttpRequest, PeerConnection, Refusal
 from trimcp.http.client.authorization import Authorization, AuthorizedRequest
 from trimcp.http.websocket.duplex import (
     CLOSING,
+    EARLY_DATA,
     GOING_AWAY,
     MESSAGE_BYTES,
     NO_COMMON_SUBPROTOCOL,
@@ -108,6 +109,7 @@ async def serve_websocket(
                 if isinstance(upgrade, Exception):
                     log.debug(events.WEBSOCKET_REFUSED, peer=stream.description, reason=_why(upgrade))
                     return
+                watched.upgrade = upgrade
                 request = _request(upgrade, stream, secure=ssl_context is not None)
                 refusal = _judge(request, upgrade.proposed_subprotocols, path, refuse)
                 if refusal is None and admit is not None:
@@ -118,13 +120,20 @@ async def serve_websocket(
                     if judging.cancelled_caught:
                         nursery.cancel_scope.cancel()
                         return
-                if refusal is not None:
-                    log.debug(events.WEBSOCKET_REFUSED, peer=stream.description, status=refusal.status)
-                    with trio.move_on_after(CLOSING):
-                        await upgrade.reject(refusal.status, extra_headers=list(refusal.fields), body=refusal.body)
+                if refusal is None and watched.has_early_data:
+                    refusal = EARLY_DATA
+                connection: trio_websocket.WebSocketConnection | None = None
+                with suppress(trio_websocket.ConnectionClosed):  # the client has gone, or has broken the protocol
+                    if refusal is None:
+                        connection = await upgrade.accept(subprotocol=select(upgrade.proposed_subprotocols))
+                    else:
+                        log.debug(events.WEBSOCKET_REFUSED, peer=stream.description, status=refusal.status)
+                        with trio.move_on_after(CLOSING):
+                            await upgrade.reject(refusal.status, extra_headers=list(refusal.fields), body=refusal.body)
+                if connection is None:
                     nursery.cancel_scope.cancel()
                     return
-                connection = await upgrade.accept(subprotocol=select(upgrade.proposed_subprotocols))
+                watched.upgrade = None
                 openings.discard(opening)
                 watched.limit_pieces(connection, message_bytes)
                 description = f"websocket {request.connection.peer}"

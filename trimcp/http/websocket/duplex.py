@@ -39,6 +39,8 @@ INTERNAL_ERROR: Final = 1011
 ORDERLY: Final = frozenset({NORMAL, GOING_AWAY, NO_STATUS})
 """Codes by which a peer ends the input in good order."""
 
+EARLY_DATA: Final = Refusal(400, PLAIN, b"Early data: wait for the answer to the upgrade.\n")
+"""RFC 6455, section 4.1. The library would lose the data, and then read frames from their middle."""
 NO_COMMON_SUBPROTOCOL: Final = Refusal(400, PLAIN, b"No common WebSocket subprotocol: offer `mcp`.\n")
 
 

@@ -129,6 +129,8 @@ class WatchedStream(trio.abc.Stream):
         self._stream = stream
         self.on_end: Callable[[], None] | None = None
         """Called when the stream ends; set while no reader of trio-websocket would notice."""
+        self.upgrade: trio_websocket.WebSocketRequest | None = None
+        """The upgrade of a client, from its head to its answer. Nothing more may come then: the stream ends."""
         self._is_read = True
         self._closing: trio.CancelScope | None = None
         self._connection: trio_websocket.WebSocketConnection | None = None
@@ -139,8 +141,18 @@ class WatchedStream(trio.abc.Stream):
         self._connection = connection
         self._most_pieces = most
 
+    @property
+    def has_early_data(self) -> bool:
+        """Whether a client has sent data after the head of its upgrade, and before the answer."""
+        if self.upgrade is None:
+            return False
+        return bool(self.upgrade._connection._wsproto.handshake._h11_connection.trailing_data[0])
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """See `trio.abc.ReceiveStream`."""
+        if self.has_early_data:
+            self._ended()
+            raise trio.BrokenResourceError("the client does not wait for the answer to its upgrade")
         if self._connection is not None and len(self._connection._message_parts) > self._most_pieces:
             raise trio.BrokenResourceError("a message has too many pieces")
         try:
