@@ -23,7 +23,7 @@ from trimcp.transports.duplex import Duplex, Frame
 MakePair = Callable[[], AbstractAsyncContextManager[tuple[Duplex, Duplex]]]
 """Opens two connected ends, and closes both when the context ends."""
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 60.0
 """The seconds after which a waiting check has failed."""
 PLENTY: Final = 8 * 1024 * 1024
 """A number of bytes that no medium buffers."""
