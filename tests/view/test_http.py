@@ -245,7 +245,8 @@ class Stuck(HttpResponse):
 
 
 @pytest.fixture
-async def published(nursery: trio.Nursery) -> Publisher:
+async def published(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> Publisher:
+    monkeypatch.setattr(publishing, "PAUSE", 0)  # a delta may take long on a busy machine
     server = trimcp.Server("slow")
     publisher = Publisher(server._runs, Figures(), control=False, trace=False)
     nursery.start_soon(publisher.run)

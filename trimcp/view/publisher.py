@@ -26,7 +26,7 @@ from trimcp.view.trace import Record, Trace
 INTERVAL: Final = 0.25
 """Seconds between two deltas, at least."""
 PAUSE: Final = 40
-"""How many times as long as a delta took to make the next one waits: the view takes at most 2.5 % of the time."""
+"""The next delta waits for the processor time of the last one, times this: the view takes at most 2.5 %."""
 MOST_VIEWERS: Final = 16
 """Streams at once. A further one is refused with 503."""
 DROPPED_AFTER: Final = 5.0
@@ -137,9 +137,9 @@ class Publisher:
             self._record()
             while True:
                 await self._wanted.wait()
-                began = time.perf_counter()
+                began = time.thread_time()
                 self.publish()
-                spent = time.perf_counter() - began
+                spent = time.thread_time() - began
                 if not self._viewers:
                     self._wanted = trio.Event()
                 await trio.sleep(max(INTERVAL, spent * PAUSE))
