@@ -74,9 +74,9 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
         if is_authority:
-            names = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "digital_signature")
-            no = dict.fromkeys((*names, "encipher_only", "decipher_only"), False)
-            builder = builder.add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **no), critical=True)
+            # It signs certificates and lists of revoked ones, and nothing else.
+            usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+            builder = builder.add_extension(usage, critical=True)
         if alternative is not None:
             builder = builder.add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
         return builder.sign(self._key, hashes.SHA256())
