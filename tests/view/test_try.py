@@ -81,9 +81,9 @@ def test_a_form_is_filled_in_by_keyboard_alone(page: Any) -> None:
     page.get_by_role("button", name="Remove labels 1").focus()
     page.keyboard.press("Enter")
     page.get_by_label("speed").focus()
-    page.keyboard.type("fast")
+    page.keyboard.press("f")  # of "fast": a list forgets its first letters when the next one comes late
     page.get_by_label("Kind").focus()
-    page.keyboard.type("string")
+    page.keyboard.press("s")  # of "string"
     page.get_by_role("textbox", name="note").focus()
     page.keyboard.type("ring twice")
     page.get_by_label("weight").focus()

@@ -15,6 +15,7 @@ from trimcp.auth.errors import AuthorizationFailed
 _LONGEST_SHOWN: Final = 200
 _LONGEST: Final = 2048
 """Characters of a URL that another party names; a longer one is refused, since errors show parts of it."""
+_LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1"))
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST: Final = ipaddress.ip_network("2000::/3")
 """All of the global addresses that IANA has given out. Others, such as ::10.0.0.1 and fec0::1, are old private ones."""
@@ -28,9 +29,10 @@ def is_loopback(host: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(name).is_loopback
+        address = ipaddress.ip_address(name)
     except ValueError:
         return False
+    return any(address in network for network in _LOOPBACK)  # `is_loopback` has ::ffff:127.0.0.1 from Python 3.13 on
 
 
 def is_address(host: str) -> bool:
