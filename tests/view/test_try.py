@@ -80,6 +80,7 @@ def test_a_form_is_filled_in_by_keyboard_alone(page: Any) -> None:
         page.keyboard.type(label)
     page.get_by_role("button", name="Remove labels 1").focus()
     page.keyboard.press("Enter")
+    expect(page.get_by_role("group", name="labels")).to_be_focused()
     page.get_by_label("speed").focus()
     page.keyboard.press("f")  # of "fast": a list forgets its first letters when the next one comes late
     page.get_by_label("Kind").focus()
