@@ -57,6 +57,13 @@ def shop_served(*options: str, file: Path = SHOP) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Serve the shop over HTTP, with a view that may act, for the tests of one file."""
+    with shop_served("--http", "0", "--view", "0", "--view-control") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Start a browser for the tests of one file."""
     from tests.view.browser import ARGUMENTS, CHROMIUM, playwright

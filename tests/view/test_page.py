@@ -24,12 +24,6 @@ PARTS = ("Clients", "Messages", "Logs", "Tools", "Streams", "Actors", "Tasks")
 pytestmark = MARKS
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with shop_served("--http", "0", "--view", "0", "--view-control") as address:
-        yield address
-
-
 @pytest.fixture
 def page(browser: Any, address: str) -> Iterator[Any]:
     """The page, with what it fetched and what it complained of."""

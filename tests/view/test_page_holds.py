@@ -18,12 +18,6 @@ DESK = Path(__file__).with_name("desk.py")
 pytestmark = MARKS
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with shop_served("--http", "0", "--view", "0", "--view-control") as address:
-        yield address
-
-
 @pytest.fixture
 def page(browser: Any, address: str) -> Iterator[Any]:
     page = browser.new_page()
