@@ -113,7 +113,7 @@ async def test_the_thread_reads_while_a_commit_waits_for_the_disk(tmp_path: Path
         async with trio.open_nursery() as nursery:
             nursery.start_soon(database.write, wait)
             await began.wait()
-            clock.now = database._direct.commit_began + 2 * SLOW
+            clock.now = database._commit_began + 2 * SLOW
             with thread_is_busy(store):
                 nursery.start_soon(check_loaded, store)
                 await wait_all_tasks_blocked()

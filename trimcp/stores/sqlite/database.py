@@ -114,6 +114,8 @@ class Database:
         self._reading: sqlite3.Connection
         self._direct: DirectReader
         self._swept_at = 0.0
+        self._commit_began = math.inf
+        """When the commit began that is under way in the thread that writes; infinite while there is none."""
         self._is_durable: bool | None = None
         """Whether commits survive a loss of power as the connection is set now; None where it is not set."""
         self._channels: dict[BusChannel, int] = {}
@@ -178,7 +180,7 @@ class Database:
         if self._reader is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
             try:
-                return self._direct.read(function)
+                return self._direct.read(function, self._commit_began)
             except ThreadNeeded:
                 pass
         return await self.read(function)
@@ -232,9 +234,11 @@ class Database:
         if durable is not self._is_durable:
             self._writing.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._is_durable = durable
-        self._direct.commit_began = time.monotonic()
-        _run_group(self._writing, "BEGIN IMMEDIATE", jobs)
-        self._direct.commit_began = math.inf
+        self._commit_began = time.monotonic()
+        try:
+            _run_group(self._writing, "BEGIN IMMEDIATE", jobs)
+        finally:
+            self._commit_began = math.inf
 
     def _sweep(self) -> None:
         """Remove what has expired. A failure is repaired by the next sweep."""

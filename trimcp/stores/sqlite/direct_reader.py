@@ -31,17 +31,19 @@ class DirectReader:
         """`connection`: of its own, with a timeout of 0."""
         self._connection = connection
         self._next_at = -math.inf
-        self.commit_began: float = math.inf
-        """When the commit began that is under way in another thread, which sets this; infinite while there is none."""
 
-    def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    def read(self, function: Callable[[sqlite3.Connection], T], commit_began: float = math.inf) -> T:
         """Return the value of a function that reads a few rows by their keys. All that it reads is of one moment.
+
+        Args:
+            function: reads.
+            commit_began: when the commit of another thread began that is under way; infinite while there is none.
 
         Raises:
             ThreadNeeded: the file is locked, the disk is slow, or a statement has failed.
         """
         began = time.monotonic()
-        if began < self._next_at or began - self.commit_began > SLOW:
+        if began < self._next_at or began - commit_began > SLOW:
             raise ThreadNeeded
         try:
             self._connection.execute("BEGIN")
