@@ -22,13 +22,10 @@ class Durations:
         self._total = 0.0
         self._longest = 0.0
         self.waiting: list[float] = []
-        """Durations that are in no bucket yet."""
+        """Durations that are in no bucket yet. To count one, append it, and call `sort` once there are `MOST_WAITING`.
 
-    def add(self, seconds: float) -> None:
-        """Count a duration."""
-        self.waiting.append(seconds)
-        if len(self.waiting) >= MOST_WAITING:
-            self.sort()
+        No method does both: each request would pay for its call.
+        """
 
     @property
     def number(self) -> int:

@@ -140,7 +140,7 @@ class Meter:
             found.failures[outcome_of(request)] += 1
         found.bytes_read += request.size
         waiting = found.durations.waiting
-        waiting.append(now - request.received_at)  # as `add` does, without its call
+        waiting.append(now - request.received_at)
         if len(waiting) >= MOST_WAITING:
             found.durations.sort()
 

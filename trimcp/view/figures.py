@@ -78,7 +78,7 @@ class Figures:
         except (KeyError, TypeError):
             found = self._found(request.method, request.params)
         waiting = found.durations.waiting
-        waiting.append(now - request.received_at)  # as `add` does, without its call
+        waiting.append(now - request.received_at)
         if len(waiting) >= MOST_WAITING:
             found.durations.sort()
         if request.cancel_reason is not None:
