@@ -83,7 +83,7 @@ def is_secret_name(name: str) -> bool:
 def is_secret_member(name: str, value: Any) -> bool:
     """Return whether a member holds a secret.
 
-    `tokens` and the like do unless they are a number of tokens, and `pass` does if it is a text.
+    A plural such as `tokens` is one unless its value is a number, and `pass` is one if its value is a text.
     """
     if isinstance(value, bool | None):
         return False

@@ -26,7 +26,7 @@ from trimcp.view.trace import Record, Trace
 INTERVAL: Final = 0.25
 """Seconds between two deltas, at least."""
 PAUSE: Final = 40
-"""The next delta waits for the processor time of the last one, times this: the view takes at most 2.5 %."""
+"""The next delta waits this many times the processor time of the last one: the view takes at most 2.5 %."""
 MOST_VIEWERS: Final = 16
 """Streams at once. A further one is refused with 503."""
 DROPPED_AFTER: Final = 5.0
