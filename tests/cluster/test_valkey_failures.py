@@ -81,6 +81,9 @@ async def test_a_full_server_serves_the_sessions_that_it_has(logged: Logged) -> 
             assert await those.statuses(node) == (200, 503, 200)
         await trio.sleep(LEASE)
         assert not those.one.run.node.is_fenced  # type: ignore[union-attr]
+        failures = logged.of("store.failed")
+        assert any("batches of events were not kept: Valkey failed: OOM" in each.get("why", "") for each in failures)
+        assert not any("exc_info" in each for each in failures)
         those.valkey.command("CONFIG", "SET", "maxmemory", "0")
         for node in (those.one, those.two):
             await those.becomes(node, 200, 200, 200)

@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.session.peer import Logged, logged
 from tests.stores.contract import batch, record
 from tests.stores.hostile import FINE_AS_A_WRITE, HOSTILE, VARIABLE, hangs, hangs_behind_a_shield, leaves_a_nursery_open
 from trimcp.actors.supervisor import open_supervisor
@@ -21,11 +22,16 @@ from trimcp.stores.contained import (
     ContainedEventStore,
     ContainedSessionStore,
     ContainedSubscriptionStore,
+    DirectCalls,
     StoreCalls,
     StoreFailed,
+    log_failure,
 )
 from trimcp.stores.event_store import AppendFailed, EventBatch, StoredEvents
+from trimcp.stores.failures import StoreUnavailable
 from trimcp.stores.memory import MemoryEventStore, MemorySessionStore, MemorySubscriptionStore
+
+__all__ = ["logged"]
 
 PATIENCE = 2000.0
 """Seconds of a mock clock after which the most patient of the hostile functions have ended."""
@@ -115,6 +121,30 @@ async def test_the_cause_is_kept_for_the_log() -> None:
         with pytest.raises(StoreFailed, match="fail raised KeyError") as caught:
             await calls.call(1, fail)
         assert isinstance(caught.value.__cause__, KeyError)
+
+
+async def raises(error: Exception, cause: Exception | None = None) -> None:
+    raise error from cause
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "why"),
+    [
+        (StoreUnavailable("it is full"), None, "raises raised StoreUnavailable: it is full"),
+        (StoreUnavailable("no answer"), OSError("the network"), "raises raised StoreUnavailable: no answer"),
+        (AppendFailed([]), StoreUnavailable("it is full"), "raises raised AppendFailed: it is full"),
+        (AppendFailed([]), OSError("the disk"), None),
+        (KeyError("a defect"), None, None),
+    ],
+)
+async def test_a_store_that_says_why_has_no_traceback_in_the_log(
+    error: Exception, cause: Exception | None, why: str | None, logged: Logged
+) -> None:
+    with pytest.raises(StoreFailed) as caught:
+        await DirectCalls().call(1, raises, error, cause)
+    log_failure(caught.value)
+    (line,) = logged.of("store.failed")
+    assert line == ({"exc_info": caught.value} if why is None else {"why": why})
 
 
 async def test_a_call_has_its_time(autojump_clock: MockClock) -> None:

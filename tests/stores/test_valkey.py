@@ -348,7 +348,7 @@ async def test_a_user_needs_the_keys_and_channels_of_the_prefix_alone(tmp_path: 
 
         await check_store(handles)
         password.write_text("wrong")
-        with pytest.raises(UsageError, match="check its address and the password"):
+        with pytest.raises(UsageError, match="check its address, the password"):
             async with Valkey(url).open():
                 pass
 
@@ -398,6 +398,10 @@ def test_an_address_is_read_with_all_its_options(tmp_path: Path, monkeypatch: py
         ("valkey://host:port", "Invalid host"),
         ("redis://host", "Invalid store URL"),
         ("valkey://host?password_file=/does/not/exist", "cannot be read"),
+        ("valkeys://host?cert_file=client.pem", "give both cert_file and key_file"),
+        ("valkeys://host?key_file=client.key", "give both cert_file and key_file"),
+        ("valkey://host?ca_file=ca.pem", "write valkeys://"),
+        ("valkey://host?cert_file=client.pem&key_file=client.key", "write valkeys://"),
     ],
 )
 def test_an_address_that_is_wrong_is_refused_and_shows_no_password(url: str, problem: str) -> None:

@@ -142,16 +142,17 @@ async def works(url: str) -> None:
             assert await messages.receive() == b"news"
 
 
-async def refused(url: str) -> None:
-    with trio.fail_after(60), pytest.raises(UsageError, match="cannot be reached"):
+async def refused(url: str, why: str = "cannot be reached") -> None:
+    with trio.fail_after(60), pytest.raises(UsageError, match=why) as caught:
         async with Valkey(url, deadline=PATIENT).open():
             pass
+    assert "\n" not in str(caught.value)
 
 
 async def test_a_server_is_trusted_by_the_given_authority_alone(valkey: ValkeyProcess, authority: Authority) -> None:
     async with behind_tls(valkey, context_of(authority)) as port:
         await works(f"valkeys://127.0.0.1:{port}/tls?ca_file={authority.file}")
-        await refused(f"valkeys://127.0.0.1:{port}/tls")
+        await refused(f"valkeys://127.0.0.1:{port}/tls", r"UnknownIssuer.*check .* certificates")
         await refused(f"valkey://127.0.0.1:{port}/tls")
 
 
@@ -168,3 +169,10 @@ async def test_a_server_that_wants_a_certificate_gets_it(valkey: ValkeyProcess, 
         url = f"valkeys://127.0.0.1:{port}/tls?ca_file={authority.file}"
         await works(f"{url}&cert_file={cert_file}&key_file={key_file}")
         await refused(url)
+
+
+async def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "authority.pem"
+    await refused(f"valkeys://127.0.0.1/tls?ca_file={file}", "cannot be read")
+    file.write_text("-----BEGIN PRIVATE KEY-----")
+    await refused(f"valkeys://127.0.0.1/tls?ca_file={file}", "has no certificate")

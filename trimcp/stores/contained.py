@@ -43,14 +43,21 @@ class StoreFailed(Exception):
 
 def is_plain(exc: BaseException) -> bool:
     """Whether a failure needs no traceback: the store itself is unavailable, or it was too slow."""
-    cause = exc.__cause__ if isinstance(exc, StoreFailed) else exc
-    return cause is None or isinstance(cause, StoreUnavailable)
+    return isinstance(_cause_of(exc), (StoreFailed, AppendFailed, StoreUnavailable))
+
+
+def _cause_of(exc: BaseException) -> BaseException:
+    """Return what the store itself has raised; the failure, if it has raised nothing."""
+    while isinstance(exc, (StoreFailed, AppendFailed)) and exc.__cause__ is not None:
+        exc = exc.__cause__
+    return exc
 
 
 def log_failure(exc: BaseException) -> None:
     """Log the failure of a store."""
     if is_plain(exc):
-        log.error(events.STORE_FAILED, why=str(exc))
+        why, cause = str(exc), str(_cause_of(exc))
+        log.error(events.STORE_FAILED, why=why if cause in why else f"{why}: {cause}")
     else:
         log.error(events.STORE_FAILED, exc_info=exc)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import trio
 
-from trimcp.observability import events, log
+from trimcp.stores.contained import log_failure
 from trimcp.stores.memory_secrets import MemorySecretStore
 from trimcp.stores.secret_store import Secrets, SecretStore
 
@@ -54,7 +54,7 @@ class ServerSecrets(MemorySecretStore):
             try:
                 found = await source.read()
             except Exception as exc:  # noqa: BLE001 - the store is down; the secrets stay as they are
-                log.error(events.STORE_FAILED, exc_info=exc)
+                log_failure(exc)
                 continue
             if found.values[0] not in self.current.values:
                 self.current = Secrets((*self.current.values, found.values[0]))

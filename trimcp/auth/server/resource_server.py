@@ -34,6 +34,7 @@ from trimcp.http.server.routes import HttpRoute
 from trimcp.observability import events, log
 from trimcp.protocol.principal import Principal, principal_of
 from trimcp.protocol.scopes import check_scopes
+from trimcp.stores.contained import log_failure
 from trimcp.stores.replay_store import ReplayStore
 
 RETRY_AFTER: Final = "5"
@@ -310,7 +311,7 @@ async def _first_use(replay: ReplayStore, proof: CheckedProof) -> bool:
         with trio.fail_after(REPLAY_SECONDS):
             return await replay.first_use(proof.use, 2 * WINDOW)
     except Exception as exc:  # noqa: BLE001 - a store may raise anything, and then no proof is accepted
-        log.error(events.STORE_FAILED, exc_info=exc)
+        log_failure(exc)
         raise _unavailable("The DPoP proof cannot be checked now") from None
 
 

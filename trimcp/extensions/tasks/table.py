@@ -17,6 +17,7 @@ from trimcp.stores.contained import (
     DirectCalls,
     StoreCalls,
     StoreFailed,
+    log_failure,
     open_calls,
 )
 from trimcp.stores.task_store import TaskRecord, TaskStore
@@ -104,7 +105,7 @@ class TaskTable:
         except StoreFailed as exc:
             if isinstance(exc.__cause__, KeyError):
                 raise exc.__cause__ from None
-            log.error(events.STORE_FAILED, exc_info=exc.__cause__, why=str(exc))
+            log_failure(exc)
             raise store_unavailable() from None
 
 

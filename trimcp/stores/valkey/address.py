@@ -37,6 +37,12 @@ class ValkeyAddress:
     """The certificate of this client, with its `key_file`."""
     key_file: str | None = None
 
+    def __attrs_post_init__(self) -> None:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise UsageError(f"The store {self} has half of a certificate: give both cert_file and key_file")
+        if not self.tls and (self.ca_file, self.cert_file) != (None, None):
+            raise UsageError(f"The store {self} has certificates, and does not use TLS: write valkeys://")
+
     def __str__(self) -> str:
         hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
         return f"valkey{'s' * self.tls}://{hosts}/{self.prefix}"

@@ -200,9 +200,12 @@ class Connection:
                 await self._client.custom_command(["SET", schema, SCHEMA, "NX"])
                 kept = await self._client.custom_command(["GET", schema])
         except Exception as exc:
-            reason = str(exc) or "no answer"
+            reason = " ".join(str(exc).split()) or "no answer"
+            checks = (
+                "the password and the certificates" if self.address.tls else "the password and, for TLS, valkeys://"
+            )
             raise UsageError(
-                f"The store {self.address} cannot be reached ({reason}): check its address and the password"
+                f"The store {self.address} cannot be reached ({reason}): check its address, {checks}"
             ) from exc
         for info in found.values() if isinstance(found, dict) else (found,):
             policy = _field(info, b"maxmemory_policy")
@@ -336,6 +339,8 @@ def _tls(glide: Any, address: ValkeyAddress) -> Any:
         authorities = None if address.ca_file is None else Path(address.ca_file).read_bytes()
     except OSError as exc:
         raise UsageError(f"The file {address.ca_file} cannot be read ({exc}): give certificates in PEM") from None
+    if authorities is not None and b"-----BEGIN CERTIFICATE-----" not in authorities:
+        raise UsageError(f"The file {address.ca_file} has no certificate: give certificates in PEM")
     return glide.TlsAdvancedConfiguration(
         root_pem_cacerts=authorities, client_cert_path=address.cert_file, client_key_path=address.key_file
     )

@@ -11,6 +11,7 @@ from typing import Final
 
 from trimcp.codec.jsontext import dumps, loads
 from trimcp.stores.event_store import SETTLED, AppendFailed, EventBatch, SharedEventStore, StoredEvents
+from trimcp.stores.failures import StoreUnavailable
 from trimcp.stores.valkey.connection import Connection, Script, ScriptCall
 
 # Scripts get the key of the set, which begins the other two, and the number of the stream as ARGV[1].
@@ -130,7 +131,8 @@ class ValkeyEventStore(SharedEventStore):
         # An exception says that the server is full, or that a cluster lacks the slot.
         refused = [batch for batch, answer in zip(batches, answers, strict=True) if answer != 1]
         if refused:
-            raise AppendFailed(refused) from next((each for each in answers if isinstance(each, Exception)), None)
+            why = next((str(each) for each in answers if isinstance(each, Exception)), None)
+            raise AppendFailed(refused) from (None if why is None else StoreUnavailable(f"Valkey failed: {why}"))
 
     def _arguments(self, batch: EventBatch) -> tuple[bytes | str, ...]:
         owed = dumps([id.decode() for id in batch.owed])
