@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import trio
 
-import trimcp
 from tests.cluster.stores import LinkedStore
+from tests.http.clients import Legacy
 from tests.http.raw import Http, _behind
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop
@@ -116,6 +116,19 @@ async def cluster(size: int = 2, *, limits: dict[str, Any] | None = None, **opti
             nursery.cancel_scope.cancel()
 
 
+@asynccontextmanager
+async def two_nodes(
+    version: str = "2025-11-25",
+    capabilities: dict[str, Any] | None = None,
+    principal: str | None = None,
+    **options: Any,
+) -> AsyncIterator[tuple[Node, Node, Legacy]]:
+    """Run a cluster of two, by these options, and open a session at the first node."""
+    async with cluster(2, **options) as those:
+        one, two = those.nodes
+        yield one, two, await Legacy.open(one.http, version, capabilities, principal)
+
+
 async def stored() -> None:
     """Wait until the events of all nodes are in the store: they wait a moment for others."""
     await trio.sleep(0.01)
@@ -127,4 +140,4 @@ def at(client: Any, node: Node) -> Any:
     return type(client)(node.http, client.version, client.id, client.principal)
 
 
-__all__ = ["LEASE", "Balancer", "Cluster", "Node", "at", "cluster", "stored", "trimcp"]
+__all__ = ["LEASE", "Balancer", "Cluster", "Node", "at", "cluster", "stored", "two_nodes"]

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.cluster.nodes import LEASE, at, cluster
+from tests.cluster.nodes import LEASE, at, cluster, two_nodes
 from tests.cluster.test_streams import begun, texts
 from tests.http.clients import DRAINING, Legacy, Modern, initialize
 from tests.http.wires import settled
@@ -14,9 +14,7 @@ from trimcp.types.jsonrpc import NODE_LOST
 
 
 async def test_a_call_goes_on_elsewhere_while_its_node_stops(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one.stop)
@@ -30,9 +28,7 @@ async def test_a_call_goes_on_elsewhere_while_its_node_stops(autojump_clock: Moc
 
 
 async def test_a_client_that_comes_back_after_its_node_has_left_finds_the_answer(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one.stop)
@@ -42,9 +38,7 @@ async def test_a_client_that_comes_back_after_its_node_has_left_finds_the_answer
 
 
 async def test_a_call_that_outlasts_the_grace_is_answered_so_elsewhere(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         began = trio.current_time()
         report = await one.stop(grace=3)
@@ -55,9 +49,7 @@ async def test_a_call_that_outlasts_the_grace_is_answered_so_elsewhere(autojump_
 
 
 async def test_get_streams_end_with_a_pause_and_go_on_elsewhere(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         await (await client.ask("resources/subscribe", {"uri": "mem://motd"})).result()
         stream = await client.get()
         async with trio.open_nursery() as nursery:
@@ -99,17 +91,17 @@ async def test_a_session_that_was_opened_a_moment_before_is_not_forgotten(autoju
 
 
 async def test_a_node_that_stops_says_so_first_and_serves_on(autojump_clock: MockClock) -> None:
-    async with cluster(2, limits={"drain_delay": 10.0}, health=True) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(one.stop)
-            await trio.sleep(5)
-            assert (await one.http.ask("GET", "/health/ready")).status == 503
-            assert (await one.http.ask("GET", "/health/live")).status == 200
-            assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
-            assert await (await Modern(one.http).call("add", {"a": 1, "b": 1})).text() == "2"
-            assert (await two.http.ask("GET", "/health/ready")).status == 200
+    async with (
+        two_nodes(limits={"drain_delay": 10.0}, health=True) as (one, two, client),
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(one.stop)
+        await trio.sleep(5)
+        assert (await one.http.ask("GET", "/health/ready")).status == 503
+        assert (await one.http.ask("GET", "/health/live")).status == 200
+        assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
+        assert await (await Modern(one.http).call("add", {"a": 1, "b": 1})).text() == "2"
+        assert (await two.http.ask("GET", "/health/ready")).status == 200
 
 
 @pytest.mark.parametrize("is_known", [True, False])

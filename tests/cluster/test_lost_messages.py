@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.cluster.nodes import Cluster, at, cluster
+from tests.cluster.nodes import Cluster, at, cluster, two_nodes
 from tests.cluster.test_messages import ELICITS, gap
 from tests.cluster.test_store_failures import fail
 from tests.cluster.test_streams import begun, texts
@@ -77,9 +77,7 @@ async def test_an_answer_outlives_the_node_that_has_taken_it(autojump_clock: Moc
 async def test_an_answer_that_no_store_keeps_is_not_acknowledged(
     how: str, logged: Logged, autojump_clock: MockClock
 ) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http, capabilities=ELICITS)
+    async with two_nodes(capabilities=ELICITS) as (_one, two, client):
         answer, question = await asked(client)
         assert await (await at(client, two).call("add", {"a": 1, "b": 1})).text() == "2"
         fail(two, how)
@@ -114,9 +112,7 @@ async def test_answers_in_a_batch_reach_the_node_that_asked(is_lost: bool, autoj
 
 
 async def test_an_answer_is_taken_once(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http, capabilities=ELICITS)
+    async with two_nodes(capabilities=ELICITS) as (_one, two, client):
         answer, question = await asked(client)
         for name in ("Ada", "Bob"):
             assert (await at(client, two).respond(question, {**ADA, "content": {"name": name}})).status == 202
@@ -144,9 +140,7 @@ async def test_nodes_without_questions_do_not_read_the_store(autojump_clock: Moc
 async def test_an_answer_that_the_store_did_not_take_at_first_reaches_a_client_elsewhere(
     logged: Logged, autojump_clock: MockClock
 ) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         resumed = await at(client, two).get(answer.last_id)
         await trio.sleep(1)
@@ -185,9 +179,7 @@ async def test_a_client_elsewhere_is_not_left_waiting_for_events_that_no_store_h
 async def test_a_client_that_has_more_than_the_store_gets_the_rest(
     dies: bool, logged: Logged, autojump_clock: MockClock
 ) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it", id=7)
         one.store.link.freeze()
         tag, stream, number = answer.last_id.split(".")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from tests.cluster.nodes import Cluster, Node, at, cluster, stored
+from tests.cluster.nodes import Cluster, Node, at, cluster, stored, two_nodes
 from tests.http.clients import Legacy, Modern
 from tests.http.wires import Answer, settled
 from trimcp.stores.bus import Gap
@@ -74,9 +74,7 @@ async def test_ids_of_a_session_are_not_used_again_by_a_node_that_takes_it_up_ag
 
 
 async def test_an_answer_to_a_dead_node_is_taken_and_ignored(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http, capabilities=ELICITS)
+    async with two_nodes(capabilities=ELICITS) as (one, two, client):
         question = await (await client.call("ask")).message()
         await one.kill()
         assert (await at(client, two).respond(question["id"], {"action": "decline"})).status == 202
@@ -170,9 +168,7 @@ async def test_what_waited_for_a_stream_at_several_nodes_is_told_once(autojump_c
 
 
 async def test_a_question_outside_of_requests_leaves_by_the_stream_at_another_node(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http, capabilities=ELICITS)
+    async with two_nodes(capabilities=ELICITS) as (one, two, client):
         stream = await at(client, two).get()
         await settled()
         (session,) = one.run.sessions
@@ -190,9 +186,7 @@ async def test_a_question_outside_of_requests_leaves_by_the_stream_at_another_no
 
 
 async def test_messages_follow_a_client_that_opens_its_stream_elsewhere_and_back(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         first = await client.get()
         second = await at(client, two).get()
         await settled()
@@ -205,9 +199,7 @@ async def test_messages_follow_a_client_that_opens_its_stream_elsewhere_and_back
 
 
 async def test_a_get_stream_is_resumed_at_another_node(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         stream = await client.get()
         one.shop.server.notify_tools_changed()
         assert (await stream.message())["method"] == TOOLS

@@ -13,7 +13,7 @@ from typing import cast
 import trio
 from trio.testing import MockClock
 
-from tests.cluster.nodes import LEASE, at, cluster, stored
+from tests.cluster.nodes import LEASE, at, cluster, stored, two_nodes
 from tests.cluster.test_streams import begun, texts
 from tests.http.clients import Legacy
 from trimcp.stores.memory_events import MemoryEventStore
@@ -21,9 +21,7 @@ from trimcp.stores.memory_events import MemoryEventStore
 
 async def test_after_a_restart_a_session_that_is_truly_dead_is_404_and_not_503(autojump_clock: MockClock) -> None:
     """fastmcp#3073: the client must open another session, and not try for ever."""
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         await client.delete()
         await one.kill()
         await trio.sleep(2 * LEASE)
@@ -60,9 +58,7 @@ async def test_a_client_that_waits_on_a_stream_is_not_idle(autojump_clock: MockC
 
 async def test_the_last_event_is_not_replayed_twice(autojump_clock: MockClock) -> None:
     """rust-sdk#1165."""
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         first = await at(client, two).get(answer.last_id)
         await first.drop()
@@ -73,9 +69,7 @@ async def test_the_last_event_is_not_replayed_twice(autojump_clock: MockClock) -
 
 async def test_the_head_of_a_stream_leaves_at_once_and_quiet_streams_are_kept_alive(autojump_clock: MockClock) -> None:
     """Balancers hold back heads without a body, and cut streams that are quiet for a minute."""
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (_one, two, client):
         began = trio.current_time()
         stream = await at(client, two).get()
         answer = await client.call("hold", {"name": "it"})

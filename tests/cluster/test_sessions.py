@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.cluster.nodes import at, cluster
+from tests.cluster.nodes import at, cluster, two_nodes
 from tests.http.clients import STREAMABLE, Legacy, initialize
 from tests.http.wires import settled
 from tests.http.workshop import by_name
@@ -34,9 +34,7 @@ async def test_the_record_is_stored_before_initialize_is_answered(autojump_clock
 
 
 async def test_a_session_that_another_node_has_opened_is_initialized(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (_one, two, client):
         stream = await at(client, two).get()
         two.shop.server.notify_tools_changed()
         assert (await stream.message())["method"] == "notifications/tools/list_changed"
@@ -44,9 +42,7 @@ async def test_a_session_that_another_node_has_opened_is_initialized(autojump_cl
 
 
 async def test_what_the_client_has_said_of_itself_is_known_at_every_node(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http, capabilities={"elicitation": {}, "roots": {"listChanged": True}})
+    async with two_nodes(capabilities={"elicitation": {}, "roots": {"listChanged": True}}) as (_one, two, client):
         await (await at(client, two).call("add", {"a": 1, "b": 1})).text()
         (session,) = two.run.sessions
         assert session.client is not None
@@ -58,9 +54,7 @@ async def test_what_the_client_has_said_of_itself_is_known_at_every_node(autojum
 
 
 async def test_a_session_is_unknown_to_another_principal_at_every_node(autojump_clock: MockClock) -> None:
-    async with cluster(2, authenticate=by_name) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http, principal="ada")
+    async with two_nodes(principal="ada", authenticate=by_name) as (_one, two, client):
         client.principal = "bob"
         answer = await (await at(client, two).call("add", {"a": 1, "b": 1})).ended()
         assert answer.status == 404
@@ -127,9 +121,7 @@ async def test_a_session_that_never_was_is_dead_while_the_store_answers(autojump
 
 
 async def test_a_session_outlives_the_restart_of_every_node(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         await one.kill()
         assert await (await at(client, two).call("add", {"a": 1, "b": 1})).text() == "2"
         assert (await at(client, two).delete()).status == 204
@@ -137,9 +129,7 @@ async def test_a_session_outlives_the_restart_of_every_node(autojump_clock: Mock
 
 @pytest.mark.parametrize("fails", ["is_down", "is_frozen"])
 async def test_a_session_that_cannot_be_looked_up_is_not_dead(fails: str, autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (_one, two, client):
         setattr(two.store.link, fails, True)
         elsewhere = at(client, two)
         for send in (
@@ -155,9 +145,7 @@ async def test_a_session_that_cannot_be_looked_up_is_not_dead(fails: str, autoju
 
 
 async def test_a_session_that_is_idle_leaves_the_memory_of_a_node_and_lives_on(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         await trio.sleep(200)
         assert len(one.run.sessions) == 0
         assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"

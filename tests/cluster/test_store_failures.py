@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.cluster.nodes import LEASE, Node, at, cluster
+from tests.cluster.nodes import LEASE, Node, at, cluster, two_nodes
 from tests.cluster.test_streams import begun, texts
 from tests.http.clients import Legacy, Modern, initialize
 from tests.http.wires import settled
@@ -45,9 +45,7 @@ async def test_a_session_that_is_known_here_is_served(how: str, logged: Logged, 
 async def test_its_streams_cannot_be_resumed_where_the_store_has_not_kept_them(
     how: str, logged: Logged, autojump_clock: MockClock
 ) -> None:
-    async with cluster(2) as those:
-        one, _two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, _two, client):
         answer = await begun(client, one, "it")
         fail(one, how)
         last = answer.last_id
@@ -98,9 +96,7 @@ async def test_a_subscription_that_the_store_has_not_kept_is_not_acknowledged(
     logged: Logged, autojump_clock: MockClock
 ) -> None:
     """The client may be told of changes at any node, which reads the subscriptions there."""
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         one.store.link.is_down = True
         answer = await client.ask("resources/subscribe", {"uri": "mem://motd"})
         assert (await answer.json())["error"]["code"] == STORE_UNAVAILABLE
@@ -165,9 +161,7 @@ async def test_a_slow_store_makes_streams_begin_late_and_answers_no_later(autoju
 async def test_a_node_that_cannot_renew_fences_itself_and_joins_again(
     how: str, logged: Logged, autojump_clock: MockClock
 ) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         stream, answer, before = await client.get(), await begun(client, one, "it"), one.incarnation
         fail(one, how)
         await trio.sleep(LEASE * 2 / 3 + 1)

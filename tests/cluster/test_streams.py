@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.cluster.nodes import LEASE, Node, at, cluster, stored
+from tests.cluster.nodes import LEASE, Node, at, cluster, stored, two_nodes
 from tests.http.clients import Legacy
 from tests.http.wires import Answer, settled
 from trimcp.http.server.session_node import writer_of
@@ -35,9 +35,7 @@ def texts(messages: list[dict[str, object]]) -> list[object]:
 
 
 async def test_a_stream_of_a_node_that_lives_goes_on_at_another(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         last = answer.last_id
         await answer.drop()
@@ -49,9 +47,7 @@ async def test_a_stream_of_a_node_that_lives_goes_on_at_another(autojump_clock: 
 
 
 async def test_events_that_were_missed_come_once_and_in_order(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await client.call("talk", {"name": "it"}, token=1)
         await one.shop.begun("it")
         await trio.sleep(1)
@@ -67,9 +63,7 @@ async def test_events_that_were_missed_come_once_and_in_order(autojump_clock: Mo
 
 
 async def test_what_happens_while_a_stream_is_followed_arrives_at_once(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         resumed = await at(client, two).get(answer.last_id)
         await trio.sleep(30)
@@ -93,9 +87,7 @@ async def test_a_stream_is_followed_without_a_bus_too(autojump_clock: MockClock)
 
 
 async def test_a_followed_request_is_not_abandoned(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         resumed = await at(client, two).get(answer.last_id)
         await trio.sleep(3 * 300)
@@ -127,9 +119,7 @@ async def test_a_stream_of_a_dead_node_is_settled_once(autojump_clock: MockClock
 
 
 async def test_a_stream_that_was_answered_before_its_node_died_is_not_settled(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         last = answer.last_id
         await answer.drop()
@@ -141,9 +131,7 @@ async def test_a_stream_that_was_answered_before_its_node_died_is_not_settled(au
 
 
 async def test_each_id_of_a_batch_is_answered_once(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http, "2025-03-26")
+    async with two_nodes("2025-03-26") as (one, two, client):
         calls = [
             {
                 "jsonrpc": "2.0",
@@ -175,9 +163,7 @@ async def test_each_id_of_a_batch_is_answered_once(autojump_clock: MockClock) ->
 
 
 async def test_a_client_has_no_event_id_of_a_stream_that_no_other_node_could_settle(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         one.store.link.seconds = 0.2
         answer = await client.call("hold", {"name": "it"})
         await one.shop.begun("it")
@@ -191,9 +177,7 @@ async def test_a_client_has_no_event_id_of_a_stream_that_no_other_node_could_set
 
 
 async def test_a_thawed_node_cannot_write_to_a_stream_that_was_settled(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         last, before = answer.last_id, one.incarnation
         one.store.link.freeze()
@@ -210,9 +194,7 @@ async def test_a_thawed_node_cannot_write_to_a_stream_that_was_settled(autojump_
 
 
 async def test_a_node_without_a_lease_ends_its_streams_before_others_settle_them(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         last = answer.last_id
         one.store.link.is_down = True
@@ -226,9 +208,7 @@ async def test_a_node_without_a_lease_ends_its_streams_before_others_settle_them
 
 @pytest.mark.parametrize("what", ["never was", "of another session"])
 async def test_a_stream_that_is_not_there_is_not_resumed(what: str, autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         tag, stream, number = answer.last_id.split(".")
         if what == "never was":
@@ -240,9 +220,7 @@ async def test_a_stream_that_is_not_there_is_not_resumed(what: str, autojump_clo
 
 
 async def test_a_cancelled_stream_has_ended_for_all(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         last = answer.last_id
         await at(client, two).notify("notifications/cancelled", {"requestId": 1, "reason": "enough"})
@@ -252,9 +230,7 @@ async def test_a_cancelled_stream_has_ended_for_all(autojump_clock: MockClock) -
 
 
 async def test_store_failures_while_a_stream_is_followed_are_bridged(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         resumed = await at(client, two).get(answer.last_id)
         two.store.link.is_down = True
@@ -265,9 +241,7 @@ async def test_store_failures_while_a_stream_is_followed_are_bridged(autojump_cl
 
 
 async def test_a_client_that_leaves_a_followed_stream_leaves_nothing(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         answer = await begun(client, one, "it")
         resumed = await at(client, two).get(answer.last_id)
         await resumed.drop()

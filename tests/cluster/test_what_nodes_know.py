@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.cluster.nodes import at, cluster
+from tests.cluster.nodes import at, cluster, two_nodes
 from tests.cluster.test_lost_messages import cut
 from tests.cluster.test_messages import UPDATED, gap, quiet, subscribed
 from tests.http.clients import Legacy
@@ -70,9 +70,7 @@ async def test_a_subscription_that_was_lost_in_a_gap_is_read_from_the_store(auto
 async def test_what_happens_while_a_node_reads_a_session_is_known_there(
     is_on: bool, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         if not is_on:
             await subscribed(one, client)
         load = two.store.load_session
@@ -102,9 +100,7 @@ async def test_what_happens_while_a_node_reads_a_session_is_known_there(
 
 
 async def test_the_first_call_at_a_node_waits_for_one_read_and_sends_no_message(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (_one, two, client):
         await settled()
         del two.store.link.calls[:]
         assert await (await at(client, two).call("add", {"a": 1, "b": 1})).text() == "2"
@@ -129,9 +125,7 @@ async def test_sessions_that_come_together_ask_for_their_streams_together(autoju
 
 
 async def test_a_change_made_by_the_first_call_at_a_node_is_told_once(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         stream = await client.get()
         await subscribed(one, client)
         await settled()
@@ -143,9 +137,7 @@ async def test_a_change_made_by_the_first_call_at_a_node_is_told_once(autojump_c
 
 
 async def test_a_question_right_after_the_first_call_at_a_node_reaches_the_client(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         stream = await client.get()
         await (await at(client, two).call("add", {"a": 1, "b": 1})).text()
         (session,) = two.run.sessions
@@ -162,9 +154,7 @@ async def test_a_question_right_after_the_first_call_at_a_node_reaches_the_clien
 
 
 async def test_a_session_is_gone_at_all_nodes_when_its_end_is_answered(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         await (await at(client, two).call("add", {"a": 1, "b": 1})).text()
         await trio.sleep(1)
         one.store.link.seconds = 0.4
@@ -174,9 +164,7 @@ async def test_a_session_is_gone_at_all_nodes_when_its_end_is_answered(autojump_
 
 
 async def test_a_request_right_behind_the_end_of_its_session_elsewhere_is_told_so(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
+    async with two_nodes() as (one, two, client):
         await (await at(client, two).call("add", {"a": 1, "b": 1})).text()
         await client.delete()
         (session,) = two.run.sessions

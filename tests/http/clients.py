@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.http.raw import Fields, Http
+from tests.http.raw import Fields, Http, serving
 from tests.http.wires import Answer, Wire
+from tests.http.workshop import Workshop
 
 MODERN = "2026-07-28"
 STREAMABLE = ("2025-03-26", "2025-06-18", "2025-11-25")
@@ -194,3 +197,19 @@ async def initialize(
     sent = {} if principal is None else {"Authorization": principal}
     body = request(id, "initialize", params)
     return await (await http.send("POST", body=body, fields={**sent, **(fields or {})}, on=on)).begun()
+
+
+@asynccontextmanager
+async def open_session(
+    door: str,
+    version: str = "2025-11-25",
+    capabilities: dict[str, Any] | None = None,
+    principal: str | None = None,
+    *,
+    limits: dict[str, Any] | None = None,
+    **options: Any,
+) -> AsyncIterator[tuple[Workshop, Legacy]]:
+    """Serve a workshop with these limits behind a door, by these options, and open a session with it."""
+    shop = Workshop(limits=limits)
+    async with serving(door, shop.server, **options) as http:
+        yield shop, await Legacy.open(http, version, capabilities, principal)

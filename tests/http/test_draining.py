@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.http.clients import DRAINING, Legacy, Modern, initialize
+from tests.http.clients import DRAINING, Legacy, Modern, initialize, open_session
 from tests.http.raw import serving
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop
@@ -69,10 +69,8 @@ async def test_a_drain_answers_all_that_was_accepted_and_refuses_the_rest(door: 
 
 
 async def test_what_work_in_flight_needs_is_taken_during_a_drain(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, capabilities={"sampling": {}})
-        other = await Legacy.open(http)
+    async with open_session(door, capabilities={"sampling": {}}) as (shop, client):
+        other = await Legacy.open(client.http)
         thinking = await client.call("think", {"text": "Well?"}, id="think")
         question = await thinking.message()
         dropped = await client.call("talk", {"name": "resumed"}, id="resumed", token=1)
@@ -104,9 +102,7 @@ async def test_what_work_in_flight_needs_is_taken_during_a_drain(door: str) -> N
 
 @pytest.mark.parametrize("accept", [None, "application/json"])
 async def test_an_answer_that_nobody_came_back_for_is_lost(door: str, accept: str | None) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         fields = {"accept": accept} if accept else None
         answer = await client.call("hold", {"name": "it"}, fields=fields)
         kept = await client.call("hold", {"name": "kept"}, fields=fields)
@@ -125,9 +121,7 @@ async def test_an_answer_that_nobody_came_back_for_is_lost(door: str, accept: st
 
 
 async def test_an_answer_that_is_fetched_during_the_drain_is_not_lost(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         answer = await client.call("talk", {"name": "it"}, token=1)
         kept = await client.call("hold", {"name": "kept"})
         event = await answer.event()
@@ -150,9 +144,7 @@ async def test_an_answer_that_is_fetched_during_the_drain_is_not_lost(door: str)
 async def test_what_is_cancelled_while_nobody_listens_is_not_taken_for_what_was_answered(
     door: str, autojump_clock: MockClock
 ) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         answer = await client.call("hold", {"name": "it"})
         kept = await client.call("hold", {"name": "kept"})
         await shop.begun("it")
@@ -219,13 +211,11 @@ async def test_a_client_that_comes_between_is_refused_or_answered_and_never_left
 async def test_a_peer_that_does_not_read_its_standing_stream_does_not_hold_up_a_drain(
     door: str, autojump_clock: MockClock
 ) -> None:
-    shop = Workshop(limits={"write_timeout": 20})
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, limits={"write_timeout": 20}) as (shop, client):
         for number in range(200):
             shop.server.add_resource(f"mem://{number:0500}", "x")
             await (await client.ask("resources/subscribe", {"uri": f"mem://{number:0500}"})).result()
-        standing = await client.get(on=http.connect(capacity=1000))
+        standing = await client.get(on=client.http.connect(capacity=1000))
         for _ in range(3):
             for number in range(200):
                 shop.server.notify_resource_updated(f"mem://{number:0500}")
@@ -233,21 +223,19 @@ async def test_a_peer_that_does_not_read_its_standing_stream_does_not_hold_up_a_
         with trio.fail_after(500):
             await shop.server.drain(10)
         await standing.ended()
-        assert http.sessions == 0
+        assert client.http.sessions == 0
 
 
 async def test_a_server_that_drains_is_alive_and_not_ready(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server, health=True) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, health=True) as (shop, client):
         answer = await client.call("hold", {"name": "it"})
         await shop.begun("it")
-        wire, other = http.connect(), http.connect()
+        wire, other = client.http.connect(), client.http.connect()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(shop.server.drain, 10)
             await settled()
-            ready = await http.ask("GET", "/health/ready", on=wire)
+            ready = await client.http.ask("GET", "/health/ready", on=wire)
             assert (ready.status, await ready.json()) == (503, {"status": "draining"})
-            assert (await http.ask("GET", "/health/live", on=other)).status == 200
+            assert (await client.http.ask("GET", "/health/live", on=other)).status == 200
             shop.open("it")
         assert await answer.text() == "it"

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.http.clients import BUSY, Legacy, Modern, request
+from tests.http.clients import BUSY, Legacy, Modern, open_session, request
 from tests.http.raw import Http, serving
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop, by_name
@@ -89,10 +89,8 @@ async def test_a_slow_reader_of_one_stream_does_not_hold_others(door: str, era: 
 
 
 async def test_a_slow_reader_of_a_get_does_not_hold_posts(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
-        standing = await client.get(on=http.connect(capacity=100))
+    async with open_session(door) as (shop, client):
+        standing = await client.get(on=client.http.connect(capacity=100))
         for number in range(1000):
             shop.server.notify_tools_changed()
             if number % 50 == 0:
@@ -177,9 +175,7 @@ async def test_the_places_of_a_server_go_round(door: str) -> None:
 
 
 async def test_requests_of_too_many_bytes_are_busy(door: str) -> None:
-    shop = Workshop(limits={"session_request_bytes": 5000})
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, limits={"session_request_bytes": 5000}) as (shop, client):
         first = await client.call("hold", {"name": "x" * 4000})
         await shop.begun("x" * 4000)
         second = await (await client.call("hold", {"name": "y" * 4000})).begun()
@@ -189,14 +185,13 @@ async def test_requests_of_too_many_bytes_are_busy(door: str) -> None:
 
 
 async def test_garbage_of_every_kind_leaves_a_server_as_it_was(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (_, client):
         bodies: list[Any] = [b"", b"{", b"\0" * 100, json.dumps(request(1, "x" * 10_000)).encode(), b"[[]]", b"[{}]"]
         bodies += [{"jsonrpc": "2.0", "id": True, "method": "ping"}, {"jsonrpc": "2.0", "method": 5}, {"id": 1}]
         for body in bodies:
             for fields in (client.fields(), {}, {"MCP-Protocol-Version": "2026-07-28"}):
-                answer = await http.ask("POST", body=body, fields={"content-type": "application/json", **fields})
+                answer = await client.http.ask("POST", body=body, fields={"content-type": "application/json", **fields})
                 await answer.ended()
                 assert 200 <= answer.status < 500
         assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
-        assert http.sessions == 1
+        assert client.http.sessions == 1

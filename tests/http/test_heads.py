@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from tests.http.clients import MODERN, Legacy, Modern, initialize, request
+from tests.http.clients import MODERN, Legacy, Modern, initialize, open_session, request
 from tests.http.raw import serving
 from tests.http.workshop import Workshop, by_name
 from trimcp.http.server.security import Cors
@@ -17,20 +17,19 @@ PING = request(1, "ping")
 
 @pytest.mark.parametrize("fields", [{"host": "evil.example"}, {"origin": "https://evil.example"}, {"origin": "null"}])
 async def test_requests_that_come_from_elsewhere_are_403(door: str, fields: dict[str, str]) -> None:
-    async with serving(door, Workshop().server, sse=True) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, sse=True) as (_, client):
         for answer in (
-            await http.ask("POST", body=PING, fields=fields),
-            await initialize(http, fields=fields),
-            await (await Modern(http).call("add", {"a": 1, "b": 1}, fields=fields)).begun(),
+            await client.http.ask("POST", body=PING, fields=fields),
+            await initialize(client.http, fields=fields),
+            await (await Modern(client.http).call("add", {"a": 1, "b": 1}, fields=fields)).begun(),
             await client.get(fields=fields),
-            await (await http.send("DELETE", fields=client.fields(fields))).begun(),
-            await http.ask("GET", "/sse", fields=fields),
-            await http.ask("OPTIONS", fields={**fields, "access-control-request-method": "POST"}),
+            await (await client.http.send("DELETE", fields=client.fields(fields))).begun(),
+            await client.http.ask("GET", "/sse", fields=fields),
+            await client.http.ask("OPTIONS", fields={**fields, "access-control-request-method": "POST"}),
         ):
             assert answer.status == 403
             assert "access-control-allow-origin" not in answer.fields
-        assert http.sessions == 1
+        assert client.http.sessions == 1
         assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
 
 
@@ -50,9 +49,8 @@ async def test_hosts_and_origins_that_the_user_named_are_served(door: str) -> No
 
 
 async def test_each_head_of_a_connection_is_judged_by_itself(door: str) -> None:
-    async with serving(door, Workshop().server, cors=Cors(origins=[PAGE])) as http:
-        client = await Legacy.open(http)
-        wire = http.connect()
+    async with open_session(door, cors=Cors(origins=[PAGE])) as (_, client):
+        wire = client.http.connect()
         for origin, path, status in (
             (PAGE, "/mcp", 200),
             (PAGE, "/mcp", 200),
@@ -62,7 +60,7 @@ async def test_each_head_of_a_connection_is_judged_by_itself(door: str) -> None:
             (PAGE, "/mcq", 404),
         ):
             fields = client.fields({"origin": origin})
-            answer = await (await http.send("POST", path, body=PING, fields=fields, on=wire)).ended()
+            answer = await (await client.http.send("POST", path, body=PING, fields=fields, on=wire)).ended()
             assert answer.status == status
             assert ("access-control-allow-origin" in answer.fields) is (origin == PAGE and status == 200)
 
@@ -165,12 +163,12 @@ async def test_a_server_of_the_modern_era_alone(door: str) -> None:
 async def test_a_server_of_the_legacy_era_alone(door: str) -> None:
     async with serving(door, Workshop(revisions=["2025-06-18", "2025-11-25"]).server) as http:
         client = await Legacy.open(http)
-        answer = await (await Modern(http).call("add", {"a": 1, "b": 1})).begun()
+        answer = await (await Modern(client.http).call("add", {"a": 1, "b": 1})).begun()
         error = await answer.error()
         assert answer.status == 400
         assert error["data"]["supported"] == ["2025-06-18", "2025-11-25"]
         assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
-        assert (await http.ask("GET", fields={"MCP-Protocol-Version": MODERN})).status == 400
+        assert (await client.http.ask("GET", fields={"MCP-Protocol-Version": MODERN})).status == 400
 
 
 # --- health ---------------------------------------------------------------------------
@@ -252,10 +250,9 @@ async def test_a_body_that_is_too_long_is_413(door: str, size: int) -> None:
     ids=lambda body: str(body[:10]),
 )
 async def test_what_is_no_json_or_too_deep_is_400(door: str, body: bytes) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (_, client):
         for fields in ({}, client.fields(), {"MCP-Protocol-Version": MODERN}):
-            answer = await http.ask("POST", body=body, fields=fields)
+            answer = await client.http.ask("POST", body=body, fields=fields)
             message = await answer.json()
             assert answer.status == 400
             assert message["error"]["code"] == -32700

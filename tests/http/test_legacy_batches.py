@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.http.clients import BUSY, Legacy, Modern, notification, request, response
+from tests.http.clients import BUSY, Modern, notification, open_session, request, response
 from tests.http.raw import serving
 from tests.http.wires import settled
 from tests.http.workshop import Workshop
@@ -20,9 +20,7 @@ def call(id: Any, tool: str, **arguments: Any) -> dict[str, Any]:
 
 
 async def test_each_request_of_a_batch_is_answered_on_its_stream(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, BATCHES)
+    async with open_session(door, BATCHES) as (shop, client):
         answer = await client.post(
             [
                 call(1, "hold", name="slow"),
@@ -44,8 +42,7 @@ async def test_each_request_of_a_batch_is_answered_on_its_stream(door: str) -> N
 
 
 async def test_members_that_are_no_messages_are_answered_too(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, BATCHES)
+    async with open_session(door, BATCHES) as (_, client):
         answer = await client.post(
             [
                 5,
@@ -66,15 +63,13 @@ async def test_members_that_are_no_messages_are_answered_too(door: str) -> None:
 
 
 async def test_a_batch_that_asks_nothing_is_accepted(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, BATCHES)
+    async with open_session(door, BATCHES) as (_, client):
         answer = await (await client.post([notification("notifications/made_up"), response(9, {})])).ended()
         assert (answer.status, answer.body) == (202, b"")
 
 
 async def test_answers_to_questions_may_come_in_a_batch(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, BATCHES, {"sampling": {}})
+    async with open_session(door, BATCHES, {"sampling": {}}) as (_, client):
         answer = await client.post([call(1, "think", text="a"), call(2, "think", text="b")])
         questions = [await answer.message() for _ in range(2)]
         heard = {"role": "assistant", "content": {"type": "text", "text": "well"}, "model": "m"}
@@ -85,24 +80,21 @@ async def test_answers_to_questions_may_come_in_a_batch(door: str) -> None:
 
 @pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25"])
 async def test_other_revisions_have_none(door: str, version: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (_, client):
         answer = await (await client.post([request(1, "ping")])).begun()
         assert answer.status == 400
         assert (await answer.error())["code"] == -32600
 
 
 async def test_an_empty_batch_and_one_that_is_too_long_are_refused(door: str) -> None:
-    async with serving(door, Workshop(limits={"batch_length": 3}).server) as http:
-        client = await Legacy.open(http, BATCHES)
+    async with open_session(door, BATCHES, limits={"batch_length": 3}) as (_, client):
         for batch in ([], [request(number, "ping") for number in range(4)]):
             assert (await (await client.post(batch)).begun()).status == 400
 
 
 async def test_a_batch_of_modern_messages_is_refused(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, BATCHES)
-        answer = await (await client.post([Modern(http).request(1, "tools/list")])).begun()
+    async with open_session(door, BATCHES) as (_, client):
+        answer = await (await client.post([Modern(client.http).request(1, "tools/list")])).begun()
         assert answer.status == 400
 
 
@@ -113,16 +105,13 @@ async def test_a_batch_before_a_session_is_refused(door: str) -> None:
 
 
 async def test_a_batch_for_a_client_that_takes_only_json_is_406(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, BATCHES)
+    async with open_session(door, BATCHES) as (_, client):
         answer = await client.post([request(1, "ping")], fields={"accept": "application/json"})
         assert (await answer.begun()).status == 406
 
 
 async def test_a_batch_whose_connection_is_lost_is_resumed(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, BATCHES)
+    async with open_session(door, BATCHES) as (shop, client):
         answer = await client.post([call(1, "add", a=1, b=1), call(2, "hold", name="it")])
         event = await answer.event()
         assert event is not None
@@ -135,9 +124,7 @@ async def test_a_batch_whose_connection_is_lost_is_resumed(door: str) -> None:
 
 
 async def test_members_that_are_cancelled_are_left_out(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, BATCHES)
+    async with open_session(door, BATCHES) as (shop, client):
         answer = await client.post([call(1, "hold", name="one"), call(2, "hold", name="two")])
         await shop.begun("two")
         await client.notify("notifications/cancelled", {"requestId": 1})
@@ -147,8 +134,7 @@ async def test_members_that_are_cancelled_are_left_out(door: str) -> None:
 
 
 async def test_two_members_with_one_id_are_answered_once(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, BATCHES)
+    async with open_session(door, BATCHES) as (_, client):
         answer = await client.post([call(1, "add", a=1, b=1), call(1, "add", a=2, b=2), call("1", "add", a=3, b=3)])
         found = {message["id"]: message["result"]["content"][0]["text"] for message in await answer.messages()}
         assert found == {1: "2", "1": "6"}
@@ -156,9 +142,7 @@ async def test_two_members_with_one_id_are_answered_once(door: str) -> None:
 
 
 async def test_only_so_many_batches_are_under_way(door: str) -> None:
-    shop = Workshop(limits={"batches": 2})
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, BATCHES)
+    async with open_session(door, BATCHES, limits={"batches": 2}) as (shop, client):
         answers = [await client.post([call(1, "hold", name=str(number))]) for number in range(2)]
         await shop.begun("0")
         await shop.begun("1")
@@ -175,11 +159,9 @@ async def test_only_so_many_batches_are_under_way(door: str) -> None:
 
 
 async def test_the_answers_to_a_batch_that_wait_have_a_bound_together(door: str) -> None:
-    shop = Workshop(limits={"result_bytes": 100_000})
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, BATCHES)
+    async with open_session(door, BATCHES, limits={"result_bytes": 100_000}) as (_, client):
         batch = [call(number, "big", bytes=60_000) for number in range(20)]
-        answer = await client.post(batch, on=http.connect(capacity=1000))
+        answer = await client.post(batch, on=client.http.connect(capacity=1000))
         await settled()
         messages = await answer.messages()
         assert sorted(m["id"] for m in messages) == list(range(20))

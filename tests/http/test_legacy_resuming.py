@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.http.clients import STREAMABLE, Legacy
+from tests.http.clients import STREAMABLE, Legacy, open_session
 from tests.http.raw import serving
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop, by_name
@@ -27,9 +27,7 @@ async def primed(answer: Answer) -> str:
 
 @versions
 async def test_a_connection_that_is_lost_cancels_nothing_and_the_answer_is_kept(door: str, version: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         answer = await client.call("talk", {"name": "it"}, id=1, token=1)
         first = await answer.event()
         assert first is not None
@@ -48,9 +46,7 @@ async def test_a_connection_that_is_lost_cancels_nothing_and_the_answer_is_kept(
 
 
 async def test_a_client_comes_back_before_the_answer_is_there(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         answer = await client.call("talk", {"name": "it"}, id=1, token=1)
         first = await answer.event()
         assert first is not None
@@ -63,9 +59,7 @@ async def test_a_client_comes_back_before_the_answer_is_there(door: str) -> None
 
 
 async def test_the_priming_event_is_enough_to_come_back_with(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         answer = await client.call("hold", {"name": "it"}, id=1)
         id = await primed(answer)
         await answer.drop()
@@ -77,9 +71,7 @@ async def test_the_priming_event_is_enough_to_come_back_with(door: str) -> None:
 
 @versions
 async def test_streams_are_primed_from_2025_11_25_on(door: str, version: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         answer = await client.call("hold", {"name": "it"}, id=1)
         await shop.begun("it")
         standing = await client.get()
@@ -94,9 +86,7 @@ async def test_streams_are_primed_from_2025_11_25_on(door: str, version: str) ->
 
 
 async def test_a_connection_that_only_seems_alive_is_ended_when_its_client_comes_back(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         answer = await client.call("talk", {"name": "it"}, id=1, token=1)
         first = await answer.event()
         assert first is not None
@@ -108,9 +98,7 @@ async def test_a_connection_that_only_seems_alive_is_ended_when_its_client_comes
 
 
 async def test_a_client_that_comes_back_twice_at_once_is_answered_once_on_a_live_stream(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         answer = await client.call("talk", {"name": "it"}, id=1, token=1)
         first = await answer.event()
         assert first is not None
@@ -134,8 +122,7 @@ async def test_a_client_that_comes_back_twice_at_once_is_answered_once_on_a_live
 
 
 async def test_a_client_that_opens_its_standing_stream_again_twice_at_once_has_one(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         standing = await client.get()
         id = await primed(standing)
         await standing.drop()
@@ -148,28 +135,27 @@ async def test_a_client_that_opens_its_standing_stream_again_twice_at_once_has_o
         async with trio.open_nursery() as nursery:
             for _ in range(3):
                 nursery.start_soon(come_back)
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         assert sorted([len(await each.arrived()) for each in both]) == [0, 0, 1]
         for each in both:
             await each.drop()
         await settled()
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         assert len(await (await client.get()).arrived()) == 1
 
 
 async def test_a_standing_stream_goes_on_behind_its_last_event(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         await (await client.ask("resources/subscribe", {"uri": "mem://motd"})).result()
         standing = await client.get()
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         seen = await standing.event()
         assert seen is not None
-        http.server.notify_resource_updated("mem://motd")
+        shop.server.notify_resource_updated("mem://motd")
         await settled()
         await standing.drop()  # the second is on its way, and does not arrive
         await settled()
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         again = await client.get(seen.id.decode())
         found = [message["method"] for message in await again.arrived()]
         assert found == ["notifications/resources/updated", CHANGED]
@@ -219,9 +205,7 @@ async def test_an_event_of_another_principal_is_refused(door: str) -> None:
     ],
 )
 async def test_ids_that_name_no_event_are_refused_and_change_nothing(door: str, make: object) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         answer = await client.call("hold", {"name": "it"})
         tag, stream, number = (await primed(answer)).split(".")
         wrong = make(tag, int(stream), int(number))  # type: ignore[operator]
@@ -231,9 +215,7 @@ async def test_ids_that_name_no_event_are_refused_and_change_nothing(door: str, 
 
 
 async def test_events_that_are_not_kept_any_more_are_refused(door: str, autojump_clock: MockClock) -> None:
-    shop = Workshop(limits={"stored_events": 8, "stored_age": 60})
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, limits={"stored_events": 8, "stored_age": 60}) as (_, client):
         old = await client.call("add", {"a": 1, "b": 1})
         id = await primed(old)
         await old.messages()
@@ -249,11 +231,10 @@ async def test_events_that_are_not_kept_any_more_are_refused(door: str, autojump
 
 
 async def test_nothing_of_a_session_is_kept_when_it_is_over(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (_, client):
         answer = await client.call("add", {"a": 1, "b": 1})
         await answer.messages()
-        (session,) = http.running.sessions  # type: ignore[union-attr]
+        (session,) = client.http.running.sessions  # type: ignore[union-attr]
         store = session.event_log.store  # type: ignore[attr-defined]
         assert len(store) == 1
         await client.delete()
@@ -269,9 +250,7 @@ async def test_nothing_of_a_session_is_kept_when_it_is_over(door: str) -> None:
 async def test_a_request_whose_client_stays_away_is_cancelled(
     door: str, autojump_clock: MockClock, accept: str | None
 ) -> None:
-    shop = Workshop(limits={"detached": 100, "keep_alive": 10})
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, limits={"detached": 100, "keep_alive": 10}) as (shop, client):
         answer = await client.call("hold", {"name": "it"}, fields={"accept": accept} if accept else None)
         await shop.begun("it")
         await answer.drop()
@@ -283,9 +262,7 @@ async def test_a_request_whose_client_stays_away_is_cancelled(
 
 @versions
 async def test_a_stream_that_was_cancelled_is_not_resumed(door: str, version: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         answer = await client.call("talk", {"name": "it"}, id=1, token=1)
         first = await answer.event()
         assert first is not None
@@ -304,9 +281,7 @@ async def test_a_stream_that_was_cancelled_is_not_resumed(door: str, version: st
 
 
 async def test_a_cancelled_stream_without_a_message_is_not_resumed(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (_, client):
         answer = await client.call("hold", {"name": "it"}, id=1)
         id = await primed(answer)
         assert (await client.notify("notifications/cancelled", {"requestId": 1})).status == 202
@@ -317,9 +292,7 @@ async def test_a_cancelled_stream_without_a_message_is_not_resumed(door: str) ->
 
 
 async def test_a_client_that_comes_back_in_time_begins_its_time_anew(door: str, autojump_clock: MockClock) -> None:
-    shop = Workshop(limits={"detached": 100, "keep_alive": 10})
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, limits={"detached": 100, "keep_alive": 10}) as (shop, client):
         answer = await client.call("hold", {"name": "it"})
         id = await primed(answer)
         for _ in range(3):
@@ -332,9 +305,7 @@ async def test_a_client_that_comes_back_in_time_begins_its_time_anew(door: str, 
 
 
 async def test_a_quiet_stream_of_a_post_is_kept_alive(door: str, autojump_clock: MockClock) -> None:
-    shop = Workshop(limits={"keep_alive": 10})
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, limits={"keep_alive": 10}) as (shop, client):
         answer, standing = await client.call("hold", {"name": "it"}), await client.get()
         await trio.sleep(65)
         for stream in (answer, standing):
@@ -348,9 +319,7 @@ async def test_a_quiet_stream_of_a_post_is_kept_alive(door: str, autojump_clock:
 
 
 async def test_a_tool_may_let_go_of_its_connection_and_the_client_polls(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         answer = await client.call("leave", {"name": "it"}, id="x")
         assert await answer.messages() == []
         assert answer.is_complete
@@ -364,17 +333,13 @@ async def test_a_tool_may_let_go_of_its_connection_and_the_client_polls(door: st
 
 @pytest.mark.parametrize("version", ["2025-03-26", "2025-06-18"])
 async def test_before_2025_11_25_a_connection_is_not_let_go(door: str, version: str) -> None:
-    shop = Workshop()
-    shop.open("it")
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
+        shop.open("it")
         assert await (await client.call("leave", {"name": "it"})).text() == "released: False"
 
 
 async def test_a_question_waits_for_a_client_that_comes_back(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, capabilities={"sampling": {}})
+    async with open_session(door, capabilities={"sampling": {}}) as (_, client):
         answer = await client.call("think", {"text": "Well?"})
         id = await primed(answer)
         await answer.drop()

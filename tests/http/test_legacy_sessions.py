@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.http.clients import STREAMABLE, TOO_MANY_SESSIONS, Legacy, initialize, notification, request
+from tests.http.clients import STREAMABLE, TOO_MANY_SESSIONS, Legacy, initialize, notification, open_session, request
 from tests.http.raw import serving
 from tests.http.wires import settled
 from tests.http.workshop import Workshop, by_name
@@ -36,8 +36,7 @@ async def test_ids_are_never_alike(door: str) -> None:
 
 @versions
 async def test_a_session_serves_requests_on_any_connection(door: str, version: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (_, client):
         for number in range(3):
             answer = await client.call("add", {"a": number, "b": 1}, id=number)
             message = await answer.answer()
@@ -55,19 +54,17 @@ async def test_a_request_before_the_client_said_that_it_is_ready_is_served(door:
 
 
 async def test_ping_is_answered_at_once(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (_, client):
         answer = await client.ask("ping", id="p")
         assert await answer.answer() == {"jsonrpc": "2.0", "id": "p", "result": {}}
 
 
 async def test_a_session_that_only_pings_does_not_grow(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (_, client):
         for number in range(50):
             await (await client.ask("ping", id=number)).answer()
             await (await client.ask("tools/juggle", id=number)).answer()
-        (session,) = http.running.sessions  # type: ignore[union-attr]
+        (session,) = client.http.running.sessions  # type: ignore[union-attr]
         assert len(session._streams) == 0  # type: ignore[attr-defined]
 
 
@@ -121,8 +118,7 @@ async def test_whoever_does_not_say_who_they_are_is_sent_away(door: str) -> None
 
 @pytest.mark.parametrize("wrong", ["2099-01-01", "nonsense", "2025-06-18", "2024-11-05"])
 async def test_another_version_in_the_head_is_400(door: str, wrong: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, "2025-11-25")
+    async with open_session(door, "2025-11-25") as (_, client):
         fields = {"MCP-Protocol-Version": wrong}
         answer = await (await client.ask("tools/list", id=2, fields=fields)).begun()
         assert answer.status == 400
@@ -134,18 +130,16 @@ async def test_another_version_in_the_head_is_400(door: str, wrong: str) -> None
 
 @versions
 async def test_a_version_that_is_not_said_is_that_of_the_session(door: str, version: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (_, client):
         answer = await client.call("add", {"a": 1, "b": 1}, fields={"MCP-Protocol-Version": None})
         assert await answer.text() == "2"
 
 
 async def test_a_second_initialize_on_a_session_is_refused(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http)
-        answer = await initialize(http, fields={"Mcp-Session-Id": client.id})
+    async with open_session(door) as (_, client):
+        answer = await initialize(client.http, fields={"Mcp-Session-Id": client.id})
         assert (await answer.error())["code"] == -32600
-        assert http.sessions == 1
+        assert client.http.sessions == 1
 
 
 async def test_an_initialize_that_is_refused_leaves_no_session(door: str) -> None:
@@ -167,8 +161,7 @@ async def test_initialize_for_a_client_that_takes_only_streams(door: str) -> Non
 
 @versions
 async def test_notifications_and_answers_are_accepted(door: str, version: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (_, client):
         for answer in (await client.notify("notifications/made_up"), await client.respond(99, {})):
             assert (answer.status, answer.body) == (202, b"")
 
@@ -178,9 +171,7 @@ async def test_notifications_and_answers_are_accepted(door: str, version: str) -
 
 @versions
 async def test_delete_ends_a_session_and_then_it_is_unknown(door: str, version: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         standing = await client.get()
         held = await client.call("hold", {"name": "it"})
         await shop.begun("it")
@@ -193,25 +184,22 @@ async def test_delete_ends_a_session_and_then_it_is_unknown(door: str, version: 
         for again in (await client.delete(), await (await client.ask("ping")).begun(), await client.get()):
             assert again.status == 404
         await settled()
-        assert http.sessions == 0
+        assert client.http.sessions == 0
 
 
 @versions
 async def test_initialize_within_a_session_is_refused_and_changes_nothing(door: str, version: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (_, client):
         opening = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "other", "version": "1"}}
         answer = await (await client.ask("initialize", opening)).begun()
         assert answer.status == 400
         assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
-        assert http.sessions == 1
+        assert client.http.sessions == 1
 
 
 @versions
 async def test_delete_ends_a_stream_whose_head_has_not_left(door: str, version: str, mock_clock: MockClock) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         held = await client.call("hold", {"name": "it"})
         await shop.begun("it")
         assert not held.status  # heads leave a moment later, and time stands still
@@ -222,15 +210,13 @@ async def test_delete_ends_a_stream_whose_head_has_not_left(door: str, version: 
 
 
 async def test_a_session_that_is_idle_for_long_ends(door: str, autojump_clock: MockClock) -> None:
-    shop = Workshop(limits={"session_idle": 100, "keep_alive": 10})
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, limits={"session_idle": 100, "keep_alive": 10}) as (_, client):
         for _ in range(3):
             await trio.sleep(90)
             assert await (await client.call("add", {"a": 1, "b": 1})).text() == "2"
         await trio.sleep(111)
         assert (await (await client.ask("ping")).begun()).status == 404
-        assert http.sessions == 0
+        assert client.http.sessions == 0
 
 
 async def test_a_session_that_listens_or_works_is_not_idle(door: str, autojump_clock: MockClock) -> None:
@@ -281,9 +267,7 @@ async def test_many_that_come_at_once_are_not_more_than_there_may_be(door: str) 
 
 
 async def test_no_log_shows_an_id(door: str, logged: Logged) -> None:
-    shop = Workshop(limits={"session_requests": 1, "session_waiting": 1})
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, limits={"session_requests": 1, "session_waiting": 1}) as (shop, client):
         dropped = await client.call("hold", {"name": "it"}, id=1)
         await shop.begun("it")
         await dropped.drop()
@@ -298,9 +282,7 @@ async def test_no_log_shows_an_id(door: str, logged: Logged) -> None:
 
 
 async def test_the_tree_shows_sessions_and_what_they_do(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server, authenticate=by_name) as http:
-        client = await Legacy.open(http, principal="ada")
+    async with open_session(door, principal="ada", authenticate=by_name) as (shop, client):
         await client.call("hold", {"name": "it"}, id="x")
         await shop.begun("it")
         (run,) = shop.server.tree()

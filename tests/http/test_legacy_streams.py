@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.http.clients import STREAMABLE, Legacy
+from tests.http.clients import STREAMABLE, Legacy, open_session
 from tests.http.raw import serving
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop
@@ -25,15 +25,13 @@ async def methods(answer: Answer) -> list[str]:
 
 @versions
 async def test_the_stream_of_a_post_carries_what_belongs_to_it_and_nothing_else(door: str, version: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         await (await client.ask("logging/setLevel", {"level": "info"})).result()
         one = await client.call("talk", {"name": "one"}, id=1, token="one")
         two = await client.call("talk", {"name": "two"}, id=2, token="two")
         await shop.begun("one")
         await shop.begun("two")
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         shop.open("two")
         shop.open("one")
         for name, answer in (("one", one), ("two", two)):
@@ -48,8 +46,7 @@ async def test_the_stream_of_a_post_carries_what_belongs_to_it_and_nothing_else(
 
 @versions
 async def test_a_question_goes_by_the_stream_of_the_request_that_asks(door: str, version: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, version, {"sampling": {}})
+    async with open_session(door, version, {"sampling": {}}) as (_, client):
         standing = await client.get()
         answer = await client.call("think", {"text": "Well?"}, id="t")
         question = await answer.message()
@@ -60,8 +57,7 @@ async def test_a_question_goes_by_the_stream_of_the_request_that_asks(door: str,
 
 
 async def test_an_answer_that_is_none_fails_the_question(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, capabilities={"sampling": {}})
+    async with open_session(door, capabilities={"sampling": {}}) as (_, client):
         answer = await client.call("think", {"text": "Well?"})
         question = await answer.message()
         wrong = {"jsonrpc": "2.0", "id": question["id"], "result": 5}
@@ -84,66 +80,59 @@ async def test_a_session_cannot_answer_for_another(door: str) -> None:
 
 @versions
 async def test_the_stream_of_a_get_carries_changes(door: str, version: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         await (await client.ask("resources/subscribe", {"uri": "mem://motd"})).result()
         standing = await client.get()
         assert standing.status == 200
         assert standing.is_stream
-        http.server.notify_tools_changed()
-        http.server.notify_resource_updated("mem://motd")
-        http.server.notify_resource_updated("mem://other")
+        shop.server.notify_tools_changed()
+        shop.server.notify_resource_updated("mem://motd")
+        shop.server.notify_resource_updated("mem://other")
         assert await methods(standing) == [CHANGED, UPDATED]
 
 
 async def test_of_several_gets_each_message_comes_by_one(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         streams = [await client.get() for _ in range(3)]
         for _ in range(5):
-            http.server.notify_tools_changed()
+            shop.server.notify_tools_changed()
             await settled()
         assert [len(await methods(stream)) for stream in streams] == [0, 0, 5]
         await streams[2].drop()
         await settled()
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         assert [len(await methods(stream)) for stream in streams[:2]] == [0, 1]
 
 
 async def test_what_happens_while_nobody_listens_is_told_once_somebody_does(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         await (await client.ask("resources/subscribe", {"uri": "mem://motd"})).result()
         for _ in range(100):
-            http.server.notify_tools_changed()
-            http.server.notify_resource_updated("mem://motd")
+            shop.server.notify_tools_changed()
+            shop.server.notify_resource_updated("mem://motd")
         assert await methods(await client.get()) == [CHANGED, UPDATED]
 
 
 async def test_beyond_so_many_the_oldest_stream_ends(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         streams = [await client.get() for _ in range(9)]
         assert [stream.status for stream in streams] == [200] * 9
         with trio.fail_after(60):
             await streams[0].ended()
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         await settled()
         assert [len(await methods(stream)) for stream in streams[1:]] == [0] * 7 + [1]
 
 
 async def test_a_get_that_takes_no_stream_is_406(door: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http)
-        answer = await http.ask("GET", fields=client.fields({"accept": "application/json"}))
+    async with open_session(door) as (_, client):
+        answer = await client.http.ask("GET", fields=client.fields({"accept": "application/json"}))
         assert answer.status == 406
 
 
 async def test_a_client_that_takes_only_json_gets_json(door: str) -> None:
-    shop = Workshop()
-    shop.open("it")
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, capabilities={"sampling": {}})
+    async with open_session(door, capabilities={"sampling": {}}) as (shop, client):
+        shop.open("it")
         only = {"accept": "application/json"}
         answer = await client.call("talk", {"name": "it"}, id=3, token=1, fields=only)
         body = await answer.json()
@@ -157,9 +146,7 @@ async def test_a_client_that_takes_only_json_gets_json(door: str) -> None:
 
 @versions
 async def test_two_requests_with_one_id_each_get_their_own_answer(door: str, version: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         first = await client.call("talk", {"name": "first"}, id=1, token=1)
         second = await client.call("talk", {"name": "second"}, id=1, token=1)
         await shop.begun("first")
@@ -172,9 +159,7 @@ async def test_two_requests_with_one_id_each_get_their_own_answer(door: str, ver
 
 @versions
 async def test_a_cancel_ends_the_request_and_its_stream(door: str, version: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         answer = await client.call("hold", {"name": "it"}, id="x")
         await shop.begun("it")
         assert (await client.notify("notifications/cancelled", {"requestId": "x"})).status == 202
@@ -184,9 +169,7 @@ async def test_a_cancel_ends_the_request_and_its_stream(door: str, version: str)
 
 
 async def test_a_cancel_of_an_id_that_two_have_is_ignored(door: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door) as (shop, client):
         first = await client.call("hold", {"name": "first"}, id=1)
         second = await client.call("hold", {"name": "second"}, id=1)
         await shop.begun("first")
@@ -214,9 +197,7 @@ async def test_a_cancel_of_another_session_is_ignored(door: str) -> None:
 
 
 async def test_a_cancel_reaches_a_request_that_waits_for_a_place(door: str) -> None:
-    shop = Workshop(limits={"server_requests": 1})
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, limits={"server_requests": 1}) as (shop, client):
         first = await client.call("hold", {"name": "first"}, id=1)
         await shop.begun("first")
         second = await client.call("hold", {"name": "second"}, id=2)
@@ -229,9 +210,7 @@ async def test_a_cancel_reaches_a_request_that_waits_for_a_place(door: str) -> N
 
 
 async def test_a_request_that_waits_for_a_place_has_a_stream_already(door: str, autojump_clock: MockClock) -> None:
-    shop = Workshop(limits={"server_requests": 1})
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, limits={"server_requests": 1}) as (shop, client):
         first = await client.call("hold", {"name": "first"}, id=1)
         await shop.begun("first")
         now = trio.current_time()

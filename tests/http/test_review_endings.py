@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 import trimcp
-from tests.http.clients import Legacy, Modern, request
+from tests.http.clients import Legacy, Modern, open_session, request
 from tests.http.raw import Http, serving
 from tests.http.wires import Answer, AsgiWire, settled
 from tests.http.workshop import Workshop, by_name
@@ -75,8 +75,7 @@ async def test_the_place_of_a_request_that_its_session_ends_before_is_given_back
 async def test_a_standing_stream_is_not_resumed_in_a_session_that_has_ended(
     door: str, autojump_clock: MockClock
 ) -> None:
-    async with serving(door, Workshop().server, store=SlowStore()) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, store=SlowStore()) as (_, client):
         standing = await client.get()
         id = await primed(standing)
         await standing.drop()
@@ -137,9 +136,7 @@ async def test_a_drain_ends_though_a_client_came_back_for_what_is_forgotten(door
 
 @pytest.mark.parametrize("version", ["2025-03-26", "2025-06-18", "2025-11-25"])
 async def test_the_head_of_a_stream_leaves_before_the_answer_is_there(door: str, version: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         answer = await client.call("hold", {"name": "it"}, id=1)
         await shop.begun("it")
         await answer.begun()

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 import trimcp
-from tests.http.clients import TOO_MANY_SESSIONS, Legacy, Modern, initialize
+from tests.http.clients import TOO_MANY_SESSIONS, Legacy, Modern, initialize, open_session
 from tests.http.raw import serving
 from tests.http.wires import Answer, settled
 from tests.http.workshop import Workshop, by_name
@@ -63,9 +63,7 @@ async def first_id(answer: Answer) -> str:
 async def test_what_happens_while_the_store_is_asked_is_not_lost(
     door: str, autojump_clock: MockClock, pause: float
 ) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server, store=SlowStore()) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, store=SlowStore()) as (shop, client):
         answer = await client.call("talk", {"name": "it"}, token=1)
         id = await first_id(answer)
         await answer.arrived()
@@ -84,9 +82,7 @@ async def test_what_happens_while_the_store_is_asked_is_not_lost(
 
 
 async def test_a_session_that_ends_while_the_store_is_asked(door: str, autojump_clock: MockClock) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server, store=SlowStore()) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, store=SlowStore()) as (_, client):
         answer = await client.call("talk", {"name": "it"}, token=1)
         id = await first_id(answer)
         await answer.drop()
@@ -100,7 +96,7 @@ async def test_a_session_that_ends_while_the_store_is_asked(door: str, autojump_
             again = await client.get(id)
             await again.ended()
         assert again.status in (200, 400, 404)
-        assert http.sessions == 0
+        assert client.http.sessions == 0
 
 
 async def test_a_client_that_leaves_while_the_store_is_asked(door: str, autojump_clock: MockClock) -> None:
@@ -186,8 +182,7 @@ async def test_a_store_that_fails_fails_the_request_alone(door: str, logged: Log
         async def replay(self, session: str, stream: int, after: int) -> StoredEvents | None:
             raise RuntimeError("the database at 10.0.0.4711 is gone")
 
-    async with serving(door, Workshop().server, store=Broken()) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, store=Broken()) as (_, client):
         answer = await client.call("add", {"a": 1, "b": 1})
         id = await first_id(answer)
         assert await answer.text() == "2"
@@ -236,9 +231,8 @@ async def test_a_client_is_told_to_come_again_where_no_session_can_be_looked_up(
         async def find(self, id: str) -> SessionRecord | None:
             raise RuntimeError("the database at 10.0.0.4711 is gone")
 
-    async with serving(door, Workshop().server, registry=Broken()) as http:
-        client = await Legacy.open(http)
-        elsewhere = Legacy(http, client.version, "of another process")
+    async with open_session(door, registry=Broken()) as (_, client):
+        elsewhere = Legacy(client.http, client.version, "of another process")
         answer = await elsewhere.call("add", {"a": 1, "b": 1})
         await answer.ended()
         assert answer.status == 503
@@ -264,8 +258,7 @@ async def test_a_store_that_hangs_costs_resumption_and_nothing_else(
         async def forget(self, session: str) -> None:
             await trio.sleep_forever()
 
-    async with serving(door, Workshop().server, store=Hanging()) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, store=Hanging()) as (_, client):
         began = trio.current_time()
         for number in range(20):
             answer = await client.call("add", {"a": number, "b": 1})
@@ -278,8 +271,8 @@ async def test_a_store_that_hangs_costs_resumption_and_nothing_else(
         assert trio.current_time() - began < 60
         await client.delete()
         await settled()
-        assert http.sessions == 0
-        assert await (await (await Legacy.open(http)).call("add", {"a": 1, "b": 1})).text() == "2"
+        assert client.http.sessions == 0
+        assert await (await (await Legacy.open(client.http)).call("add", {"a": 1, "b": 1})).text() == "2"
         assert logged.of("store.failed")
 
 
@@ -347,8 +340,7 @@ async def test_a_store_of_the_first_interface_still_serves(door: str) -> None:
 
 async def test_the_record_says_what_was_agreed(door: str, autojump_clock: MockClock) -> None:
     store = MemorySessionStore()
-    async with serving(door, Workshop().server, registry=store, authenticate=by_name) as http:
-        client = await Legacy.open(http, "2025-06-18", principal="ada")
+    async with open_session(door, "2025-06-18", principal="ada", registry=store, authenticate=by_name) as (_, client):
         await settled()
         record = await store.find(client.id)
         assert record is not None
@@ -368,8 +360,7 @@ async def test_the_record_says_what_was_agreed(door: str, autojump_clock: MockCl
 
 async def test_what_a_session_has_subscribed_to_is_kept(door: str) -> None:
     store = MemorySubscriptionStore()
-    async with serving(door, Workshop().server, subscriptions=store) as http:
-        client = await Legacy.open(http)
+    async with open_session(door, subscriptions=store) as (_, client):
         for method, kept in (("subscribe", {"mem://motd"}), ("unsubscribe", set()), ("subscribe", {"mem://motd"})):
             await (await client.ask(f"resources/{method}", {"uri": "mem://motd"})).result()
             await settled()

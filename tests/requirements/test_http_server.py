@@ -10,7 +10,18 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
-from tests.http.clients import MODERN, PREFIX, STREAMABLE, Legacy, Modern, initialize, notification, request, response
+from tests.http.clients import (
+    MODERN,
+    PREFIX,
+    STREAMABLE,
+    Legacy,
+    Modern,
+    initialize,
+    notification,
+    open_session,
+    request,
+    response,
+)
 from tests.http.raw import serving
 from tests.http.wires import AsgiAnswer, settled
 from tests.http.workshop import Workshop, by_name
@@ -57,11 +68,9 @@ async def test_one_path_takes_posts_of_every_revision_and_gets_of_those_that_hav
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example", "nonsense"])
 async def test_nothing_is_done_for_a_page_that_comes_from_elsewhere(door: str, origin: str) -> None:
-    shop = Workshop()
-    shop.open("it")
-    async with serving(door, shop.server, sse=True) as http:
-        client = await Legacy.open(http)
-        stream = await http.ask("GET", "/sse", fields={"accept": "text/event-stream"})
+    async with open_session(door, sse=True) as (shop, client):
+        shop.open("it")
+        stream = await client.http.ask("GET", "/sse", fields={"accept": "text/event-stream"})
         event = await stream.event()
         assert event is not None
         fields = {"Origin": origin}
@@ -71,17 +80,17 @@ async def test_nothing_is_done_for_a_page_that_comes_from_elsewhere(door: str, o
             await client.post(notification("notifications/initialized"), fields=fields),
             await client.post(response(1, {}), fields=fields),
             await client.get(fields=fields),
-            await http.send("DELETE", fields=client.fields(fields)),
-            await initialize(http, fields=fields),
-            await Modern(http).ask("tools/call", hold, fields=fields),
-            await http.send("GET", "/sse", fields={**fields, "accept": "text/event-stream"}),
-            await http.send("POST", event.data.decode(), body=request(1, "tools/call", hold), fields=fields),
+            await client.http.send("DELETE", fields=client.fields(fields)),
+            await initialize(client.http, fields=fields),
+            await Modern(client.http).ask("tools/call", hold, fields=fields),
+            await client.http.send("GET", "/sse", fields={**fields, "accept": "text/event-stream"}),
+            await client.http.send("POST", event.data.decode(), body=request(1, "tools/call", hold), fields=fields),
         ):
             await answer.ended()
             assert answer.status == 403
         await settled()
         assert shop.began == []
-        assert http.sessions == 2
+        assert client.http.sessions == 2
 
 
 # --- what is posted -------------------------------------------------------------------
@@ -108,8 +117,7 @@ async def test_whatever_is_posted_gets_the_answer_that_its_kind_has(version: str
 
 @legacy_revisions
 async def test_a_notification_or_an_answer_that_cannot_be_taken_gets_an_error_status(door: str, version: str) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (_, client):
         for message in (notification("notifications/initialized"), response(1, {})):
             for fields, status in (
                 ({"Mcp-Session-Id": None, "MCP-Protocol-Version": None}, 400),
@@ -304,16 +312,15 @@ async def test_a_modern_request_without_a_standard_header_is_refused(
 async def test_a_header_that_names_no_revision_gets_400_whatever_the_request(
     door: str, version: str, wrong: str
 ) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (_, client):
         fields = {"MCP-Protocol-Version": wrong}
         for answer in (
             await client.ask("tools/list", fields=fields),
             await client.post(notification("notifications/initialized"), fields=fields),
             await client.post(response(1, {}), fields=fields),
             await client.get(fields=fields),
-            await http.send("DELETE", fields=client.fields(fields)),
-            await initialize(http, version, fields=fields),
+            await client.http.send("DELETE", fields=client.fields(fields)),
+            await initialize(client.http, version, fields=fields),
         ):
             assert (await answer.ended()).status == 400
         assert await (await client.call("add", {"a": 1, "b": 2})).text() == "3"

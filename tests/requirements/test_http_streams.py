@@ -9,7 +9,7 @@ import pytest
 import trio
 
 import trimcp
-from tests.http.clients import MODERN, STREAMABLE, Legacy, response
+from tests.http.clients import MODERN, STREAMABLE, Legacy, open_session, response
 from tests.http.raw import serving
 from tests.http.wires import settled
 from tests.http.workshop import Workshop, by_name
@@ -25,9 +25,7 @@ ADA = {"action": "accept", "content": {"name": "Ada"}}
 
 @legacy_revisions
 async def test_no_answer_comes_on_a_stream_that_was_opened_by_get(door: str, version: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         standing = await client.get()
         lost = await client.call("talk", {"name": "lost"}, id=1, token=1)
         first = await lost.event()
@@ -44,7 +42,7 @@ async def test_no_answer_comes_on_a_stream_that_was_opened_by_get(door: str, ver
             shop.open(name)
         assert (await kept.answer())["id"] == 3
         await settled()
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         assert [message.get("method") for message in await standing.arrived()] == [CHANGED]
         # Where the stream of the request is resumed, the answer comes.
         assert (await (await client.get(first.id.decode())).answer())["id"] == 1
@@ -52,35 +50,33 @@ async def test_no_answer_comes_on_a_stream_that_was_opened_by_get(door: str, ver
 
 @legacy_revisions
 async def test_the_ids_of_events_are_unique_in_their_session(door: str, version: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         streams = [await client.get(), await client.get()]
         for number in range(3):
             name = str(number)
             streams.append(await client.call("talk", {"name": name}, id=number, token=number))
             await shop.begun(name)
-            http.server.notify_tools_changed()
+            shop.server.notify_tools_changed()
             await settled()
             shop.open(name)
         streams.append(await client.call("add", {"a": 1, "b": 2}))
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         await settled()
         for stream in streams:
             await stream.arrived()
         await streams[1].drop()
         await settled()
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         await settled()
         streams.append(await client.get())
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         await streams[0].arrived()
         await streams[-1].arrived()
         ids = []
         for stream in streams:
             ids += re.findall(rb"^id: (.*)$", stream.body, re.MULTILINE)
         assert len(ids) == len(set(ids)) >= 3 * 3 + 3
-        other = await Legacy.open(http, version)
+        other = await Legacy.open(client.http, version)
         answer = await other.call("add", {"a": 1, "b": 2})
         await answer.messages()
         assert not set(re.findall(rb"^id: (.*)$", answer.body, re.MULTILINE)) & set(ids)
@@ -88,11 +84,9 @@ async def test_the_ids_of_events_are_unique_in_their_session(door: str, version:
 
 @legacy_revisions
 async def test_a_stream_that_is_resumed_replays_no_message_of_another(door: str, version: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         standing = await client.get()
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         told = await standing.event()
         assert told is not None
         lost = {name: await client.call("talk", {"name": name}, id=name, token=name) for name in ("one", "two")}
@@ -103,7 +97,7 @@ async def test_a_stream_that_is_resumed_replays_no_message_of_another(door: str,
         for name in ("two", "one"):
             shop.open(name)
         await settled()
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         # In whatever order they are resumed, each has what was its own.
         for name in ("one", "two"):
             event = first[name]
@@ -119,17 +113,16 @@ async def test_a_stream_that_is_resumed_replays_no_message_of_another(door: str,
 async def test_a_standing_stream_that_is_resumed_has_nothing_of_the_one_that_took_its_place(
     door: str, version: str
 ) -> None:
-    async with serving(door, Workshop().server) as http:
-        client = await Legacy.open(http, version)
+    async with open_session(door, version) as (shop, client):
         await (await client.ask("resources/subscribe", {"uri": "mem://motd"})).result()
         one = await client.get()
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         seen = await one.event()
         assert seen is not None
         await one.drop()
         await settled()
         two = await client.get()
-        http.server.notify_resource_updated("mem://motd")
+        shop.server.notify_resource_updated("mem://motd")
         assert [message["method"] for message in await two.arrived()] == [UPDATED]
         again = await client.get(seen.id.decode())
         assert again.status == 200
@@ -138,16 +131,14 @@ async def test_a_standing_stream_that_is_resumed_has_nothing_of_the_one_that_too
 
 @legacy_revisions
 async def test_each_message_of_a_session_comes_by_one_stream(door: str, version: str) -> None:
-    shop = Workshop()
-    async with serving(door, shop.server) as http:
-        client = await Legacy.open(http, version, {"sampling": {}})
+    async with open_session(door, version, {"sampling": {}}) as (shop, client):
         await (await client.ask("logging/setLevel", {"level": "info"})).result()
         streams = [await client.get() for _ in range(3)]
         streams.append(await client.call("talk", {"name": "it"}, id="talk", token=1))
         await shop.begun("it")
         streams.append(await client.call("think", {"text": "Well?"}, id="think"))
         await settled()
-        http.server.notify_tools_changed()
+        shop.server.notify_tools_changed()
         shop.open("it")
         await settled()
         found = [json.dumps(message) for stream in streams for message in await stream.arrived()]
