@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.actors.pieces import FAILED, GOOD, HANDED_BACK, Piece, open_pool, quick, sleeping
+from tests.hostile.functions import stray_cancelled
 from trimcp.actors.worker_pool import ScopesLeftOpen, WorkerPool
 
 Body = Callable[[Piece], Awaitable[object]]
@@ -31,17 +32,6 @@ def forget() -> Iterator[None]:
 
 
 # --- work that raises -----------------------------------------------------------------
-
-
-async def stray_cancelled() -> trio.Cancelled:
-    """A Cancelled of a scope that is long gone."""
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await trio.lowlevel.checkpoint()
-        except trio.Cancelled as exc:
-            stray = exc
-    return stray
 
 
 def exhaust_the_stack() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import trimcp
+from tests.certificates import certificate
 from tests.cli.conftest import SHOP, Run
-from tests.http.asgi.test_hypercorn import certificate
 from trimcp.cli import bindings as doors
 from trimcp.cli import run as run_command
 

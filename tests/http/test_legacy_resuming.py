@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 import trio
 from trio.testing import MockClock
@@ -16,13 +14,6 @@ from tests.http.workshop import Workshop, by_name
 versions = pytest.mark.parametrize("version", STREAMABLE)
 HEARD = {"role": "assistant", "content": {"type": "text", "text": "well"}, "model": "m", "stopReason": "endTurn"}
 CHANGED = "notifications/tools/list_changed"
-
-
-async def primed(answer: Answer) -> str:
-    """The id of the event that a stream begins with."""
-    while (match := re.search(r"^id: (\S+)\n", answer.body.decode())) is None:
-        assert await answer._more()
-    return match[1]
 
 
 @versions
@@ -61,7 +52,7 @@ async def test_a_client_comes_back_before_the_answer_is_there(door: str) -> None
 async def test_the_priming_event_is_enough_to_come_back_with(door: str) -> None:
     async with open_session(door) as (shop, client):
         answer = await client.call("hold", {"name": "it"}, id=1)
-        id = await primed(answer)
+        id = await answer.first_id()
         await answer.drop()
         await shop.begun("it")
         shop.open("it")
@@ -124,7 +115,7 @@ async def test_a_client_that_comes_back_twice_at_once_is_answered_once_on_a_live
 async def test_a_client_that_opens_its_standing_stream_again_twice_at_once_has_one(door: str) -> None:
     async with open_session(door) as (shop, client):
         standing = await client.get()
-        id = await primed(standing)
+        id = await standing.first_id()
         await standing.drop()
         await settled()
         both: list[Answer] = []
@@ -170,7 +161,7 @@ async def test_an_event_of_another_session_is_refused(door: str) -> None:
     async with serving(door, shop.server) as http:
         ada, bob = await Legacy.open(http), await Legacy.open(http)
         answer = await ada.call("hold", {"name": "it"}, id=1)
-        id = await primed(answer)
+        id = await answer.first_id()
         await answer.messages()
         refused = await bob.get(id)
         assert refused.status == 400
@@ -182,7 +173,7 @@ async def test_an_event_of_another_principal_is_refused(door: str) -> None:
     async with serving(door, Workshop().server, authenticate=by_name) as http:
         ada = await Legacy.open(http, principal="ada")
         answer = await ada.call("add", {"a": 1, "b": 1})
-        id = await primed(answer)
+        id = await answer.first_id()
         await answer.messages()
         assert (await Legacy(http, ada.version, ada.id, "bob").get(id)).status == 404
         bob = await Legacy.open(http, principal="bob")
@@ -207,7 +198,7 @@ async def test_an_event_of_another_principal_is_refused(door: str) -> None:
 async def test_ids_that_name_no_event_are_refused_and_change_nothing(door: str, make: object) -> None:
     async with open_session(door) as (shop, client):
         answer = await client.call("hold", {"name": "it"})
-        tag, stream, number = (await primed(answer)).split(".")
+        tag, stream, number = (await answer.first_id()).split(".")
         wrong = make(tag, int(stream), int(number))  # type: ignore[operator]
         assert (await client.get(wrong)).status == 400
         shop.open("it")
@@ -217,13 +208,13 @@ async def test_ids_that_name_no_event_are_refused_and_change_nothing(door: str, 
 async def test_events_that_are_not_kept_any_more_are_refused(door: str, autojump_clock: MockClock) -> None:
     async with open_session(door, limits={"stored_events": 8, "stored_age": 60}) as (_, client):
         old = await client.call("add", {"a": 1, "b": 1})
-        id = await primed(old)
+        id = await old.first_id()
         await old.messages()
         for _ in range(3):
             await (await client.call("add", {"a": 1, "b": 1})).messages()
         assert (await client.get(id)).status == 400
         newest = await client.call("add", {"a": 1, "b": 1})
-        id = await primed(newest)
+        id = await newest.first_id()
         await newest.messages()
         assert await (await client.get(id)).text() == "2"
         await trio.sleep(61)
@@ -283,7 +274,7 @@ async def test_a_stream_that_was_cancelled_is_not_resumed(door: str, version: st
 async def test_a_cancelled_stream_without_a_message_is_not_resumed(door: str) -> None:
     async with open_session(door) as (_, client):
         answer = await client.call("hold", {"name": "it"}, id=1)
-        id = await primed(answer)
+        id = await answer.first_id()
         assert (await client.notify("notifications/cancelled", {"requestId": 1})).status == 202
         assert await answer.messages() == []
         assert answer.is_complete
@@ -294,7 +285,7 @@ async def test_a_cancelled_stream_without_a_message_is_not_resumed(door: str) ->
 async def test_a_client_that_comes_back_in_time_begins_its_time_anew(door: str, autojump_clock: MockClock) -> None:
     async with open_session(door, limits={"detached": 100, "keep_alive": 10}) as (shop, client):
         answer = await client.call("hold", {"name": "it"})
-        id = await primed(answer)
+        id = await answer.first_id()
         for _ in range(3):
             await answer.drop()
             await trio.sleep(80)
@@ -341,7 +332,7 @@ async def test_before_2025_11_25_a_connection_is_not_let_go(door: str, version: 
 async def test_a_question_waits_for_a_client_that_comes_back(door: str) -> None:
     async with open_session(door, capabilities={"sampling": {}}) as (_, client):
         answer = await client.call("think", {"text": "Well?"})
-        id = await primed(answer)
+        id = await answer.first_id()
         await answer.drop()
         await settled()
         again = await client.get(id)

@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 import trimcp
+from tests.hostile.functions import stray_cancelled
 from tests.http.clients import STREAMABLE, TOO_MANY_SESSIONS, Legacy, Modern, initialize, notification, request
 from tests.http.raw import serving
 from tests.http.test_http_sse import Old
@@ -300,19 +301,6 @@ async def test_a_client_that_left_after_it_was_authenticated_is_treated_as_befor
         await settled()
         assert ended == ["connection_lost"]
         assert http.callers == 0
-
-
-async def stray_cancelled() -> trio.Cancelled:
-    """A Cancelled whose scope is over."""
-    kept: list[trio.Cancelled] = []
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await trio.lowlevel.checkpoint()
-        except trio.Cancelled as exc:
-            kept.append(exc)
-            raise
-    return kept[0]
 
 
 @pytest.mark.parametrize("kind", ["Exception", "SystemExit", "GeneratorExit", "Cancelled", "group", "scope"])

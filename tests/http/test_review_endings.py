@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import pytest
@@ -12,7 +11,7 @@ from trio.testing import MockClock
 import trimcp
 from tests.http.clients import Legacy, Modern, open_session, request
 from tests.http.raw import Http, serving
-from tests.http.wires import Answer, AsgiWire, settled
+from tests.http.wires import AsgiWire, settled
 from tests.http.workshop import Workshop, by_name
 from tests.session.peer import Logged
 from trimcp.http.binding import HttpRequest
@@ -36,13 +35,6 @@ class Forgetful(MemoryEventStore):
 
     async def append(self, batches: Sequence[EventBatch]) -> None:
         """Forget them at once."""
-
-
-async def primed(answer: Answer) -> str:
-    """The id of the event that a stream begins with."""
-    while (match := re.search(r"^id: (\S+)\n", answer.body.decode())) is None:
-        assert await answer._more()
-    return match[1]
 
 
 async def test_the_place_of_a_request_that_its_session_ends_before_is_given_back_once(door: str) -> None:
@@ -77,7 +69,7 @@ async def test_a_standing_stream_is_not_resumed_in_a_session_that_has_ended(
 ) -> None:
     async with open_session(door, store=SlowStore()) as (_, client):
         standing = await client.get()
-        id = await primed(standing)
+        id = await standing.first_id()
         await standing.drop()
         await settled()
         async with trio.open_nursery() as nursery:
@@ -104,7 +96,7 @@ async def answered_to_nobody(http: Http, shop: Workshop) -> tuple[Legacy, str]:
 
     client = await Legacy.open(http)
     answer = await client.call("shout", {"bytes": 200_000}, token=1, on=http.connect(capacity=1000))
-    id = await primed(answer)
+    id = await answer.first_id()
     await settled()
     return client, id
 

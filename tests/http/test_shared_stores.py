@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 
 import pytest
@@ -52,20 +51,13 @@ class SlowSessions(MemorySessionStore):
         return await super().find(id)
 
 
-async def first_id(answer: Answer) -> str:
-    """The id of the first event."""
-    while (match := re.search(r"^id: (\S+)\n", answer.body.decode())) is None:
-        assert await answer._more()
-    return match[1]
-
-
 @pytest.mark.parametrize("pause", [0.0, 0.5, 1.0, 1.5])
 async def test_what_happens_while_the_store_is_asked_is_not_lost(
     door: str, autojump_clock: MockClock, pause: float
 ) -> None:
     async with open_session(door, store=SlowStore()) as (shop, client):
         answer = await client.call("talk", {"name": "it"}, token=1)
-        id = await first_id(answer)
+        id = await answer.first_id()
         await answer.arrived()
         await answer.drop()
         await settled()
@@ -84,7 +76,7 @@ async def test_what_happens_while_the_store_is_asked_is_not_lost(
 async def test_a_session_that_ends_while_the_store_is_asked(door: str, autojump_clock: MockClock) -> None:
     async with open_session(door, store=SlowStore()) as (_, client):
         answer = await client.call("talk", {"name": "it"}, token=1)
-        id = await first_id(answer)
+        id = await answer.first_id()
         await answer.drop()
         async with trio.open_nursery() as nursery:
 
@@ -104,7 +96,7 @@ async def test_a_client_that_leaves_while_the_store_is_asked(door: str, autojump
     async with serving(door, shop.server, store=SlowStore()) as http:
         client = await Legacy.open(http)
         answer = await client.call("talk", {"name": "it"}, token=1)
-        id = await first_id(answer)
+        id = await answer.first_id()
         await answer.drop()
         await settled()
         leaving = await http.send("GET", fields=client.fields({"Last-Event-ID": id, "accept": "text/event-stream"}))
@@ -184,7 +176,7 @@ async def test_a_store_that_fails_fails_the_request_alone(door: str, logged: Log
 
     async with open_session(door, store=Broken()) as (_, client):
         answer = await client.call("add", {"a": 1, "b": 1})
-        id = await first_id(answer)
+        id = await answer.first_id()
         assert await answer.text() == "2"
         again = await client.get(id)
         await again.ended()
@@ -262,7 +254,7 @@ async def test_a_store_that_hangs_costs_resumption_and_nothing_else(
         began = trio.current_time()
         for number in range(20):
             answer = await client.call("add", {"a": number, "b": 1})
-            id = await first_id(answer)
+            id = await answer.first_id()
             assert await answer.text() == str(number + 1)
         assert trio.current_time() - began < WRITE_SECONDS
         again = await client.get(id)
@@ -411,7 +403,7 @@ async def test_processes_that_share_keys_read_each_others_event_ids(door: str) -
     async with serving(door, Workshop(keys=keys).server) as http:
         client = await Legacy.open(http)
         answer = await client.call("add", {"a": 1, "b": 1})
-        id = await first_id(answer)
+        id = await answer.first_id()
         tag = make_tag(MemorySecretStore(keys).current.derive(TAG_PURPOSE)[0], client.id)
         assert read_event_id([tag], id) == (1, 0)
         assert read_event_id([make_tag(MemorySecretStore().current.derive(TAG_PURPOSE)[0], client.id)], id) is None

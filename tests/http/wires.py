@@ -9,6 +9,7 @@ import abc
 import itertools
 import json
 import math
+import re
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -87,6 +88,12 @@ class Answer(abc.ABC):
     def last_id(self) -> str:
         """The id to resume behind."""
         return self._parser.last_event_id.decode()
+
+    async def first_id(self) -> str:
+        """Wait for the id of the event that the stream begins with."""
+        while (match := re.search(r"^id: (\S+)\n", self.body.decode())) is None:
+            assert await self._more()
+        return match[1]
 
     async def begun(self) -> Answer:
         """Wait for the head."""

@@ -9,22 +9,11 @@ from typing import Any, NoReturn
 
 import trio
 
+from tests.hostile.functions import NeitherErrorNorExit, Unprintable, stray_cancelled
+
 VARIABLE = contextvars.ContextVar("tests.stores.VARIABLE", default="unchanged")
 _kept: list[Any] = []
 """Keeps alive what the functions leave open."""
-
-
-class Unprintable(Exception):
-    """Raises where its text is asked for."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("this exception has no text")
-
-    __repr__ = __str__
-
-
-class NeitherErrorNorExit(BaseException):
-    """Derives from BaseException directly."""
 
 
 async def raises(*_: Any) -> NoReturn:
@@ -52,16 +41,7 @@ async def raises_a_group(*_: Any) -> NoReturn:
 
 
 async def raises_a_stray_cancelled(*_: Any) -> NoReturn:
-    stray: trio.Cancelled | None = None
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await trio.lowlevel.checkpoint()
-        except trio.Cancelled as exc:
-            stray = exc
-            raise
-    assert stray is not None
-    raise stray
+    raise await stray_cancelled()
 
 
 async def exhausts_the_recursion_limit(*_: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.stores.valkey import ValkeyProcess, running_valkey
+from tests.stores.valkey import ValkeyProcess
 from trimcp.stores import MemoryStore, SQLite, Store, Valkey
 from trimcp.testing.check_store import CHECKS, Check, check_store
 
@@ -36,12 +36,6 @@ async def test_the_store_in_a_file(check: Check, tmp_path: Path) -> None:
             yield store, other
 
     await check_store(handles, checks=[check])
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyProcess]:
-    with running_valkey() as server:
-        yield server
 
 
 @EACH

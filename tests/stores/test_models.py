@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from tests.stores.contract import record
-from tests.stores.valkey import ValkeyProcess, running_valkey
+from tests.stores.valkey import ValkeyProcess
 from trimcp.stores import MemoryStore, SQLite, Store, Valkey
 from trimcp.stores.event_store import SETTLED, AppendFailed, EventBatch, StoredEvents
 from trimcp.stores.session_store import SessionRecord
@@ -256,12 +256,6 @@ def calls_of(handles: list[Store]) -> Iterator[Callable[[Callable[[], Awaitable[
     finally:
         asked.put(None)
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyProcess]:
-    with running_valkey() as server:
-        yield server
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "valkey"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,6 @@ PATIENT = 5.0
 """A deadline for tests that are not about deadlines: the machine may be busy."""
 
 
-@pytest.fixture(scope="module")
-def shared_valkey() -> Iterator[ValkeyProcess]:
-    with running_valkey() as server:
-        yield server
-
-
 @asynccontextmanager
 async def opened(server: ValkeyProcess, **options: Any) -> AsyncIterator[Valkey]:
     store = Valkey(server.url, **{"deadline": PATIENT, **options})
@@ -60,8 +54,8 @@ class InValkey:
     has_clock = False
 
     @pytest.fixture(autouse=True)
-    def _in_valkey(self, shared_valkey: ValkeyProcess) -> None:
-        self.server = shared_valkey
+    def _in_valkey(self, valkey: ValkeyProcess) -> None:
+        self.server = valkey
 
     @asynccontextmanager
     async def store(self, **options: Any) -> AsyncIterator[Valkey]:
@@ -103,10 +97,10 @@ class TestValkeySecretStore(InValkey, SecretStoreContract):
 # --- keys ---------------------------------------------------------------------------------
 
 
-async def test_every_key_of_a_client_expires_and_has_the_prefix_and_no_id(shared_valkey: ValkeyProcess) -> None:
-    async with opened(shared_valkey) as store:
+async def test_every_key_of_a_client_expires_and_has_the_prefix_and_no_id(valkey: ValkeyProcess) -> None:
+    async with opened(valkey) as store:
         command = store._connection.command
-        shared_valkey.command("FLUSHALL")
+        valkey.command("FLUSHALL")
         id = fresh("session")
         await store.sessions.add(record(id))
         await store.subscriptions.add(id, "file:///a")
@@ -137,8 +131,8 @@ async def test_every_key_of_a_client_expires_and_has_the_prefix_and_no_id(shared
 # --- the life of the server -----------------------------------------------------------------
 
 
-async def test_the_index_of_a_node_keeps_no_tasks_that_have_expired(shared_valkey: ValkeyProcess) -> None:
-    async with opened(shared_valkey) as store:
+async def test_the_index_of_a_node_keeps_no_tasks_that_have_expired(valkey: ValkeyProcess) -> None:
+    async with opened(valkey) as store:
         now = time.time()
         for n in range(3):
             await store.tasks.create(task(f"gone {n}", incarnation=77, created_at=now - 100, ttl=99.0), most=9)
@@ -171,11 +165,11 @@ async def test_a_server_that_restarts_has_its_data_and_learns_the_scripts_again(
             assert await store.tasks.find("t") is not None
 
 
-async def test_a_frozen_server_costs_a_deadline_and_then_nothing(shared_valkey: ValkeyProcess) -> None:
-    async with opened(shared_valkey) as store:
+async def test_a_frozen_server_costs_a_deadline_and_then_nothing(valkey: ValkeyProcess) -> None:
+    async with opened(valkey) as store:
         await store.sessions.find("warm")
         store._connection._deadline = 0.1
-        shared_valkey.signal(signal.SIGSTOP)
+        valkey.signal(signal.SIGSTOP)
         try:
             with trio.fail_after(60):
                 refused = ""
@@ -184,7 +178,7 @@ async def test_a_frozen_server_costs_a_deadline_and_then_nothing(shared_valkey: 
                         await store.sessions.find("s")
                     refused = str(caught.value)
         finally:
-            shared_valkey.signal(signal.SIGCONT)
+            valkey.signal(signal.SIGCONT)
         with trio.fail_after(60):
             while True:
                 try:
@@ -229,8 +223,8 @@ async def test_a_bus_that_lost_its_connection_has_a_gap() -> None:
             assert received == [Gap(), b"after"]
 
 
-async def test_a_message_that_is_sent_again_is_received_once(shared_valkey: ValkeyProcess) -> None:
-    async with opened(shared_valkey) as store, store.bus.subscribe(1) as messages:
+async def test_a_message_that_is_sent_again_is_received_once(valkey: ValkeyProcess) -> None:
+    async with opened(valkey) as store, store.bus.subscribe(1) as messages:
         assert isinstance(store.bus, ValkeyBus)
         send = store.bus._send
 
@@ -262,8 +256,8 @@ async def test_a_heartbeat_shows_that_the_last_message_was_lost() -> None:
             assert await messages.receive() == b"two"
 
 
-async def test_no_incarnation_comes_again_after_the_data_is_lost(shared_valkey: ValkeyProcess) -> None:
-    async with opened(shared_valkey) as store:
+async def test_no_incarnation_comes_again_after_the_data_is_lost(valkey: ValkeyProcess) -> None:
+    async with opened(valkey) as store:
         first = await store.nodes.join()
         await trio.sleep(1.1)
         await store._connection.command("FLUSHALL")
@@ -319,12 +313,12 @@ async def test_a_server_that_is_not_there_is_a_usage_error() -> None:
                 pass
 
 
-async def test_data_of_another_schema_is_refused(shared_valkey: ValkeyProcess) -> None:
-    async with opened(shared_valkey) as store:
+async def test_data_of_another_schema_is_refused(valkey: ValkeyProcess) -> None:
+    async with opened(valkey) as store:
         await store._connection.command("SET", store._connection.key("schema"), "2")
         try:
             with pytest.raises(UsageError, match="schema 2, and this version of trimcp reads schema 1"):
-                async with opened(shared_valkey):
+                async with opened(valkey):
                     pass
         finally:
             await store._connection.command("DEL", store._connection.key("schema"))

@@ -9,7 +9,7 @@ import datetime
 import functools
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.stores.contract import record
-from tests.stores.valkey import ValkeyProcess, running_valkey
+from tests.stores.valkey import ValkeyProcess
 from trimcp.errors import UsageError
 from trimcp.stores import Valkey
 
@@ -88,12 +88,6 @@ class Authority:
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyProcess]:
-    with running_valkey() as server:
-        yield server
 
 
 @asynccontextmanager

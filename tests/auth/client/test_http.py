@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import ssl
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.auth.client.world import PUBLIC, Names, World
+from tests.certificates import certificate
 from trimcp.auth import AuthorizationFailed, AuthorizationServerUnavailable
 from trimcp.auth.client import http as client_http
 from trimcp.auth.client.http import AuthorizationHttp, Reach, Response, open_authorization_http, reach_from
@@ -251,30 +248,6 @@ async def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, prox
     with pytest.raises(AuthorizationFailed, match="proxy of the environment") as raised:
         await get()
     assert "canary" not in str(raised.value)
-
-
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate for a name, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    cert_file, key_file = folder / f"{name}.pem", folder / f"{name}.key"
-    cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private = serialization.PrivateFormat.PKCS8
-    key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption()))
-    return cert_file, key_file
 
 
 async def test_a_pinned_address_goes_with_host_and_tls_of_the_name(

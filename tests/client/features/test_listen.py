@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
+from tests.client.answering import following
 from tests.server.news import SUBSCRIPTION, acknowledged, changed, newsy, updated
 from tests.session.peer import (
     ERAS,
@@ -25,8 +26,6 @@ from tests.session.peer import (
 )
 from trimcp.client.notifications.notices import (
     ListenEnd,
-    Notice,
-    Notices,
     PromptsChanged,
     ResourceUpdated,
     SubscriptionsEnded,
@@ -36,12 +35,6 @@ from trimcp.client.notifications.notices import (
 from trimcp.transports.memory import memory_pair
 
 LEGACY = "2025-11-25"
-
-
-async def following(notices: Notices) -> Notice:
-    """The next notice."""
-    with trio.fail_after(PATIENCE):
-        return await anext(notices)
 
 
 def modern(serve: Callable[[Peer, Any], Awaitable[None]]) -> RawServer:

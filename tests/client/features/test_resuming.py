@@ -15,24 +15,18 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import trimcp
+from tests.client.answering import following
 from tests.server.news import acknowledged, newsy
-from tests.session.peer import ERAS, MODERN, PATIENCE, Peer, RawServer, discovered, error
+from tests.session.peer import ERAS, MODERN, Peer, RawServer, discovered, error
 from trimcp.client.notifications.notices import (
     Interrupted,
     ListenEnd,
-    Notice,
     Notices,
     ResourceUpdated,
     SubscriptionsEnded,
     ToolsChanged,
     Topics,
 )
-
-
-async def following(notices: Notices) -> Notice:
-    """The next notice."""
-    with trio.fail_after(PATIENCE):
-        return await anext(notices)
 
 
 @asynccontextmanager

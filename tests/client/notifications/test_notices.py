@@ -9,8 +9,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
+from tests.client.answering import following
 from tests.server.news import changed, newsy, updated
-from tests.session.peer import ERAS, LEGACY, MODERN, PATIENCE, Peer, RawServer, discovered, notification, result
+from tests.session.peer import ERAS, LEGACY, MODERN, Peer, RawServer, discovered, notification, result
 from trimcp.client.notifications.hub import notice_of
 from trimcp.client.notifications.notices import (
     ExtensionNotice,
@@ -24,12 +25,6 @@ from trimcp.client.notifications.notices import (
     ToolsChanged,
     Topics,
 )
-
-
-async def following(notices: Notices) -> Notice:
-    """The next notice."""
-    with trio.fail_after(PATIENCE):
-        return await anext(notices)
 
 
 @pytest.mark.parametrize("version", LEGACY)

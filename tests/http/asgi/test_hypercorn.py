@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
-import ipaddress
 import os
 import socket
 import ssl
@@ -22,6 +20,7 @@ import trio.testing
 import trio_websocket
 from hypercorn.config import Config
 
+from tests.certificates import certificate
 from tests.http.asgi.asgi_server import Behind, door
 from tests.transports.pairs import open_descriptors
 from trimcp.errors import UsageError
@@ -191,33 +190,6 @@ async def test_http_2_is_spoken_without_a_field_that_it_forbids() -> None:
     assert set(ended.values()) == {b"/mcp hello"}
     assert behind.requests[0].field("host") == "localhost"
     assert behind.requests[0].query == b"a=1"
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return folder / "cert.pem", folder / "key.pem"
 
 
 async def test_tls_is_spoken_and_websockets_in_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -155,3 +156,20 @@ async def played(
 async def post(remote: PooledHttpClient, body: bytes = b"{}", *, repeatable: bool = False) -> tuple[int, bytes]:
     async with remote.request("POST", {}, body, repeatable=repeatable) as reply:
         return reply.status, await reply.body(1000)
+
+
+async def answering(far: Far) -> None:
+    """Answer every request of a connection."""
+    with contextlib.suppress(AssertionError):
+        while True:
+            await far.answer()
+
+
+def saying(data: bytes) -> Script:
+    """Answer the first request of a connection with these bytes, and wait for its end."""
+
+    async def script(far: Far) -> None:
+        await far.answer(data)
+        await far.ended()
+
+    return script

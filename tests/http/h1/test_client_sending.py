@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 import trio
 import trio.testing
 
-from tests.http.h1.client_peers import OK, URL, Far, MemoryClientStream, Script, client_streams, played, post
+from tests.http.h1.client_peers import (
+    OK,
+    URL,
+    Far,
+    MemoryClientStream,
+    Script,
+    answering,
+    client_streams,
+    played,
+    post,
+    saying,
+)
 from tests.transports.pairs import open_descriptors
 from trimcp.errors import ExchangeFailed
 from trimcp.http.client.pooled_client import PooledHttpClient
 from trimcp.http.h1.stream import WRITE_TIMEOUT, ClientStream
 from trimcp.http.urls import Origin
-
-
-async def answering(far: Far) -> None:
-    with contextlib.suppress(AssertionError):
-        while True:
-            await far.answer()
-
-
-def saying(data: bytes) -> Script:
-    async def script(far: Far) -> None:
-        await far.answer(data)
-        await far.ended()
-
-    return script
-
 
 # --- sending ---------------------------------------------------------------------------
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import functools
-import ipaddress
 import select
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -16,11 +14,8 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests import certificates
 from tests.http.h1.client_peers import OK, post, tcp_pair
 from tests.transports.pairs import open_descriptors
 from trimcp.errors import ConnectionClosed, ConnectionEnded, ConnectionLost, ExchangeFailed
@@ -33,34 +28,13 @@ LONG = b"x" * 4_000_000
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of 127.0.0.1, signed by itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "trimcp test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return certificates.certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
-def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    context = ssl.create_default_context(cafile=str(certificate))
+def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.create_default_context(cafile=certificate[0])
     context.set_alpn_protocols(["http/1.1"])
     monkeypatch.setattr(streams, "tls_context", lambda: context)
 
@@ -103,9 +77,9 @@ class Server:
 
 
 @asynccontextmanager
-async def tls_server(certificate: Path) -> AsyncIterator[Server]:
+async def tls_server(certificate: tuple[Path, Path]) -> AsyncIterator[Server]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(*certificate)
     context.set_alpn_protocols(["h2", "http/1.1"])
     server = Server()
     serve = functools.partial(
@@ -124,7 +98,7 @@ def remote_of(port: int, *, host: str = "127.0.0.1", scheme: str = "https") -> P
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_requests_pass_through_tls_one_after_the_other(certificate: Path) -> None:
+async def test_requests_pass_through_tls_one_after_the_other(certificate: tuple[Path, Path]) -> None:
     before = open_descriptors()
     async with tls_server(certificate) as server:
         remote = remote_of(server.port)
@@ -138,7 +112,7 @@ async def test_requests_pass_through_tls_one_after_the_other(certificate: Path) 
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_a_tls_connection_that_the_server_closed_meanwhile_is_found_out(certificate: Path) -> None:
+async def test_a_tls_connection_that_the_server_closed_meanwhile_is_found_out(certificate: tuple[Path, Path]) -> None:
     async with tls_server(certificate) as server:
         remote = remote_of(server.port)
         await post(remote)
@@ -150,7 +124,7 @@ async def test_a_tls_connection_that_the_server_closed_meanwhile_is_found_out(ce
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_closing_ends_a_request_within_tls(certificate: Path) -> None:
+async def test_closing_ends_a_request_within_tls(certificate: tuple[Path, Path]) -> None:
     async with tls_server(certificate) as server:
         asked = trio.Event()
 
@@ -168,7 +142,7 @@ async def test_closing_ends_a_request_within_tls(certificate: Path) -> None:
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_a_body_within_tls_that_breaks_off_is_told_of(certificate: Path) -> None:
+async def test_a_body_within_tls_that_breaks_off_is_told_of(certificate: tuple[Path, Path]) -> None:
     async with tls_server(certificate) as server:
         server.answer = lambda: b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab"
         async with remote_of(server.port).request("GET", {}) as reply:
@@ -178,7 +152,7 @@ async def test_a_body_within_tls_that_breaks_off_is_told_of(certificate: Path) -
                 await reply.next_piece()
 
 
-async def test_a_certificate_of_nobody_is_refused_in_words(certificate: Path) -> None:
+async def test_a_certificate_of_nobody_is_refused_in_words(certificate: tuple[Path, Path]) -> None:
     async with tls_server(certificate) as server:
         with pytest.raises(
             ExchangeFailed, match=r"cannot connect to https://127.*certificate is not accepted: self"
@@ -188,7 +162,7 @@ async def test_a_certificate_of_nobody_is_refused_in_words(certificate: Path) ->
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_a_certificate_of_another_name_is_refused_in_words(certificate: Path) -> None:
+async def test_a_certificate_of_another_name_is_refused_in_words(certificate: tuple[Path, Path]) -> None:
     async with tls_server(certificate) as server:
         with pytest.raises(ExchangeFailed, match=r"not accepted: Hostname mismatch.*localhost"):
             await post(remote_of(server.port, host="localhost"))
@@ -260,7 +234,7 @@ async def test_a_handshake_that_is_cancelled_leaves_nothing() -> None:
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_a_server_that_goes_while_it_is_sent_to_within_tls_is_told_of(certificate: Path) -> None:
+async def test_a_server_that_goes_while_it_is_sent_to_within_tls_is_told_of(certificate: tuple[Path, Path]) -> None:
     async with tls_server(certificate) as server:
         remote = remote_of(server.port)
         await post(remote)
@@ -281,7 +255,9 @@ async def test_a_server_that_goes_while_it_is_sent_to_within_tls_is_told_of(cert
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_where_there_is_no_poll_select_does(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_there_is_no_poll_select_does(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with tls_server(certificate) as server:
         remote = remote_of(server.port)
         await post(remote)

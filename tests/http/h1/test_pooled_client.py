@@ -10,16 +10,10 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.http.h1.client_peers import OK, Far, Script, played, post
+from tests.http.h1.client_peers import OK, Far, Script, answering, played, post, saying
 from trimcp.errors import ExchangeFailed, UsageError
 from trimcp.http.h1.pool import IDLE_TIMEOUT
 from trimcp.http.h1.stream import MAX_IDLE_CONNECTIONS
-
-
-async def answering(far: Far) -> None:
-    with contextlib.suppress(AssertionError):
-        while True:
-            await far.answer()
 
 
 async def ending(far: Far) -> None:
@@ -29,14 +23,6 @@ async def ending(far: Far) -> None:
 async def resetting(far: Far) -> None:
     await far.request()
     far.reset()
-
-
-def saying(data: bytes) -> Script:
-    async def script(far: Far) -> None:
-        await far.answer(data)
-        await far.ended()
-
-    return script
 
 
 async def test_requests_one_after_the_other_share_a_connection() -> None:
