@@ -190,21 +190,55 @@ async def test_connections_over_the_limit_wait_their_turn() -> None:
             nursery.cancel_scope.cancel()
 
 
-class _Listening:
-    """A listening socket whose accept gives what the test says."""
+class _Listening(socket.socket):
+    """A listening socket with one connection to accept, whose accept fails first as the test says."""
 
     def __init__(self, *outcomes: int) -> None:
+        super().__init__()
         self.outcomes = list(outcomes)
-        self.closed = False
+        self.bind(("127.0.0.1", 0))
+        self.listen()
+        self.setblocking(False)
+        self.client = socket.create_connection(self.getsockname())
 
-    async def accept(self) -> Any:
-        await trio.lowlevel.checkpoint()
+    def accept(self) -> Any:
         if self.outcomes:
             raise OSError(self.outcomes.pop(0), "provoked")
-        await trio.sleep_forever()
+        super().accept()[0].close()  # so that the socket is not readable any more
+        raise BlockingIOError
 
     def close(self) -> None:
-        self.closed = True
+        super().close()
+        self.client.close()
+
+
+class _Crowded(_Listening):
+    """A listening socket at which many connections wait; it notes in which turn of another task each is accepted."""
+
+    def __init__(self, connections: int) -> None:
+        super().__init__()
+        self.waiting = connections
+        self.turn = 0
+        self.turns: list[int] = []
+        self.clients: list[socket.socket] = []
+
+    def accept(self) -> Any:
+        if len(self.turns) == self.waiting:
+            return super().accept()
+        self.turns.append(self.turn)
+        ours, theirs = socket.socketpair()
+        self.clients.append(theirs)
+        return ours, None
+
+    async def count_turns(self) -> None:
+        while len(self.turns) < self.waiting:
+            self.turn += 1
+            await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        super().close()
+        for client in self.clients:
+            client.close()
 
 
 class _Endpoint(endpoints.Endpoint):
@@ -245,6 +279,18 @@ async def reports_of(endpoint: _Endpoint, seconds: float) -> list[tuple[float, s
     return reports
 
 
+async def test_connections_that_come_together_are_accepted_together_and_others_have_their_turn() -> None:
+    batches = 4
+    sock = _Crowded(batches * listener.ACCEPTED_AT_ONCE)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_lines, shout, _Endpoint(sock))
+            await sock.count_turns()
+            nursery.cancel_scope.cancel()
+    # The other task runs once in each pass of the loop, before the listener or behind it.
+    assert batches / 2 <= len(set(sock.turns)) <= batches
+
+
 async def test_running_out_of_descriptors_is_reported_and_waited_out(autojump_clock: trio.testing.MockClock) -> None:
     endpoint = _Endpoint(_Listening(errno.EMFILE, *[errno.ENFILE] * 5000, errno.ECONNABORTED, errno.ENFILE))
     assert await reports_of(endpoint, 1000) == [(0.0, "accept.failed")]
@@ -259,8 +305,8 @@ async def test_running_out_of_descriptors_once_more_is_reported_after_a_while(
     )
     for pause in (0, 30, 61):
         await trio.sleep(pause)
-        with trio.move_on_after(1):
-            await accepting.accept_until_failure(_Endpoint(), [_Listening(errno.EMFILE)], None)  # type: ignore[arg-type, list-item]
+        with trio.move_on_after(1), _Listening(errno.EMFILE) as sock:
+            await accepting.accept_until_failure(_Endpoint(), [sock], None)  # type: ignore[arg-type]
     assert reports == ["accept.failed"] * 2
 
 
@@ -273,7 +319,7 @@ async def test_a_lost_listener_is_opened_anew_with_backoff(autojump_clock: trio.
         *((when, "listener.failed") for when in (0.0, 0.1, 0.3, 0.7, 1.5, 3.1, 6.3, 11.3, 16.3)),
         (21.3, "listener.restarted"),
     ]
-    assert lost.closed
+    assert lost.fileno() < 0
 
 
 async def test_a_restarted_listener_has_the_port_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,10 +331,10 @@ async def test_a_restarted_listener_has_the_port_it_had(monkeypatch: pytest.Monk
         if event == "listener.restarted":
             restarted.set()
 
-    sockets: list[trio.socket.SocketType] = []
+    sockets: list[socket.socket] = []
     open_really = endpoints.TcpEndpoint.open
 
-    async def open_in_sight(endpoint: endpoints.TcpEndpoint) -> list[trio.socket.SocketType]:
+    async def open_in_sight(endpoint: endpoints.TcpEndpoint) -> list[socket.socket]:
         sockets[:] = await open_really(endpoint)
         return sockets
 

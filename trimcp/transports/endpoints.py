@@ -13,7 +13,7 @@ from typing import Any, Final
 import trio
 
 from trimcp.errors import UsageError
-from trimcp.transports.socket import host_and_port
+from trimcp.transports.socket import detached, host_and_port
 
 BACKLOG: Final = 512
 """Connections that the kernel holds until they are accepted."""
@@ -23,8 +23,8 @@ class Endpoint(abc.ABC):
     """An address to listen on: opens its sockets, and cleans up after them."""
 
     @abc.abstractmethod
-    async def open(self) -> list[trio.socket.SocketType]:
-        """Bind and listen.
+    async def open(self) -> list[socket.socket]:
+        """Bind and listen. The sockets do not block.
 
         Raises:
             OSError: the system refuses it.
@@ -54,12 +54,12 @@ class TcpEndpoint(Endpoint):
         self._host = host
         self._port = port
 
-    async def open(self) -> list[trio.socket.SocketType]:
+    async def open(self) -> list[socket.socket]:
         """See `Endpoint`."""
         listeners = await trio.open_tcp_listeners(self._port, host=self._host, backlog=BACKLOG)
         # A restart must come back to the same port, also where the system chose it.
         self._host, self._port = listeners[0].socket.getsockname()[:2]
-        return [listener.socket for listener in listeners]
+        return [detached(listener.socket) for listener in listeners]
 
     def address(self) -> tuple[str, int]:
         """See `Endpoint`."""
@@ -84,7 +84,7 @@ class UnixEndpoint(Endpoint):
         self._mode = mode
         self._made: tuple[int, int] | None = None
 
-    async def open(self) -> list[trio.socket.SocketType]:
+    async def open(self) -> list[socket.socket]:
         """See `Endpoint`."""
         await self._remove_stale()
         sock = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -98,7 +98,7 @@ class UnixEndpoint(Endpoint):
             sock.close()
             self.clean()
             raise
-        return [sock]
+        return [detached(sock)]
 
     async def _remove_stale(self) -> None:
         try:
@@ -153,14 +153,15 @@ class BoundSockets(Endpoint):
         self._sockets = list(sockets)
         self._names = [sock.getsockname() for sock in sockets]
 
-    async def open(self) -> list[trio.socket.SocketType]:
+    async def open(self) -> list[socket.socket]:
         """See `Endpoint`."""
         if not self._sockets:
             raise UsageError(f"{self} was lost, and cannot be bound again: start the server again")
         given, self._sockets = self._sockets, []
         for sock in given:
+            sock.setblocking(False)
             sock.listen(BACKLOG)
-        return [trio.socket.from_stdlib_socket(sock) for sock in given]
+        return given
 
     def address(self) -> Any:
         """See `Endpoint`."""

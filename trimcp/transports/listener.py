@@ -24,7 +24,7 @@ from trimcp.observability import events, log
 from trimcp.transports.duplex import Duplex
 from trimcp.transports.endpoints import Endpoint
 from trimcp.transports.lines import ByteStream
-from trimcp.transports.socket import SocketStream, detached, reason, socket_duplex
+from trimcp.transports.socket import SocketStream, reason, socket_duplex
 
 Handler = Callable[[Duplex], Awaitable[None]]
 """Serves one connection. It is closed when the handler returns or raises."""
@@ -37,6 +37,9 @@ Report = Callable[[str, dict[str, Any]], None]
 MAX_CONNECTIONS: Final = 16384
 """Connections of one listener at once; more wait in the kernel. Sessions are limited above this, by refusals that say
 why; this bound keeps the number of tasks finite."""
+ACCEPTED_AT_ONCE: Final = 32
+"""Connections that are accepted before those that are open have their turn: one at a time, new connections would wait
+behind busy ones, since each pass of Trio's loop serves all connections that have sent something."""
 EXHAUSTED_PAUSE: Final = 0.1
 """Seconds before another accept, after the process or the system has run out of descriptors or memory."""
 EXHAUSTED_QUIET: Final = 60.0
@@ -118,7 +121,7 @@ async def _listen(
         await accept_forever(endpoint, sockets, accepting, connections or own)
 
 
-async def open_sockets(endpoint: Endpoint) -> list[trio.socket.SocketType]:
+async def open_sockets(endpoint: Endpoint) -> list[socket.socket]:
     """Listen at an address.
 
     Raises:
@@ -132,7 +135,7 @@ async def open_sockets(endpoint: Endpoint) -> list[trio.socket.SocketType]:
 
 async def accept_forever(
     endpoint: Endpoint,
-    sockets: list[trio.socket.SocketType],
+    sockets: list[socket.socket],
     accepting: Accepting[Any],
     connections: trio.Nursery,
 ) -> NoReturn:
@@ -150,7 +153,7 @@ async def accept_forever(
         report(events.LISTENER_RESTARTED, {"endpoint": str(endpoint)})
 
 
-async def _reopen(endpoint: Endpoint, report: Report) -> list[trio.socket.SocketType]:
+async def _reopen(endpoint: Endpoint, report: Report) -> list[socket.socket]:
     backoff = Backoff(first=FIRST_RESTART, longest=LONGEST_RESTART, jitter=0.0, budget=None)
     pause = backoff.next_pause()
     while True:
@@ -198,12 +201,12 @@ class Accepting(Generic[M]):
         self.report: Report = report or _log
 
     async def accept_until_failure(
-        self, endpoint: Endpoint, sockets: list[trio.socket.SocketType], connections: trio.Nursery
+        self, endpoint: Endpoint, sockets: list[socket.socket], connections: trio.Nursery
     ) -> OSError:
         """Accept on all sockets until one of them fails; return its error."""
         failures: list[OSError] = []
 
-        async def accept(sock: trio.socket.SocketType) -> None:
+        async def accept(sock: socket.socket) -> None:
             failures.append(await self._accept(endpoint, sock, connections))
             nursery.cancel_scope.cancel()
 
@@ -212,24 +215,32 @@ class Accepting(Generic[M]):
                 nursery.start_soon(accept, sock)
         return failures[0]
 
-    async def _accept(self, endpoint: Endpoint, sock: trio.socket.SocketType, connections: trio.Nursery) -> OSError:
+    async def _accept(self, endpoint: Endpoint, sock: socket.socket, connections: trio.Nursery) -> OSError:
         while True:
+            await trio.lowlevel.wait_readable(sock)
+            for _ in range(ACCEPTED_AT_ONCE):
+                await self._take_place()
+                try:
+                    connection, peer = sock.accept()
+                except BlockingIOError:
+                    self._places.release()
+                    break
+                except OSError as exc:
+                    self._places.release()
+                    if exc.errno in _EXHAUSTED:
+                        self._exhausted(endpoint, exc)
+                        await trio.sleep(EXHAUSTED_PAUSE)
+                    elif exc.errno not in _GONE:
+                        return exc
+                else:
+                    medium = self._make(connection, endpoint.describe(peer))
+                    connections.start_soon(self._handle, medium, name=f"trimcp {medium.description}")
+
+    async def _take_place(self) -> None:
+        try:
+            self._places.acquire_nowait()
+        except trio.WouldBlock:
             await self._places.acquire()
-            try:
-                connection, peer = await sock.accept()
-            except OSError as exc:
-                self._places.release()
-                if exc.errno in _EXHAUSTED:
-                    self._exhausted(endpoint, exc)
-                    await trio.sleep(EXHAUSTED_PAUSE)
-                elif exc.errno not in _GONE:
-                    return exc
-            except BaseException:
-                self._places.release()
-                raise
-            else:
-                medium = self._make(detached(connection), endpoint.describe(peer))
-                connections.start_soon(self._handle, medium, name=f"trimcp {medium.description}")
 
     def _exhausted(self, endpoint: Endpoint, exc: OSError) -> None:
         before, self._exhausted_at = self._exhausted_at, trio.current_time()

@@ -75,9 +75,11 @@ def socket_duplex(sock: socket.socket, description: str, *, limit: int = DEFAULT
 
 
 def detached(sock: trio.socket.SocketType) -> socket.socket:
-    """Return the plain socket of a socket of Trio's, which is of no use afterwards."""
-    # A socket of Trio's sends only by waiting; a plain socket can also be tried once.
-    return socket.socket(fileno=sock.detach())
+    """Return the plain socket of a socket of Trio's, which is of no use afterwards. It does not block."""
+    # A socket of Trio's sends and accepts only by waiting; a plain socket can also be tried once.
+    plain = socket.socket(fileno=sock.detach())
+    plain.setblocking(False)
+    return plain
 
 
 def host_and_port(host: str, port: int) -> str:

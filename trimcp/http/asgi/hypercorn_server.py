@@ -90,7 +90,7 @@ class HypercornServer:
 
     async def run(
         self,
-        bound: list[trio.socket.SocketType],
+        bound: list[socket.socket],
         shutdown: trio.Event,
         drain: Callable[[], Awaitable[None]] | None,
         task_status: trio.TaskStatus[Any],

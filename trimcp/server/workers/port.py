@@ -115,7 +115,7 @@ class SharedPath(SharedAddress):
         """
         endpoint = UnixEndpoint(path)
         (held,) = await open_sockets(endpoint)
-        return cls(endpoint, socket.socket(fileno=held.detach()))
+        return cls(endpoint, held)
 
     def open(self) -> Sequence[socket.socket]:
         """See `SharedAddress`."""
