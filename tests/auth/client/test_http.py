@@ -14,7 +14,7 @@ from tests.auth.client.world import PUBLIC, Names, World
 from tests.certificates import certificate
 from trimcp.auth import AuthorizationFailed, AuthorizationServerUnavailable
 from trimcp.auth.client import http as client_http
-from trimcp.auth.client.http import AuthorizationHttp, Reach, Response, open_authorization_http, reach_from
+from trimcp.auth.client.http import RESOURCE_METADATA, AuthorizationHttp, Response, open_authorization_http
 from trimcp.auth.client.urls import address_kind, check_url, http_url, origin_of
 from trimcp.errors import ExchangeFailed
 
@@ -115,14 +115,78 @@ async def test_nor_where_the_url_has_the_address(world: World, url: str) -> None
     assert not world.sent
 
 
-async def test_what_a_server_may_lead_to_is_as_private_as_the_server(world: World) -> None:
-    world.addresses |= {"inside.example": "10.0.0.1", "both.example": f"10.0.0.1 {PUBLIC}", "self.example": "127.0.0.1"}
-    assert await reach_from("https://mcp.example/") == Reach()
-    assert await reach_from("https://inside.example/") == Reach(private=True)
-    assert await reach_from("https://both.example/") == Reach()
-    assert await reach_from("http://localhost:1/") == Reach(private=True, loopback=True)
-    # The owner of a name decides what it resolves to, so a name opens nothing on this machine.
-    assert await reach_from("https://self.example/") == Reach(private=True)
+OWN = f"https://mcp.example{RESOURCE_METADATA}"
+
+
+async def reach(world: World, server: str) -> int | str:
+    """The status of a private host that the documents of a server lead to; else the error, and nothing is sent."""
+    world.addresses["as.example"] = "10.0.0.1"
+    world.answers[URL] = lambda request: httpx2.Response(200, json={})
+    try:
+        return (await get(server_url=server)).status
+    except (AuthorizationFailed, AuthorizationServerUnavailable) as exc:
+        assert not world.to(URL)
+        return str(exc)
+
+
+async def test_a_private_server_leads_to_private_hosts_once_its_certificate_has_shown_where_it_is(world: World) -> None:
+    world.addresses["mcp.example"] = "10.0.0.7"
+    assert await reach(world, "https://mcp.example/mcp") == 200
+    assert [(each.url, each.address) for each in world.sent] == [(OWN, "10.0.0.7"), (URL, "10.0.0.1")]
+    async with open_authorization_http(server_url="https://mcp.example/mcp") as http:
+        for url in (OWN, URL):
+            await http.get_metadata(url, "metadata")
+    assert [each.url for each in world.sent[2:]] == [OWN, URL], "what was read from it is the proof"
+
+
+async def test_nothing_is_asked_of_the_server_where_its_address_is_written_or_no_host_is_private(world: World) -> None:
+    for name in ("10.0.0.7", "fd00::7"):
+        world.addresses[name] = name
+    assert await reach(world, "https://10.0.0.7/mcp") == await reach(world, "http://[fd00::7]:1/") == 200
+    assert await reach(world, "http://localhost:1/") == 200
+    del world.addresses["as.example"]
+    assert (await get(server_url="https://mcp.example/mcp")).status == 200
+    assert {each.url.partition("/metadata")[0] for each in world.sent} == {"https://as.example"}
+
+
+@pytest.mark.parametrize("addresses", ["10.0.0.7", f"10.0.0.7 {PUBLIC}"])
+async def test_a_name_that_resolves_to_the_address_of_another_host_leads_to_no_private_host(
+    world: World, addresses: str
+) -> None:
+    world.addresses["mcp.example"] = addresses
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.host == "10.0.0.7":
+            raise httpx2.ConnectError("certificate verify failed")
+        return httpx2.Response(404)
+
+    world.answers[OWN] = answer
+    said = await reach(world, "https://mcp.example/mcp")
+    expected = "https://mcp.example cannot be reached" if addresses == "10.0.0.7" else "allow_private=True"
+    assert expected in str(said)
+
+
+async def test_nor_does_a_public_server_one_without_certificate_or_a_name_for_loopback(world: World) -> None:
+    world.addresses |= {"inside.example": "10.0.0.7", "self.example": "127.0.0.1"}
+    for server in ("https://mcp.example/mcp", "http://inside.example/mcp", "https://self.example/mcp"):
+        assert "allow_private=True" in str(await reach(world, server))
+    world.addresses["as.example"] = "127.0.0.1"
+    with pytest.raises(AuthorizationFailed, match="allow_private=True"):
+        await get(server_url="https://inside.example/mcp")
+    assert not world.to(URL)
+
+
+async def test_a_private_server_signs_in_at_a_private_authorization_server(world: World) -> None:
+    world.addresses |= {"mcp.example": "10.0.0.7", "as.example": "10.0.0.1"}
+    assert await world.call(world.oauth()) == 200
+    assert {each.address for each in world.sent} == {"10.0.0.7", "10.0.0.1"}
+    del world.addresses["mcp.example"]
+    with pytest.raises(ExchangeFailed, match="allow_private=True"):
+        await world.call(world.oauth())
+    assert await world.call(world.oauth(allow_private=True)) == 200
+    world.addresses["mcp.example"] = "10.0.0.7"
+    with pytest.raises(ExchangeFailed, match="allow_private=True"):
+        await world.call(world.oauth(allow_private=False))
 
 
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "registration_endpoint"])

@@ -13,13 +13,12 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from trimcp.auth.client.http import AuthorizationHttp, Response
+from trimcp.auth.client.http import RESOURCE_METADATA, AuthorizationHttp, Response
 from trimcp.auth.client.urls import check_url, origin_of, shown
 from trimcp.auth.errors import AuthorizationFailed, AuthorizationServerUnavailable
 from trimcp.observability import events, log
 
 PROTOCOL_VERSION: Final = "MCP-Protocol-Version"
-_RESOURCE: Final = "/.well-known/oauth-protected-resource"
 _OAUTH: Final = "/.well-known/oauth-authorization-server"
 _OPENID: Final = "/.well-known/openid-configuration"
 
@@ -193,8 +192,8 @@ def _usable(named: str | None) -> Iterator[str]:
 def _well_known_of_resource(url: str) -> Iterator[str]:
     origin, path = origin_of(url), urlsplit(url).path
     if path.strip("/"):
-        yield f"{origin}{_RESOURCE}{path.rstrip('/')}"
-    yield origin + _RESOURCE
+        yield f"{origin}{RESOURCE_METADATA}{path.rstrip('/')}"
+    yield origin + RESOURCE_METADATA
 
 
 def metadata_urls(issuer: str) -> list[str]:

@@ -1,7 +1,8 @@
 """The HTTP requests of a client to authorization servers: bounded, checked, and apart from requests to the MCP server.
 
 No header field, cookie or token of the MCP server goes along. A body is read up to 64 KiB. A URL that another party
-names must be https, or http on loopback, and must not lead to a private address unless the MCP server has one.
+names must be https, or http on loopback, and must not lead to a private address unless the MCP server has one, which
+its certificate proves there.
 
 RFC 8414, RFC 9728; basic/authorization/security-considerations of 2026-07-28.
 """
@@ -34,6 +35,8 @@ REDIRECTS: Final = 3
 """Redirects that a request for metadata follows, within its origin. Other requests follow none."""
 ADDRESSES: Final = 4
 """Addresses of one host that are tried."""
+RESOURCE_METADATA: Final = "/.well-known/oauth-protected-resource"
+"""The path at which an MCP server describes itself (RFC 9728)."""
 
 
 @attrs.frozen(repr=False)
@@ -57,22 +60,6 @@ class Response:
 
 
 @attrs.frozen
-class Reach:
-    """Which addresses beside public ones may be requested."""
-
-    private: bool = False
-    loopback: bool = False
-
-    @property
-    def is_everywhere(self) -> bool:
-        """Whether no address needs to be checked."""
-        return self.private and self.loopback
-
-
-EVERYWHERE: Final = Reach(private=True, loopback=True)
-
-
-@attrs.frozen
 class _Target:
     """Where a request goes: the address that was checked, so that a second resolution cannot lead elsewhere."""
 
@@ -80,19 +67,25 @@ class _Target:
     headers: Mapping[str, str] = {}
     extensions: Mapping[str, Any] = {}
     proxy: str | None = None
+    is_private: bool = False
 
 
 class AuthorizationHttp:
     """Sends the requests of one client to authorization servers. Made by `open_authorization_http`."""
 
-    def __init__(self, stack: AsyncExitStack, reach: Reach) -> None:
+    def __init__(self, stack: AsyncExitStack, *, allow_private: bool, server_url: str | None) -> None:
         """
         Args:
             stack: closes the connections.
-            reach: the addresses that may be requested.
+            allow_private: whether all addresses may be requested.
+            server_url: of the MCP server; None where there is none.
         """
+        host = urlsplit(server_url or "").hostname or ""
         self._stack = stack
-        self._reach = reach
+        self._is_unchecked = allow_private or is_loopback(host)
+        self._own = None if server_url is None else origin_of(server_url)
+        self._is_own_private = _is_private(host)
+        """Whether the MCP server is known to have a private address."""
         self._clients: dict[str | None, httpx2.AsyncClient] = {}
 
     async def get_metadata(self, url: str, purpose: str, headers: Mapping[str, str] = {}) -> Response:
@@ -169,7 +162,9 @@ class AuthorizationHttp:
                 targets = await self._targets(url, purpose)
                 for target in targets:
                     try:
-                        return await self._send(target, method, purpose, fields, form, json)
+                        response = await self._send(target, method, purpose, fields, form, json)
+                        self._is_own_private |= target.is_private and where == self._own
+                        return response
                     except (httpx2.ConnectError, httpx2.ConnectTimeout):
                         if target is targets[-1]:
                             raise
@@ -235,13 +230,13 @@ class AuthorizationHttp:
         parts = urlsplit(url)
         host = parts.hostname or ""
         proxy = _proxy_for(parts.scheme, host)
-        if self._reach.is_everywhere or (proxy is not None and not is_address(host) and not is_loopback(host)):
+        if self._is_unchecked or (proxy is not None and not is_address(host) and not is_loopback(host)):
             return [_Target(url, proxy=proxy)]
         addresses = await _addresses_of(host)
         if not addresses:
             raise AuthorizationServerUnavailable(f"The host {host} of the {purpose} cannot be resolved")
         kinds = {address_kind(address) for address in addresses}
-        if ("private" in kinds and not self._reach.private) or ("loopback" in kinds and not self._reach.loopback):
+        if "loopback" in kinds or ("private" in kinds and not await self._may_be_private(url)):
             raise AuthorizationFailed(
                 f"The host {host} of the {purpose} has a private address, and the MCP server has not: "
                 "pass allow_private=True if that is meant"
@@ -254,9 +249,22 @@ class AuthorizationHttp:
                 parts._replace(netloc=(f"[{address}]" if ":" in address else address) + port).geturl(),
                 {"Host": parts.netloc},
                 {"sni_hostname": host},
+                is_private=address_kind(address) == "private",
             )
             for address in addresses[:ADDRESSES]
         ]
+
+    async def _may_be_private(self, url: str) -> bool:
+        """Whether a URL may lead to a private address: the MCP server has one, or is what is requested.
+
+        Its name resolving to one proves nothing, since the owner of a name may have it resolve to the address of
+        another host. The certificate proves it: a response from a private address.
+        """
+        if origin_of(url) == self._own:
+            return True
+        if not self._is_own_private and self._own is not None and self._own.startswith("https:"):
+            await self._request("GET", self._own + RESOURCE_METADATA, "MCP server", {"Accept": "application/json"})
+        return self._is_own_private
 
 
 def basic_authorization(client_id: str, client_secret: str) -> dict[str, str]:
@@ -284,28 +292,25 @@ def new_client(proxy: str | None) -> httpx2.AsyncClient:
 
 @asynccontextmanager
 async def open_authorization_http(
-    *, allow_private: bool = False, reach: Reach | None = None
+    *, allow_private: bool = False, server_url: str | None = None
 ) -> AsyncIterator[AuthorizationHttp]:
     """Open the HTTP client for authorization servers.
 
     Args:
         allow_private: whether hosts with private addresses may be requested.
-        reach: the same in detail.
+        server_url: of the MCP server whose documents name the hosts. They may have addresses of the kinds that it has
+            itself; but a name that resolves to loopback opens nothing on this machine.
     """
     async with AsyncExitStack() as stack:
-        yield AuthorizationHttp(stack, reach or (EVERYWHERE if allow_private else Reach()))
+        yield AuthorizationHttp(stack, allow_private=allow_private, server_url=server_url)
 
 
-async def reach_from(url: str) -> Reach:
-    """Return which addresses the documents of an MCP server may lead to: of the kinds that the server has itself.
-
-    A name that a server's owner may resolve to anything does not open what listens on this machine.
-    """
-    host = urlsplit(url).hostname or ""
-    if is_loopback(host):
-        return EVERYWHERE
-    addresses = await _addresses_of(host)
-    return Reach(private=bool(addresses) and all(address_kind(address) != "public" for address in addresses))
+def _is_private(host: str) -> bool:
+    """Whether a host is written as a private address."""
+    try:
+        return address_kind(host) == "private"
+    except ValueError:
+        return False
 
 
 async def _addresses_of(host: str) -> list[str]:

@@ -14,7 +14,7 @@ from trimcp.auth.client.discovery import (
     ProtectedResource,
     resource_without_metadata,
 )
-from trimcp.auth.client.http import EVERYWHERE, AuthorizationHttp, Reach, open_authorization_http, reach_from
+from trimcp.auth.client.http import AuthorizationHttp, open_authorization_http
 from trimcp.auth.client.known_server import Binding
 from trimcp.auth.client.urls import shown
 from trimcp.auth.errors import AuthorizationFailed
@@ -48,11 +48,8 @@ class ServerSearch:
     @asynccontextmanager
     async def open_http(self, server_url: str) -> AsyncIterator[AuthorizationHttp]:
         """Open the HTTP client for what an MCP server leads to."""
-        if self.allow_private is None:
-            reach = await reach_from(server_url)
-        else:
-            reach = EVERYWHERE if self.allow_private else Reach()
-        async with open_authorization_http(reach=reach) as http:
+        own = server_url if self.allow_private is None else None
+        async with open_authorization_http(allow_private=self.allow_private is True, server_url=own) as http:
             yield http
 
     async def find(self, http: AuthorizationHttp, server_url: str, named: str | None) -> Found:

@@ -64,10 +64,10 @@ async def _discovery(examination: Examination) -> AsyncIterator[tuple[Discovery,
     if not is_installed():
         raise NotApplicable("the extra auth of trimcp is not installed")
     from trimcp.auth.client.discovery import Discovery
-    from trimcp.auth.client.http import open_authorization_http, reach_from
+    from trimcp.auth.client.http import open_authorization_http
 
     url = examination.http.url
-    async with open_authorization_http(reach=await reach_from(url)) as http:
+    async with open_authorization_http(server_url=url) as http:
         version = examination.revision.version
         yield Discovery(http, url, protocol_version=version, strict_resource=False), http
 
