@@ -104,7 +104,7 @@ async def _serve_file(options: argparse.Namespace, word: str, folders: list[str]
         async with trio.open_nursery() as nursery:
             desk, address = await nursery.start(open_desk, target, os.path.basename(word), options.view_port)
             await _show(address, options)
-            nursery.start_soon(watch_files, folders, send)
+            await nursery.start(watch_files, folders, send)
             command, overlaps = _command(options, word, number), not options.one_process
             await FileServer(command, port, directory, desk, overlaps=overlaps).run(receive)
 

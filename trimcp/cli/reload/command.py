@@ -89,7 +89,7 @@ async def _reload_stdio(command: Sequence[str], folders: Sequence[str], read_fd:
     async with trio.open_nursery() as nursery:
         bridge = Bridge(client, _say)
         await nursery.start(_end_on_signal, bridge, nursery.cancel_scope)
-        nursery.start_soon(watch_files, folders, send)
+        await nursery.start(watch_files, folders, send)
         await bridge.run(partial(_started, command), receive)
         nursery.cancel_scope.cancel()
     return exits.OK
@@ -112,7 +112,7 @@ async def _reload_listening(command: Sequence[str], folders: Sequence[str]) -> i
     """Run a server that listens, until it ends without an error, or a signal arrives."""
     send, receive = trio.open_memory_channel[str](1)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch_files, folders, send)
+        await nursery.start(watch_files, folders, send)
         code = await _Listening(command, receive).run()
         nursery.cancel_scope.cancel()
     return code
