@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -10,7 +11,7 @@ import httpx2
 import pytest
 import trio
 
-from tests.auth.client.world import World, basic_credentials
+from tests.auth.client.world import World, basic_credentials, opened
 from trimcp.auth import AuthorizationFailed, FileStore, MemoryStore, OAuth
 from trimcp.auth.client.authorization_code import PendingFlow, open_in_browser
 from trimcp.auth.client.callback import Callback
@@ -131,6 +132,66 @@ async def test_an_id_of_its_own_stays_at_its_issuer(world: World) -> None:
     assert not any("evil" in url for url in [*world.shown, *(sent.url for sent in world.to("/token"))])
     with pytest.raises(ExchangeFailed, match=r"not of https://as.example"):
         await world.call(world.oauth(client_id="mine", issuer="https://as.example"))
+
+
+def evil() -> World:
+    """Another MCP server, which names another authorization server."""
+    return World(url="https://other.example/mcp", issuer="https://evil.example")
+
+
+async def test_an_id_of_its_own_stays_there_for_other_servers_and_objects_of_one_store(world: World) -> None:
+    store = MemoryStore()
+    mine = {"client_id": "mine", "client_secret": "canary", "store": store}
+    assert await world.call(world.oauth(**mine)) == 200
+    with opened(other := evil()):
+        with pytest.raises(ExchangeFailed, match=r"is registered at https://as.example"):
+            await other.call(other.oauth(**mine))
+        assert not other.shown
+        assert await other.call(other.oauth(**mine, issuer=other.issuer)) == 200, "the word of the program counts"
+        world.access.clear()
+    assert await world.call(world.oauth(**mine)) == 200, "a server's own tokens count before the client's last"
+
+
+async def test_once_an_id_is_forgotten_its_next_use_decides(world: World) -> None:
+    store = MemoryStore()
+    auth = world.oauth(client_id="mine", store=store)
+    assert await world.call(auth) == 200
+    await auth.forget(world.url)
+    assert not store._entries
+    with opened(other := evil()):
+        assert await other.call(other.oauth(client_id="mine", store=store)) == 200
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_sign_in_that_ends_before_the_secret_is_sent_pins_nothing(world: World, is_cancelled: bool) -> None:
+    async def sign_in(url: str) -> str:
+        if not url.startswith("https://evil.example/"):
+            return await world.agree(url)
+        if is_cancelled:
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+        raise AuthorizationFailed("the person has closed the page")
+
+    auth = world.oauth(client_id="mine", client_secret="canary", read_callback=sign_in)
+    with opened(other := evil()), trio.CancelScope() as scope, suppress(ExchangeFailed):
+        await other.call(auth)
+    assert scope.cancelled_caught == is_cancelled
+    assert other.urls
+    with opened(world):
+        assert await world.call(auth) == 200
+
+
+async def test_a_secret_that_was_sent_pins_its_issuer_though_it_was_refused(world: World) -> None:
+    auth = world.oauth(client_id="mine", client_secret="canary")
+    refusal = httpx2.Response(400, json={"error": "invalid_grant"})
+    world.answers["https://as.example/token"] = lambda request: refusal
+    with pytest.raises(ExchangeFailed, match="invalid_grant"):
+        await world.call(auth)
+    with opened(other := evil()):
+        with pytest.raises(ExchangeFailed, match=r"is registered at https://as.example"):
+            await other.call(auth)
+        await auth.forget(other.url)
+        assert not other.to("/token")
 
 
 async def test_a_registration_of_another_issuer_is_not_used(world: World) -> None:

@@ -91,6 +91,7 @@ class DeviceFlow(Delegated):
                 f"The authorization server {server.issuer!r} has no device flow: use trimcp.auth.OAuth"
             )
         registration = await self._registration(server) or await self._register(grant, None)
+        endpoint = grant.endpoint(registration)
         asked = TokenEndpoint(
             grant.http,
             server.device_authorization_endpoint,
@@ -102,7 +103,6 @@ class DeviceFlow(Delegated):
         prompt, device_code, interval = _prompt_of(document, server.issuer)
         await self._show(prompt)
         form = {"grant_type": self._grant_type, "device_code": device_code, "resource": grant.resource}
-        endpoint = grant.endpoint(registration)
         with trio.move_on_after(prompt.expires_in):
             while True:
                 await trio.sleep(interval)

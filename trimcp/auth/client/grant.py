@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypedDict
 
 import attrs
@@ -44,9 +44,16 @@ class Grant:
     """Sent as `resource`; None where it is left out."""
     scope: str | None
     dpop: DpopKey | None
+    check_use: Callable[[str], None]
+    """Called with the issuer before credentials of the client go there; raises if they may not."""
 
     def endpoint(self, registration: Registration | None) -> TokenEndpoint:
-        """Return the token endpoint for a client; None where the form authenticates it."""
+        """Return the token endpoint for a client; None where the form authenticates it.
+
+        Raises:
+            AuthorizationFailed: the client belongs to another authorization server.
+        """
+        self.check_use(self.server.issuer)
         return TokenEndpoint(self.http, self.server.token_endpoint, self.server.issuer, registration)
 
 

@@ -7,6 +7,8 @@ Kinds of entries, of which `TokenKey` says what they belong to:
     (issuer, resource, client id)     tokens, and the key that they are bound to
     (issuer, "", flow)                the last registration of a client for a flow
     (issuer, "", "client " + id)      the same by its id: tokens are refreshed by the client that they were given to
+
+`ClientPin` has one more.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any, Final
 import attrs
 import trio
 
+from trimcp.auth.client.client_pin import pin_key, stored_pin
 from trimcp.auth.client.discovery import AuthorizationServer
 from trimcp.auth.client.dpop import DpopKey
 from trimcp.auth.client.tokens import Tokens
@@ -205,6 +208,8 @@ class KnownServer:
                     await put(self._store, key, None)
             if flow is not None:
                 await put(self._store, registration_key(binding.issuer, flow), None)
+            if await stored_pin(self._store, binding.client_id) == binding.issuer:
+                await put(self._store, pin_key(binding.client_id), None)
             await put(self._store, binding.key, None)
         await put(self._store, self._key, None)
         self.current = self.last_binding = self.authorization_server = None

@@ -18,16 +18,17 @@ import attrs
 import trio
 
 from trimcp.auth.challenges import Challenge, parse_challenges, token_challenge
+from trimcp.auth.client.client_pin import ClientPin, pin_key, stored_pin
 from trimcp.auth.client.discovery import AuthorizationServer, ProtectedResource
 from trimcp.auth.client.dpop import DpopKey
 from trimcp.auth.client.finishing import finish
 from trimcp.auth.client.grant import Grant, Obtained, TokenOptions
 from trimcp.auth.client.http import AuthorizationHttp
-from trimcp.auth.client.known_server import Binding, BoundTokens, KnownServer, renewal_lock, sign_in_lock
+from trimcp.auth.client.known_server import Binding, BoundTokens, KnownServer, put, renewal_lock, sign_in_lock
 from trimcp.auth.client.registration import Registration
 from trimcp.auth.client.server_search import ServerSearch
 from trimcp.auth.client.tokens import Tokens
-from trimcp.auth.client.urls import http_url, origin_of, shown
+from trimcp.auth.client.urls import http_url, origin_of
 from trimcp.auth.errors import AuthorizationFailed, AuthorizationServerUnavailable
 from trimcp.auth.stores import MemoryStore
 from trimcp.http.client.auth import AUTHORIZATION, AuthChallenge, AuthRequest, ClientAuth
@@ -69,8 +70,7 @@ class TokenAuth(ClientAuth):
             allow_private=options.get("allow_private"),
         )
         self._client_id = client_id
-        self._issuer_of_client: str | None = None
-        """The authorization server that the client id was first used at."""
+        self._pin = ClientPin(client_id, is_named=self._issuer is not None, store=self._store)
         self._servers: dict[str, KnownServer] = {}
 
     # --- ClientAuth -------------------------------------------------------------------
@@ -127,7 +127,7 @@ class TokenAuth(ClientAuth):
         """Forget the tokens for a server, and the client that this flow has registered. Nothing is revoked."""
         server = self._servers.pop(http_url(url), None) or self._new_server(url)
         await server.forget(self._flow)
-        self._issuer_of_client = None
+        self._pin.forget()
 
     async def tokens_for(self, url: str) -> Tokens | None:
         """Return the tokens for a server that are known or stored; None if there are none."""
@@ -208,9 +208,10 @@ class TokenAuth(ClientAuth):
             named = asked.parameters.get("resource_metadata") if asked is not None else None
             place = await self._search.find(http, server.url, named)
             found, binding = place.server, place.binding
-            self._check_client(server, found.issuer)
+            last = server.last_binding
+            await self._pin.check(found.issuer, last.issuer if last is not None and self._accepts(last) else None)
             scope = step_up or self._scope(asked, place.resource, found)
-            is_same = server.last_binding is not None and server.last_binding.is_at(binding)
+            is_same = last is not None and last.is_at(binding)
             if is_same and step_up is None:  # so that what earlier step-ups have got is not lost
                 both = " ".join(dict.fromkeys([*(scope or "").split(), *sorted(server.requested)]))
                 scope = both if 0 < len(both) <= _SCOPE_LENGTH else scope
@@ -264,7 +265,8 @@ class TokenAuth(ClientAuth):
             async with server.renewing, self._store.lock(renewal_lock(binding.issuer, binding.resource)):
                 await server.keep(binding, obtained.tokens, grant.dpop)
         server.authorization_server = grant.server
-        self._issuer_of_client = issuer
+        if self._client_id is not None and await stored_pin(self._store, self._client_id) != issuer:
+            await put(self._store, pin_key(self._client_id), {"issuer": issuer})
 
     # --- renewing ---------------------------------------------------------------------
 
@@ -338,6 +340,7 @@ class TokenAuth(ClientAuth):
             resource=binding.resource if self._send_resource else None,
             scope=scope,
             dpop=(dpop or DpopKey()) if self._dpop else None,
+            check_use=self._pin.use,
         )
 
     def _new_server(self, url: str) -> KnownServer:
@@ -364,20 +367,3 @@ class TokenAuth(ClientAuth):
         return (
             current is not None and current.dpop is not None and current.dpop.keep_nonce(http_url(request.url), headers)
         )
-
-    def _check_client(self, server: KnownServer, issuer: str) -> None:
-        """See that a client registered by hand is used where it was registered.
-
-        The first use decides, not the first success: sign-ins that run at once would have sent its secret by then.
-        """
-        if self._client_id is None or self._issuer is not None:
-            return
-        earlier = self._issuer_of_client
-        if earlier is None and server.last_binding is not None and server.last_binding.client_id == self._client_id:
-            earlier = server.last_binding.issuer
-        if earlier not in (None, issuer):
-            raise AuthorizationFailed(
-                f"The client id {self._client_id!r} is registered at {shown(earlier)}, and {server.url} now takes "
-                f"tokens of {shown(issuer)}: register there, and make another object with that id and issuer=…"
-            )
-        self._issuer_of_client = issuer
