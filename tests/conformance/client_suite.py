@@ -11,7 +11,6 @@ Run as a program it prints a table:
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from tests import node
-from tests.conformance.suite import PACKAGE, SETS, Scenario
+from tests.conformance.suite import PACKAGE, SETS, Scenario, scenarios_of, score
 from tests.process.children import environment
 
 CLIENT: Final = Path(__file__).with_name("everything_client.py")
@@ -45,22 +44,6 @@ _TIMEOUT: Final = 15_000
 """Milliseconds that the client has."""
 
 
-def scenarios_of(suite: list[str], version: str) -> dict[str, Scenario]:
-    """The scenarios for clients that a set has, by name; none has passed."""
-    if version == OLDEST:
-        return {name: Scenario(name, scored=False) for name in BACKWARDS}
-    found: dict[str, Scenario] = {}
-    is_for_clients = False
-    for line in node.run(*suite, "list", "--requirements", version).decode().splitlines():
-        if re.match(r"\S.*:$", line):
-            is_for_clients = line.startswith("Client")
-        elif outside := re.fullmatch(r"\s+- (\S+) \[client\]", line):
-            found[outside[1]] = Scenario(outside[1], scored=False)
-        elif is_for_clients and (scored := re.fullmatch(r"\s+- (\S+)", line)):
-            found[scored[1]] = Scenario(scored[1], scored=True)
-    return found
-
-
 def run(version: str) -> Mapping[str, Scenario]:
     """Run a set against the client under test.
 
@@ -69,7 +52,10 @@ def run(version: str) -> Mapping[str, Scenario]:
     """
     program, _ = node.node_and_npm()
     suite = [program, str(node.installed(*PACKAGE) / "dist" / "index.js")]
-    scenarios = scenarios_of(suite, version)
+    if version == OLDEST:
+        scenarios = {name: Scenario(name, scored=False) for name in BACKWARDS}
+    else:
+        scenarios = scenarios_of(suite, version, "client")
 
     def run_one(scenario: Scenario) -> None:
         _run(suite, version, scenario)
@@ -110,10 +96,7 @@ def main() -> int:
         except node.Unavailable as why:
             print(f"not run: {why}")
             return 2
-        scores = []
-        for scored in (True, False):
-            counted = [one for one in scenarios.values() if one.scored is scored]
-            scores.append(f"{sum(one.has_passed for one in counted)}/{len(counted)}")
+        scores = [score(scenarios, scored=scored) for scored in (True, False)]
         print(row(version, *scores, sum(one.passed for one in scenarios.values())), flush=True)
         wrong += [f"{version}: {what}" for what in shortcomings(scenarios)]
     for what in wrong:

@@ -64,16 +64,16 @@ class Scenario:
                 self.failures.append(f"{name}: {check.get('errorMessage') or check.get('description') or ''}")
 
 
-def scenarios_of(suite: list[str], version: str) -> dict[str, Scenario]:
-    """The scenarios for servers that a set has, by name; none has passed."""
+def scenarios_of(suite: list[str], version: str, side: str = "server") -> dict[str, Scenario]:
+    """The scenarios for servers, or for clients, that a set has, by name; none has passed."""
     found: dict[str, Scenario] = {}
-    is_for_servers = False
+    is_for_side = False
     for line in node.run(*suite, "list", "--requirements", version).decode().splitlines():
         if re.match(r"\S.*:$", line):
-            is_for_servers = line.startswith("Server")
-        elif outside := re.fullmatch(r"\s+- (\S+) \[server\]", line):
+            is_for_side = line.startswith(side.title())
+        elif outside := re.fullmatch(rf"\s+- (\S+) \[{side}\]", line):
             found[outside[1]] = Scenario(outside[1], scored=False)
-        elif is_for_servers and (scored := re.fullmatch(r"\s+- (\S+)", line)):
+        elif is_for_side and (scored := re.fullmatch(r"\s+- (\S+)", line)):
             found[scored[1]] = Scenario(scored[1], scored=True)
     return found
 
@@ -112,7 +112,8 @@ def shortcomings(scenarios: Mapping[str, Scenario]) -> list[str]:
     return found
 
 
-def _score(scenarios: Mapping[str, Scenario], *, scored: bool) -> str:
+def score(scenarios: Mapping[str, Scenario], *, scored: bool) -> str:
+    """How many of the scenarios that are scored, or that are not, have passed."""
     counted = [one for one in scenarios.values() if one.scored is scored and one.name not in UNDECIDED]
     return f"{sum(one.has_passed for one in counted)}/{len(counted)}"
 
@@ -133,7 +134,7 @@ def main() -> int:
             except node.Unavailable as why:
                 print(f"not run: {why}")
                 return NOT_RUN
-            scores = [_score(scenarios, scored=scored) for scored in (True, False)]
+            scores = [score(scenarios, scored=scored) for scored in (True, False)]
             checks = sum(one.passed for one in scenarios.values())
             print(row(version, door, *scores, checks, sum(name in UNDECIDED for name in scenarios)), flush=True)
             wrong += [f"{version}, {door}: {what}" for what in shortcomings(scenarios)]

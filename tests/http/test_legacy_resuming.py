@@ -16,34 +16,36 @@ HEARD = {"role": "assistant", "content": {"type": "text", "text": "well"}, "mode
 CHANGED = "notifications/tools/list_changed"
 
 
+async def interrupted(client: Legacy) -> str:
+    """Call `talk`, and lose the connection behind its first event; return the id of that event."""
+    answer = await client.call("talk", {"name": "it"}, id=1, token=1)
+    first = await answer.event()
+    assert first is not None
+    await answer.drop()
+    await settled()
+    return first.id.decode()
+
+
 @versions
 async def test_a_connection_that_is_lost_cancels_nothing_and_the_answer_is_kept(door: str, version: str) -> None:
     async with open_session(door, version) as (shop, client):
-        answer = await client.call("talk", {"name": "it"}, id=1, token=1)
-        first = await answer.event()
-        assert first is not None
-        await answer.drop()
-        await settled()
+        last = await interrupted(client)
         shop.open("it")
         assert await shop.is_over("it") is None
-        again = await client.get(first.id.decode())
+        again = await client.get(last)
         assert again.status == 200
         messages = await again.messages()
         assert [m.get("params", {}).get("progress") for m in messages] == [2, None]
         assert messages[-1]["result"]["content"][0]["text"] == "it is done"
         assert again.is_complete
         # And once more, from where it began to come back.
-        assert await (await client.get(first.id.decode())).messages() == messages
+        assert await (await client.get(last)).messages() == messages
 
 
 async def test_a_client_comes_back_before_the_answer_is_there(door: str) -> None:
     async with open_session(door) as (shop, client):
-        answer = await client.call("talk", {"name": "it"}, id=1, token=1)
-        first = await answer.event()
-        assert first is not None
-        await answer.drop()
-        await settled()
-        again = await client.get(first.id.decode())
+        last = await interrupted(client)
+        again = await client.get(last)
         assert await again.arrived() == []
         shop.open("it")
         assert await again.text() == "it is done"
@@ -90,16 +92,11 @@ async def test_a_connection_that_only_seems_alive_is_ended_when_its_client_comes
 
 async def test_a_client_that_comes_back_twice_at_once_is_answered_once_on_a_live_stream(door: str) -> None:
     async with open_session(door) as (shop, client):
-        answer = await client.call("talk", {"name": "it"}, id=1, token=1)
-        first = await answer.event()
-        assert first is not None
-        await answer.drop()
-        await settled()
+        last = await interrupted(client)
         both: list[Answer] = []
 
         async def come_back() -> None:
-            assert first is not None
-            both.append(await client.get(first.id.decode()))
+            both.append(await client.get(last))
 
         async with trio.open_nursery() as nursery:
             for _ in range(3):
@@ -254,14 +251,10 @@ async def test_a_request_whose_client_stays_away_is_cancelled(
 @versions
 async def test_a_stream_that_was_cancelled_is_not_resumed(door: str, version: str) -> None:
     async with open_session(door, version) as (shop, client):
-        answer = await client.call("talk", {"name": "it"}, id=1, token=1)
-        first = await answer.event()
-        assert first is not None
-        await answer.drop()
-        await settled()
+        last = await interrupted(client)
         assert (await client.notify("notifications/cancelled", {"requestId": 1})).status == 202
         assert await shop.is_over("it") == "cancelled"
-        again = await client.get(first.id.decode())
+        again = await client.get(last)
         if again.status == 200:  # with the events that were sent meanwhile
             await again.ended()
             again = await client.get(again.last_id)

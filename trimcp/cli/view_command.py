@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
+import os
 import sys
 import webbrowser
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -165,10 +167,8 @@ async def _live(place: Place, view: View) -> None:
     """Show pictures until the server ends, or a person presses q."""
     from rich.live import Live
 
-    from trimcp.cli.keys import keys_at_once
-
     has_keys = sys.stdin.isatty()
-    with keys_at_once() if has_keys else nullcontext(), Live(auto_refresh=False, screen=True) as live:
+    with _keys_at_once() if has_keys else nullcontext(), Live(auto_refresh=False, screen=True) as live:
         screen = _Screen(place, live, view)
         with unwrapped() as block:
             async with trio.open_nursery() as nursery:
@@ -179,6 +179,32 @@ async def _live(place: Place, view: View) -> None:
                 nursery.cancel_scope.cancel()
     if not screen.is_left:
         raise ConnectionLost("the server has ended")
+
+
+@contextmanager
+def _keys_at_once() -> Iterator[None]:
+    """Have the terminal at stdin hand over each key at once, and show none, while the context lasts."""
+    if sys.platform == "win32":
+        yield
+        return
+    import termios
+    import tty
+
+    before = termios.tcgetattr(0)
+    tty.setcbreak(0)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+def _read_key() -> str:
+    """Wait for a key; return it, or no text where there are no more keys. Blocks: to be called in a thread."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        return msvcrt.getwch()
+    return os.read(0, 1).decode("latin-1")
 
 
 class _Screen:
@@ -220,10 +246,9 @@ class _Screen:
 
     async def take_keys(self, leave: trio.CancelScope) -> None:
         """Switch between the views as keys say."""
-        from trimcp.cli.keys import read_key
         from trimcp.view.terminal import KEYS
 
-        while key := await trio.to_thread.run_sync(read_key, abandon_on_cancel=True):
+        while key := await trio.to_thread.run_sync(_read_key, abandon_on_cancel=True):
             if key == "q":
                 self.is_left = True
                 leave.cancel()

@@ -85,7 +85,7 @@ def _shared_store(store: Store | None, bus: WorkerBus, directory: str, *, is_alo
     Raises:
         UsageError: the store lives in one process.
     """
-    from trimcp.server.workers.worker_store import WorkerStore
+    from trimcp.server.workers.worker_bus import WorkerStore
     from trimcp.stores import MemoryStore, SQLite
 
     if store is None:

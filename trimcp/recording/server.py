@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Literal
 
@@ -11,7 +12,7 @@ import trio
 from trimcp.codec.jsontext import InvalidJson, dumps, loads
 from trimcp.errors import ConnectionEnded
 from trimcp.framing.lines import Oversized
-from trimcp.recording.format import Entry, Recording
+from trimcp.recording.format import Entry, Recording, read_recording
 from trimcp.recording.matching import same_params
 from trimcp.recording.messages import id_key, kind_of, params_of
 from trimcp.recording.steps import Step, flattened, steps_of, token_of
@@ -31,6 +32,25 @@ MOST_UNRECORDED: Final = 1000
 """Requests without a recorded answer that are kept for the user, the first ones."""
 TO_CLIENT: Final = 64
 """Messages that wait to be written to the client."""
+
+
+def replay(path: str | os.PathLike[str], *, timing: Timing = "fast") -> RecordedServer:
+    """Return a server that answers each request as it was answered in a recording.
+
+        async with trimcp.connect(replay("session.ndjson")) as client:
+            assert await client.call_tool("add", {"a": 1, "b": 2}, returns=int) == 3
+
+    Requests are found by their method and params. Where the recording has several, they come in the recorded order,
+    and the last one again and again. A request that was never recorded fails, and is in `unrecorded`.
+
+    Args:
+        path: of a file that `trimcp record`, or an option `--record`, has written.
+        timing: `as-recorded` answers as slowly as the recorded server did.
+
+    Raises:
+        UsageError: the file cannot be read, or is no recording.
+    """
+    return RecordedServer(read_recording(path), timing=timing)
 
 
 class RecordedServer:

@@ -4,9 +4,9 @@
 messages; `check_server` checks a whole server. For authors of transports and stores: `check_transport`, `check_store`.
 """
 
+from trimcp.recording.server import replay
 from trimcp.testing.client import open_client
 from trimcp.testing.fake_peer import FakePeer, FakeServer, open_fake_client
-from trimcp.testing.recorded_server import replay
 from trimcp.testing.recorder import Recorded, Recorder
 from trimcp.testing.server_check import check_server
 from trimcp.testing.wire import Wire

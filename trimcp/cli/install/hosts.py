@@ -195,7 +195,8 @@ OTHER: Final = Host("other", "another host", Shape(), {})
 
 def this_system() -> System:
     """Return the system that we run on; every Unix but macOS counts as Linux."""
-    return {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")  # type: ignore[return-value]
+    systems: dict[str, System] = {"win32": "windows", "darwin": "macos"}
+    return systems.get(sys.platform, "linux")
 
 
 def find_file(

@@ -1,4 +1,4 @@
-"""The bus of a worker: messages to the other workers of this machine, by way of the supervisor."""
+"""The bus of a worker, which goes through the supervisor, and the store that has this bus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ import trio
 
 from trimcp.observability import events, log
 from trimcp.server.workers.link import Kind, Link, LinkFrame
+from trimcp.stores.admission_store import AdmissionStore
 from trimcp.stores.bus import Bus, BusChannel, Gap
+from trimcp.stores.event_store import SharedEventStore
+from trimcp.stores.node_store import NodeStore
+from trimcp.stores.replay_store import ReplayStore
+from trimcp.stores.secret_store import SecretStore
+from trimcp.stores.session_store import SessionStore, StoredSession
+from trimcp.stores.store import Store
+from trimcp.stores.subscription_store import SubscriptionStore
+from trimcp.stores.task_store import TaskStore
 
 
 class BusEnded(Exception):
@@ -95,3 +104,41 @@ class WorkerBus(Bus):
         if self._link is None:
             raise BusEnded("The bus is closed: the supervisor has ended, or the server does not run")
         return self._link
+
+
+class WorkerStore(Store):
+    """Has the parts of another store, and opens the link to the supervisor with it."""
+
+    def __init__(self, store: Store, bus: WorkerBus, *, has_bus: bool) -> None:
+        """`has_bus`: whether other nodes than these workers use the store, so that its own bus must be used."""
+        self._store = store
+        self._link = bus
+        self._users = 0
+        self.is_shared: bool = store.is_shared
+        self.sessions: SessionStore = store.sessions
+        self.events: SharedEventStore = store.events
+        self.subscriptions: SubscriptionStore = store.subscriptions
+        self.secrets: SecretStore = store.secrets
+        self.tasks: TaskStore = store.tasks
+        self.nodes: NodeStore = store.nodes
+        self.replay: ReplayStore = store.replay
+        self.admission: AdmissionStore = store.admission
+        self.bus: Bus = store.bus if has_bus else bus
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """See `Store`."""
+        async with self._store.open():
+            if self._users:
+                yield
+                return
+            self._users = 1
+            try:
+                async with self._link.open():
+                    yield
+            finally:
+                self._users = 0
+
+    async def load_session(self, id: str) -> StoredSession | None:
+        """See `Store`."""
+        return await self._store.load_session(id)
