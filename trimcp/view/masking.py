@@ -54,12 +54,20 @@ _NAME: Final = (
     r"(?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|signature|credential|(?:api|access|private)[_-]?key)"
     r"(?:[_-]?(?:access|key))*s?"
 )
+_DESCRIPTION: Final = r"(?:base|sha|utf|md|rfc|http|oauth)-?\d|\d+-(?:char|digit|byte|bit|letter|word|hour|day|minute)"
+"""Beginnings of words with digits in them that describe a secret: "the token is base64-encoded"."""
+_SENTENCE: Final = (
+    r"\b(?:pass(?:word|phrase|code)|secret|token|credential|(?:api|access|private|secret)[ _-]?key)"
+    rf"\s{{1,4}}(?:is|was|equals)\s{{1,4}}[\"'`]?(?!{_DESCRIPTION})"
+)
+"""Words before a secret in a sentence. The secret has 6 characters, and letters as well as digits."""
 _QUOTED: Final = r""""(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|\\{1,7}"(?:(?!\\{1,7}").)*"""
 _IN_TEXT: Final = re.compile(
     r"(?i)\b(bearer|basic|dpop)\s+[\w.~+/=-]{6,}"
     rf"|((?<![\w-])(?:--[\w-]*{_NAME}\s+|[\w-]*{_NAME}\\{{0,7}}[\"']?\s*[:=]\s*))"
     rf"(?:{_QUOTED}|\[[^\]]{{0,2000}}\]|[^\s,;&}}\"']+)"
     rf"|(\b(?:authorization|cookie)\\{{0,7}}[\"']?\s*[:=]\s*(?:(?:bearer|basic|dpop|token)\s+)?)(?:{_QUOTED}|[^\r\n\"']+)"
+    rf"|({_SENTENCE})(?=[^\s\"'`,;]{{0,128}}\d)(?=[^\s\"'`,;]{{0,128}}[a-z])[^\s\"'`,;]{{6,}}"
     r"|([?&#][\w.-]{0,64}(?:sig|key|code|auth|sid)=)[^&\s\"'#]{12,}"
     r"|(://[^\s/:@\"']{0,128}:)[^\s/@\"']{1,256}(?=@)"
     r"|(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?:[^-]|-(?!----))*"
