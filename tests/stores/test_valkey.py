@@ -165,6 +165,14 @@ async def test_a_server_that_restarts_has_its_data_and_learns_the_scripts_again(
             assert await store.tasks.find("t") is not None
 
 
+async def test_an_unknown_script_is_an_answer_of_a_server_that_is_there_again(valkey: ValkeyProcess) -> None:
+    async with opened(valkey, deadline=60.0) as store:
+        valkey.command("SCRIPT", "FLUSH")
+        store._connection._breaker.open()  # as after failures: one call tries for all others
+        await store.sessions.add(record("unknown-script"))
+        assert await store.sessions.find("unknown-script") is not None
+
+
 async def test_a_frozen_server_costs_a_deadline_and_then_nothing(valkey: ValkeyProcess) -> None:
     async with opened(valkey) as store:
         await store.sessions.find("warm")

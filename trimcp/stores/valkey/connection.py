@@ -284,6 +284,8 @@ class Connection:
                 self._breaker.failed()
             elif "READONLY" in str(exc).upper():  # it was the primary, and is a replica now
                 self._breaker.open()
+            else:  # such as NOSCRIPT after a restart
+                self._breaker.answered()
             raise StoreUnavailable(f"Valkey failed: {_why(exc)}") from exc
         self._breaker.answered()
         return answer
