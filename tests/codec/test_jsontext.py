@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from trimcp.codec.jsontext import MAX_DEPTH, InvalidJson, dumps, loads
 from trimcp.errors import InvalidPayload
+from trimcp.schema.exact_json import has_no_float
 from trimcp.types.fields import ABSENT
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -192,6 +193,8 @@ def test_the_reason_says_where_and_shows_nothing_of_the_text() -> None:
         ({"a": (1, 10**4300)}, "an integer of more than 4,300 digits: use a string @ $.a[1]"),
         ({"a": [None, math.nan]}, "NaN and infinity are no numbers of JSON: use null or a string @ $.a[1]"),
         ({"a": {"b": -math.inf}, "c": 2**64}, "NaN and infinity are no numbers of JSON: use null or a string @ $.a.b"),
+        ({"a": "x" * 9_000, "b": [math.nan]}, "NaN and infinity are no numbers of JSON: use null or a string @ $.b[0]"),
+        ({"a": [*range(9_000), math.nan]}, "NaN and infinity are no numbers of JSON: use null or a string @ $.a[9000]"),
         ({"a": {"b c": "\ud800"}}, 'text is not valid Unicode @ $.a["b c"]'),
         ({"a": {"\ud800": 1}}, "property name is not valid Unicode @ $.a"),
         ({"a": {1: 2}}, "expected a string as property name, found int @ $.a"),
@@ -203,6 +206,18 @@ def test_a_value_that_json_cannot_hold_is_refused_with_its_place(value: object, 
     with pytest.raises(InvalidPayload) as caught:
         dumps(value)
     assert caught.value.problems == [problem]
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_a_long_text_may_hold_null(few: bool) -> None:
+    value = ["null" * 9_000, None, *((1.5,) * (0 if few else 100))]
+    assert loads(dumps(value)) == value
+
+
+@pytest.mark.parametrize("value", [math.nan, [math.nan], {"a": [[math.inf]]}, (1,), [None] * 64, {1: [{2}]}])
+def test_no_float_is_told_only_of_values_in_which_there_can_be_none(value: object) -> None:
+    assert not has_no_float(value)
+    assert has_no_float(["null", None, {"a": [1, True]}, []])
 
 
 def test_a_value_within_itself_is_refused() -> None:

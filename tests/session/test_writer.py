@@ -112,10 +112,33 @@ async def test_what_a_woken_task_would_write_leaves_also_if_the_writer_ends_firs
 
 async def test_a_large_backlog_is_left_to_the_task(autojump_clock: MockClock) -> None:
     async with rig(capacity=1_000_000) as r:
-        r.writer.post(b"x" * 70_000)
+        for _ in range(2):
+            r.writer.post(b"x" * 40_000)
         r.writer.write(b"y")
         assert r.writes == []
-        assert await r.read() == [b"x" * 70_000, b"y"]
+        assert await r.read() == [b"x" * 40_000, b"x" * 40_000, b"y"]
+
+
+async def test_a_long_frame_is_written_in_the_turn_of_its_poster_and_is_not_copied(autojump_clock: MockClock) -> None:
+    async with rig(capacity=1_000_000) as r:
+        long = b"x" * 70_000
+        r.writer.post(long)
+        assert r.writes == [70_000, 1]
+        r.writer.post(b"a")
+        r.writer.post(long)  # behind what waits
+        assert r.writes == [70_000, 1, 70_003]
+        assert await r.read() == [long, b"a", long]
+
+
+async def test_a_long_frame_ends_with_its_delimiter_however_much_the_medium_takes(autojump_clock: MockClock) -> None:
+    long = b"x" * 70_000
+    for capacity in (69_999, 70_000, 70_001):
+        async with rig(capacity=capacity) as r:
+            for _ in range(3):
+                r.writer.post(long)
+            r.writer.post(b"end")
+            assert await r.read() == [long, long, long, b"end"]
+            assert r.writer.waiting_bytes == 0
 
 
 async def test_frames_that_are_posted_in_one_turn_leave_in_one_write(autojump_clock: MockClock) -> None:

@@ -12,7 +12,7 @@ import orjson
 
 from trimcp.codec.jsontext import not_encodable
 from trimcp.errors import TrimcpError
-from trimcp.schema.exact_json import encode_slowly, find_null, refuse_not_finite
+from trimcp.schema.exact_json import LONG_TEXT, encode_slowly, find_null, has_no_float, refuse_not_finite
 from trimcp.types.fields import ABSENT
 from trimcp.types.jsonrpc import (
     INVALID_REQUEST,
@@ -143,7 +143,7 @@ def encode_result(id: RequestId, result: dict[str, Any]) -> bytes:
     message = {"jsonrpc": "2.0", "id": id, "result": result}
     try:
         text = orjson.dumps(message)
-        if find_null(text):
+        if (len(text) < LONG_TEXT or not has_no_float(message)) and find_null(text):
             refuse_not_finite(message)
     except TypeError:
         return _dump_slowly(message, result)
@@ -175,7 +175,7 @@ def _dump(message: dict[str, Any], payload: Any) -> bytes:
     # `encode_result` does the same, in line.
     try:
         text = orjson.dumps(message)
-        if find_null(text):
+        if (len(text) < LONG_TEXT or not has_no_float(message)) and find_null(text):
             refuse_not_finite(message)
     except TypeError:
         return _dump_slowly(message, payload)

@@ -37,6 +37,9 @@ _MOST: Final = 2**64 - 1
 _LEVELS: Final = 254
 """The levels of nesting that orjson writes."""
 _FINITE: Final = frozenset({str, int, bool, type(None), orjson.Fragment})
+LONG_TEXT: Final = 4096
+"""Bytes of a text from which on to look at a few values costs less than to search the text."""
+_FEW: Final = 64
 
 
 class NotJson(TypeError):
@@ -98,7 +101,7 @@ def encode(value: Any, default: Callable[[Any], Any] | None = None, option: int 
         if error.__cause__ is not None:  # `default` raised
             raise
         return encode_slowly(value, convert, option)
-    if find_null(text):
+    if (len(text) < LONG_TEXT or not has_no_float(value)) and find_null(text):
         refuse_not_finite(value if convert is None else [value, *(made for _, made in convert.made.values())])
     return text
 
@@ -173,6 +176,19 @@ def refuse_not_finite(value: Any) -> None:
             parts += [inner for inner in part if type(inner) not in _FINITE]
         elif isinstance(part, enum.Enum):
             parts.append(part.value)
+
+
+def has_no_float(value: Any) -> bool:
+    """Whether a value has few parts and no float, so that it holds no NaN: no null in its text stands for one."""
+    parts = [value]
+    for part in parts:  # grows below
+        if type(part) is dict or type(part) is list:
+            if len(parts) + len(part) > _FEW:
+                return False
+            parts += part.values() if type(part) is dict else part
+        elif type(part) not in _FINITE:
+            return False
+    return True
 
 
 def depth_of(value: Any) -> int:

@@ -1,10 +1,10 @@
 """The Writer: the actor that writes to a duplex connection. Its mailbox is the outbox.
 
-A frame is written in the turn of its poster, behind the frames that wait, where no other request of the session runs;
-else the Writer takes all frames that wait at its next wake and writes them in one piece. So a serial call costs no
-wake of the Writer, and answers that come together leave together. Where more than `Limits.out_bytes`
-wait to leave, a server stops reading and callers wait; where the peer takes nothing for `Limits.write_timeout`, the
-session ends.
+A frame is written in the turn of its poster, behind the frames that wait, where no other request of the session runs,
+and where it is longer than a piece, so that long frames do not pile up in memory. Else the Writer takes all frames that
+wait at its next wake and writes them in one piece. So a serial call costs no wake of the Writer, and answers that come
+together leave together. Where more than `Limits.out_bytes` wait to leave, a server stops reading and callers wait;
+where the peer takes nothing for `Limits.write_timeout`, the session ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from trimcp.errors import ConnectionEnded, ConnectionLost
 from trimcp.limits import Limits
 from trimcp.observability import events, log
 from trimcp.session.outbox import PIECE, Item, Outbox
-from trimcp.transports.duplex import PORTION, Duplex, write_some
+from trimcp.transports.duplex import Duplex, write_some
 
 
 class ConnectionOwner(Protocol):
@@ -56,10 +56,13 @@ class Writer(Actor[Item]):
     # --- posting: no wait, no failure -------------------------------------------------
 
     def post(self, frame: bytes) -> None:
-        """Post a message that is never dropped."""
-        tell = self.tell
+        """Post a message that is never dropped. A long one is written at once: others would not leave with it."""
+        tell, size = self.tell, len(frame)
+        if size > PIECE:
+            self.write(frame)
+            return
         try:
-            tell(frame, len(frame))
+            tell(frame, size)
         except MailboxFull as exc:
             self._fail(ConnectionLost(str(exc)))
 
@@ -94,17 +97,19 @@ class Writer(Actor[Item]):
         if self._is_writing or outbox.is_closed or outbox.waiting_bytes > PIECE:
             self._post(frame, len(frame))
             return
-        data = frame + self._delimiter
         has_waited = outbox.waiting
-        if has_waited:
-            data = self._delimiter.join((*outbox.take(), data))
         try:
-            sent = self._duplex.try_send(data)
+            if has_waited or len(frame) > PIECE:
+                self._send([*outbox.take(), frame])
+            else:  # most frames: in line, since it is all that a serial answer costs
+                data = frame + self._delimiter
+                sent = self._duplex.try_send(data)
+                if sent != len(data):
+                    self._rest = memoryview(data)[sent:]
         except ConnectionEnded:
-            sent = 0  # the task meets the same failure, and tells of it
-        if sent != len(data):
+            self._rest = memoryview(frame)  # the task meets the same failure, and tells of it
+        if self._rest:
             self._is_writing = True
-            self._rest = memoryview(data)[sent:]
             self._post(b"", 0)  # wakes the task
             return
         outbox.written += 1
@@ -135,10 +140,12 @@ class Writer(Actor[Item]):
                 self._is_writing = True
                 while self._rest or first is not None or outbox.waiting:
                     if not self._rest:
-                        self._rest, first = self._piece(first), None
+                        self._send(outbox.take(first))
+                        first = None
                     elif first == b"":
                         first = None
-                    await self._write_rest()
+                    if self._rest:
+                        await self._write_rest()
                     outbox.make_room()
                     if not outbox.is_over:
                         self._session.room_made()
@@ -147,13 +154,26 @@ class Writer(Actor[Item]):
         except ConnectionEnded as exc:
             self._fail(exc)
 
-    def _piece(self, first: Item | None) -> memoryview:
-        """Join the frames that leave next."""
-        frames = self.outbox.take(first)
+    def _send(self, frames: list[bytes]) -> None:
+        """Write what the medium takes now of the frames that leave next. What is left is the rest.
+
+        Raises:
+            ConnectionEnded: the medium failed.
+        """
         if not frames:
-            return memoryview(b"")
-        frames.append(b"")
-        return memoryview(self._delimiter.join(frames))
+            return
+        delimiter, try_send = self._delimiter, self._duplex.try_send
+        if len(frames) == 1 and len(frames[0]) > PIECE:  # its delimiter follows: to append it would copy the frame
+            data = frames[0]
+            sent = try_send(data)
+            if sent == len(data):
+                data, sent = delimiter, try_send(delimiter)
+            else:
+                data, sent = b"".join((memoryview(data)[sent:], delimiter)), 0
+        else:
+            data = delimiter.join((*frames, b""))
+            sent = try_send(data)
+        self._rest = memoryview(data)[sent:]
 
     async def _write_rest(self) -> None:
         """Write the rest of a piece.
@@ -162,9 +182,6 @@ class Writer(Actor[Item]):
             ConnectionEnded: the medium failed, or the peer took nothing for `Limits.write_timeout`.
         """
         duplex = self._duplex
-        self._rest = self._rest[duplex.try_send(bytes(self._rest[:PORTION])) :]
-        if not self._rest:
-            return
         timeout = self._limits.write_timeout
         self.outbox.is_behind = True
         with trio.move_on_after(timeout) as scope:
@@ -216,8 +233,8 @@ class Writer(Actor[Item]):
         if not self._is_writing and not outbox.is_closed:
             with contextlib.suppress(ConnectionEnded):
                 while outbox.waiting:
-                    piece = self._piece(None)
-                    if self._duplex.try_send(bytes(piece)) < len(piece):
+                    self._send(outbox.take())
+                    if self._rest:
                         break
         self._drop()
 
