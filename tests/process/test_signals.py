@@ -13,7 +13,7 @@ import trio.testing
 import trimcp
 from tests.process.children import RUN, SCRIPT, Child, call, child, text_of
 from tests.session.peer import MODERN, Peer
-from trimcp.server.process import _session_signals
+from trimcp.server.process import EXIT_LOST, LAST_MOMENTS, Binding, _serve_bindings, _session_signals
 from trimcp.session.duplex_session import DuplexSession
 from trimcp.transports.memory import memory_pair
 
@@ -210,3 +210,23 @@ async def test_a_handler_that_never_ends_is_left_behind_at_the_end_of_input_too(
         assert server.process.stdin is not None
         await server.process.stdin.aclose()
         assert await server.exit_code() == 3
+
+
+async def test_a_listener_whose_peer_does_not_read_has_the_grace_to_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    app = trimcp.Server("a", limits=trimcp.Limits(grace=20, write_timeout=1000))
+
+    async def serve(*, task_status: trio.TaskStatus[str]) -> None:
+        task_status.started("an address")
+        await trio.sleep_forever()
+
+    async def stop() -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop)
+        assert await _serve_bindings(app, [Binding(serve, str)], lambda url: None) == EXIT_LOST
+    assert trio.current_time() - before == pytest.approx(20 + LAST_MOMENTS)

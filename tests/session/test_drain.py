@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -12,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import trimcp
 from tests.session.peer import ERAS, MODERN, Peer, cancelled, result, served
 from trimcp import CancelReason, DrainReport, Limits
+from trimcp.transports.lines import LineDuplex
 from trimcp.transports.memory import memory_pair
 
 
@@ -189,6 +190,50 @@ async def test_a_peer_that_does_not_read_its_answers_is_counted_as_lost(autojump
         await peer.send(peer.call(1, "large"))
         await wait_all_tasks_blocked()
         assert await bench.server.drain(5) == DrainReport(0, 0, 1)
+
+
+async def test_a_peer_that_reads_a_little_now_and_then_does_not_hold_up_a_drain(autojump_clock: MockClock) -> None:
+    bench = Bench(write_timeout=20)
+
+    @bench.server.tool
+    async def large() -> str:
+        return "x" * 100_000
+
+    async with bench.server.running(), served(bench.server, capacity=4096) as peer, trio.open_nursery() as nursery:
+        stream = cast("LineDuplex", peer.duplex)._stream
+
+        async def sip() -> None:
+            while True:
+                await trio.sleep(10)
+                await stream.receive_some(100)
+
+        await peer.send(peer.call(1, "large"))
+        await wait_all_tasks_blocked()
+        nursery.start_soon(sip)
+        before = trio.current_time()
+        assert await bench.server.drain(30) == DrainReport(0, 0, 1)
+        assert trio.current_time() - before == pytest.approx(30)
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_end_of_input_leaves_a_slow_peer_its_time(autojump_clock: MockClock) -> None:
+    bench = Bench(write_timeout=20, grace=1)
+
+    @bench.server.tool
+    async def large() -> str:
+        return "x" * 100_000
+
+    async with served(bench.server, capacity=4096) as peer:
+        await peer.send(peer.call(1, "large"))
+        await peer.end()
+        stream = cast("LineDuplex", peer.duplex)._stream
+        size = 0
+        while data := await stream.receive_some(1000):
+            size += len(data)
+            await trio.sleep(1)
+        assert size > 100_000
+    assert peer.session is not None
+    assert peer.session.lost == 0
 
 
 async def test_a_server_that_serves_nobody_drains_at_once(autojump_clock: MockClock) -> None:

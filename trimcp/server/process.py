@@ -25,11 +25,11 @@ from trimcp.observability.stderr import write_line
 from trimcp.server import serving
 from trimcp.server.process_signals import EXIT_ABANDONED, open_signals
 from trimcp.session.duplex_session import DuplexSession
+from trimcp.session.session import FLUSH_TIMEOUT, Session
 
 if TYPE_CHECKING:
     from trimcp.server.run import ServerRun
     from trimcp.session.request import InboundRequest
-    from trimcp.session.session import Session
 
 EXIT_OK: Final = 0
 EXIT_LOST: Final = 1
@@ -262,10 +262,12 @@ class _Shutdown:
                     nursery.start_soon(self._drain)
 
     async def _drain(self) -> None:
+        grace = trio.current_time() + self.limits.drain_delay + self.limits.grace
         report = await self.run.drain(0.0 if self._at_once.is_set() else self.limits.grace)
         self.lost = max(self.lost, report.lost)
-        # Answers are on their way out. The listeners end by themselves when peers have read them.
-        with trio.move_on_after(self.limits.write_timeout):
+        # Answers are on their way out. The listeners end by themselves when peers have read them; a peer that does
+        # not read has the rest of the grace.
+        with trio.move_on_after(max(grace - trio.current_time(), FLUSH_TIMEOUT)):
             await self._at_once.wait()
         await trio.sleep(LAST_MOMENTS)
         log.warning(events.WRITER_BLOCKED, seconds=LAST_MOMENTS)

@@ -14,6 +14,7 @@ The medium beneath, a duplex connection or HTTP, is a subclass.
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that closing the medium may take; it is shielded, so it must have a bound."""
+FLUSH_TIMEOUT: Final = 5.0
+"""Seconds that answers have to leave at the end of a drain whose deadline is over."""
 
 FAILED: Final = "the session failed; the log has the traceback"
 CANCELLED: Final = "the scope that the session ran in was cancelled"
@@ -274,7 +277,7 @@ class Session(Peer):
         ended = ConnectionLost(f"the peer ({self.description}) closed the connection")
         self.calls.fail_all(ended)
         if self.is_server and self._peer_may_read:
-            await self.drain(self.limits.grace)
+            await self._drain(self.limits.grace, math.inf)  # the peer may be slow, and nothing else waits
         self.lose(ended)
 
     def lose(self, end: ConnectionEnded) -> None:
@@ -322,14 +325,17 @@ class Session(Peer):
 
         Args:
             deadline: seconds until requests that still run are cancelled; they have `Limits.cleanup` more
-                seconds to clean up.
+                seconds to clean up. Answers have until then to leave, and `FLUSH_TIMEOUT` at least.
 
         Returns:
             The counts of the requests that were in flight.
         """
+        return await self._drain(deadline, FLUSH_TIMEOUT)
+
+    async def _drain(self, deadline: float, flush: float) -> DrainReport:
         if not self.is_running:
             return DrainReport()
-        router, requests = self.router, self.requests
+        router, requests, started = self.router, self.requests, trio.current_time()
         self._ending.set()
         at_start = await router.drain(requests).wait()
         in_flight = [request for request in requests.in_flight if requests.owes_answer(request)]
@@ -341,10 +347,12 @@ class Session(Peer):
         if len(requests.in_flight):
             with trio.move_on_after(self.limits.cleanup):
                 await router.when_idle(requests).wait()
-        await self._wait_flushed()  # bounded by the Writer: the peer must take some of it in each write timeout
+        # The Writer has no bound for this: a peer that takes a byte in each write timeout would hold up the end.
+        with trio.move_on_after(max(started + deadline - trio.current_time(), flush)) as patience:
+            await self._wait_flushed()
         # Where the connection was lost meanwhile, what was in flight then has got no answer either.
         unanswered = requests.unanswered if self._end is None else requests.abandoned
-        lost = unanswered + self._cut_short  # at least the answer that the peer would not take
+        lost = unanswered + (self._cut_short or patience.cancelled_caught)  # at least the answer that was not taken
         # Another drain, with an earlier deadline, may have cancelled some of them.
         cancelled = sum(request.cancel_reason is CancelReason.SHUTDOWN for request in in_flight)
         self.lost = max(self.lost, lost)
