@@ -19,6 +19,8 @@ import trio
 import trio.testing
 import trio_websocket
 from hypercorn.config import Config
+from hypercorn.protocol.events import Data
+from hypercorn.protocol.ws_stream import Handshake, WSStream
 
 from tests.certificates import certificate
 from tests.http.asgi.asgi_server import Behind, door
@@ -27,6 +29,7 @@ from trimcp.errors import UsageError
 from trimcp.http.asgi import hypercorn_server
 from trimcp.http.asgi.app import AsgiBinding
 from trimcp.http.asgi.hypercorn import serve_hypercorn
+from trimcp.http.asgi.hypercorn_websocket import restrain
 from trimcp.http.binding import HttpRequest, HttpResponse
 from trimcp.http.websocket.connections import open_websocket_duplex
 from trimcp.transports.duplex import Duplex
@@ -257,6 +260,35 @@ async def test_no_more_of_a_message_is_kept_than_its_limit() -> None:
             pass
     assert streams[0].buffer.length <= 10_000
     assert len(streams[0].connection._proto._frame_decoder.buffer.buffer) < 1000
+
+
+async def test_other_tasks_run_between_the_frames_of_one_read() -> None:
+    messages: list[Any] = []
+
+    async def put(message: Any) -> None:
+        messages.append(message)
+
+    make: Any = WSStream
+    stream = make(None, Config(), *[None] * 7)
+    stream.app_put = put
+    stream.handshake = Handshake([], "1.1")
+    restrain(stream.app_send)
+    *_, stream.connection = stream.handshake.accept(None, [])
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        pongs, text = 8000 * b"\x8a\x80\0\0\0\0", b"x" * 20_000
+        await stream.handle(Data(1, pongs + b"\x81\xfe\x4e\x20\0\0\0\0" + text))
+        nursery.cancel_scope.cancel()
+    assert turns >= 5  # of the eight pieces
+    assert [message["text"] for message in messages] == [text.decode()]
 
 
 async def test_a_unix_socket_is_ours_alone_and_is_removed(tmp_path: Path) -> None:

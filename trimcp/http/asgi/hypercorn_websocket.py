@@ -1,26 +1,44 @@
-"""Bounds the memory that hypercorn's WebSocket streams take for messages that are too long."""
+"""Bounds what hypercorn's WebSocket streams take: memory for a message that is too long, time for many frames."""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
+import trio
+from hypercorn.protocol.events import Body, Data, Event
 from hypercorn.protocol.ws_stream import FrameTooLargeError, WebsocketBuffer, WSStream
 from wsproto.events import Message
 
 from trimcp.http.asgi.response import Send
 
+PIECE: Final = 8192
+"""Bytes that a stream takes before other tasks run: they hold up to 1,365 frames, which cost some 20 ms."""
+
 
 def restrain(send: Send) -> None:
-    """Have hypercorn keep no more of a message than its limit; `send` is a method of its stream.
+    """Have hypercorn keep no more of a message than its limit, and let others run between many frames.
 
-    It would inflate a message before it counts (`permessage-deflate` makes 1 GB of 1 MB), and go on collecting a
-    message that is too long. ASGI has no word for either. A framework that gives an application that is mounted in it
-    a `send` of its own hides the stream.
+    `send` is a method of its stream. hypercorn would inflate a message before it counts (`permessage-deflate` makes
+    1 GB of 1 MB), and go on collecting a message that is too long. ASGI has no word for either. A framework that gives
+    an application that is mounted in it a `send` of its own hides the stream.
     """
     stream = getattr(send, "__self__", None)
     if isinstance(stream, WSStream):
         stream.handshake.extensions = None
         stream.buffer = BoundedBuffer(stream.buffer.max_length)
+        stream.handle = functools.partial(_in_pieces, stream.handle)  # type: ignore[method-assign]
+
+
+async def _in_pieces(handle: Callable[[Event], Awaitable[None]], event: Event) -> None:
+    """Hand a stream what was read at once in pieces: empty frames, and pongs, make hypercorn wait for nothing."""
+    if not isinstance(event, Body | Data) or len(event.data) <= PIECE:
+        await handle(event)
+        return
+    for start in range(0, len(event.data), PIECE):
+        await handle(type(event)(event.stream_id, event.data[start : start + PIECE]))
+        await trio.lowlevel.checkpoint()
 
 
 class BoundedBuffer(WebsocketBuffer):
