@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,6 +18,9 @@ import trio
 
 from tests.cli.conftest import Run, Typist
 from tests.programs import ROOT
+from trimcp import auth
+from trimcp.auth.client.client_pin import pin_key
+from trimcp.auth.client.known_server import put
 from trimcp.cli import stored_sign_in, terminal_oauth
 from trimcp.cli.terminal import Terminal
 
@@ -213,6 +217,19 @@ def test_tokens_of_a_client_that_was_registered_by_hand_are_renewed(
     assert run("ping", notes).code == 0
     assert not set(before) & set(secrets_in(tokens))
     assert len(browser) == 1
+
+
+def test_a_client_that_has_tokens_elsewhere_is_used_where_the_person_says(
+    run: Run, notes: str, browser: list[str], tokens: Path
+) -> None:
+    elsewhere = {"issuer": "https://other.example"}
+    trio.run(put, auth.FileStore(tokens), pin_key("by-hand"), elsewhere)
+    refused = run("login", notes, "--client-id", "by-hand")
+    found = re.search(r"is registered at https://other\.example, .* tokens of (http://\S+):", refused.err)
+    assert found is not None
+    assert not browser
+    assert run("login", notes, "--client-id", "by-hand", "--issuer", found[1]).code == 0
+    assert f"issuer    {found[1]}\n" in run("whoami", notes).out
 
 
 def make_due(directory: Path) -> None:

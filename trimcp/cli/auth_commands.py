@@ -57,6 +57,9 @@ def _configure_login(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"its secret is in this file, or in the variable {VARIABLE}",
     )
+    parser.add_argument(
+        "--issuer", help="the authorization server to use, such as the one where the client was registered"
+    )
     parser.add_argument("--dpop", action="store_true", help="bind the token to a key of this machine")
     parser.add_argument(
         "--header", action="append", default=[], metavar="NAME: VALUE", help="a header field to send to the server"
@@ -69,7 +72,12 @@ def _configure_url(parser: argparse.ArgumentParser) -> None:
 
 def _signing_in(options: argparse.Namespace, terminal: Terminal) -> TokenAuth:
     scopes = [scope for words in options.scope for scope in words.split()]
-    given: TokenOptions = {"store": token_store(), "scopes": scopes or None, "dpop": options.dpop}
+    given: TokenOptions = {
+        "store": token_store(),
+        "scopes": scopes or None,
+        "dpop": options.dpop,
+        "issuer": options.issuer,
+    }
     client, secret = options.client_id, _client_secret(options)
     if options.device:
         return DeviceFlow(client_id=client, client_secret=secret, show=_teller(terminal), **given)

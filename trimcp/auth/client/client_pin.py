@@ -76,5 +76,6 @@ class ClientPin:
         if earlier not in (None, issuer):
             raise AuthorizationFailed(
                 f"The client id {self._client_id!r} is registered at {shown(earlier)}, and the MCP server now takes "
-                f"tokens of {shown(issuer)}: register there, and make another object with that id and issuer=…"
+                f"tokens of {shown(issuer)}: register there, and make another object with that id and issuer=… "
+                "(trimcp login: --issuer)"
             )
