@@ -19,7 +19,9 @@ import trio
 import trio.testing
 import trio_websocket
 from hypercorn.config import Config
+from hypercorn.events import Event, RawData
 from hypercorn.protocol.events import Data
+from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.ws_stream import Handshake, WSStream
 
 from tests.certificates import certificate
@@ -29,7 +31,7 @@ from trimcp.errors import UsageError
 from trimcp.http.asgi import hypercorn_server
 from trimcp.http.asgi.app import AsgiBinding
 from trimcp.http.asgi.hypercorn import serve_hypercorn
-from trimcp.http.asgi.hypercorn_websocket import restrain
+from trimcp.http.asgi.hypercorn_websocket import PIECE, restrain
 from trimcp.http.binding import HttpRequest, HttpResponse
 from trimcp.http.websocket.connections import open_websocket_duplex
 from trimcp.transports.duplex import Duplex
@@ -289,6 +291,30 @@ async def test_other_tasks_run_between_the_frames_of_one_read() -> None:
         nursery.cancel_scope.cancel()
     assert turns >= 5  # of the eight pieces
     assert [message["text"] for message in messages] == [text.decode()]
+
+
+async def test_http_2_takes_what_was_read_at_once_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    handle = H2Protocol.handle
+
+    async def noted(self: H2Protocol, event: Event) -> None:
+        if isinstance(event, RawData):
+            sizes.append(len(event.data))
+        await handle(self, event)
+
+    monkeypatch.setattr(H2Protocol, "handle", noted)
+    async with serving(door(Behind(echo))) as address, await trio.open_tcp_stream(*address) as stream:
+        client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        client.initiate_connection()
+        ping = b"\0\0\x08\6\0\0\0\0\0" + b"%08d"
+        async with trio.open_nursery() as nursery:
+            pings = b"".join(ping % number for number in range(6000))
+            nursery.start_soon(stream.send_all, client.data_to_send() + pings)
+            data = b""
+            while b"00005999" not in data:
+                data = data[-8:] + await stream.receive_some()
+    assert sum(sizes) > 100_000
+    assert max(sizes) <= PIECE
 
 
 async def test_a_unix_socket_is_ours_alone_and_is_removed(tmp_path: Path) -> None:

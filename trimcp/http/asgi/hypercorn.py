@@ -20,6 +20,8 @@ lifespan are hypercorn's. Properties of hypercorn (0.18), and what this file doe
 - It reports every WebSocket that its peer closes as 1006, also after an orderly close.
 - It agrees to compress the messages of a WebSocket, and inflates them before it counts: see
   `trimcp.http.asgi.websocket`.
+- It handles all frames that it has read at once in one turn, and small ones make it wait for nothing: it gets WebSocket
+  and HTTP/2 in pieces, with a checkpoint after each.
 - With HTTP/2 a WebSocket works as well (extended CONNECT), and so does a request without `host`.
 """
 

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import trio
 from hypercorn.config import Config
+from hypercorn.events import Event
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.statsd import StatsdLogger
 from hypercorn.trio.tcp_server import TCPServer
@@ -23,6 +25,7 @@ from hypercorn.typing import ConnectionState, LifespanState
 from hypercorn.utils import wrap_app
 
 from trimcp.http.asgi.app import WRITE_TIMEOUT
+from trimcp.http.asgi.hypercorn_websocket import in_pieces
 from trimcp.transports.endpoints import Endpoint
 from trimcp.transports.listener import MAX_CONNECTIONS, Accepting, accept_forever
 
@@ -38,6 +41,7 @@ class HypercornConnection(TCPServer):
     _has_left = False
 
     async def _read_data(self) -> None:
+        self.protocol.handle = functools.partial(self._hand_over, self.protocol.handle)  # type: ignore[method-assign]
         await super()._read_data()
         self._has_left = True
         await self.idle_task.stop()
@@ -46,6 +50,12 @@ class HypercornConnection(TCPServer):
         nursery = self._task_group._nursery
         assert nursery is not None, "this is called within it"
         nursery.cancel_scope.deadline = trio.current_time() + DEPARTED
+
+    async def _hand_over(self, handle: Callable[[Event], Awaitable[None]], event: Event) -> None:
+        # A body of HTTP/1.1 has no small frames. Between requests the protocol may change to HTTP/2.
+        protocol = self.protocol.protocol
+        has_request = isinstance(protocol, H11Protocol) and protocol.stream is not None
+        await (handle(event) if has_request else in_pieces(handle, event))
 
     async def _idle_timeout(self) -> None:
         if not self._has_left:  # the end of a response begins this time anew

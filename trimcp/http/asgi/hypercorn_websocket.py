@@ -1,20 +1,24 @@
-"""Bounds what hypercorn's WebSocket streams take: memory for a message that is too long, time for many frames."""
+"""Bounds what hypercorn takes: memory for a WebSocket message that is too long, time for many small frames."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import trio
-from hypercorn.protocol.events import Body, Data, Event
+from hypercorn.events import RawData
+from hypercorn.protocol.events import Body, Data
 from hypercorn.protocol.ws_stream import FrameTooLargeError, WebsocketBuffer, WSStream
 from wsproto.events import Message
 
 from trimcp.http.asgi.response import Send
 
 PIECE: Final = 8192
-"""Bytes that a stream takes before other tasks run: they hold up to 1,365 frames, which cost some 20 ms."""
+"""Bytes that hypercorn takes before other tasks run: they hold up to 1,365 frames, which cost some 20 ms."""
+
+E = TypeVar("E")
 
 
 def restrain(send: Send) -> None:
@@ -28,16 +32,16 @@ def restrain(send: Send) -> None:
     if isinstance(stream, WSStream):
         stream.handshake.extensions = None
         stream.buffer = BoundedBuffer(stream.buffer.max_length)
-        stream.handle = functools.partial(_in_pieces, stream.handle)  # type: ignore[method-assign]
+        stream.handle = functools.partial(in_pieces, stream.handle)  # type: ignore[method-assign]
 
 
-async def _in_pieces(handle: Callable[[Event], Awaitable[None]], event: Event) -> None:
-    """Hand a stream what was read at once in pieces: empty frames, and pongs, make hypercorn wait for nothing."""
-    if not isinstance(event, Body | Data) or len(event.data) <= PIECE:
+async def in_pieces(handle: Callable[[E], Awaitable[None]], event: E) -> None:
+    """Hand over what was read at once in pieces: many small frames make hypercorn wait for nothing."""
+    if not isinstance(event, Body | Data | RawData) or len(event.data) <= PIECE:
         await handle(event)
         return
     for start in range(0, len(event.data), PIECE):
-        await handle(type(event)(event.stream_id, event.data[start : start + PIECE]))
+        await handle(dataclasses.replace(event, data=event.data[start : start + PIECE]))
         await trio.lowlevel.checkpoint()
 
 
