@@ -209,8 +209,13 @@ class MemoryEventStore(SharedEventStore):
 
     # --- the same without a wait ------------------------------------------------------
 
-    def append_nowait(self, session: str, stream: int, first: int, events: Sequence[bytes]) -> bool:
-        """Keep consecutive events of one stream. Returns True, as `EventLog.append` does where it has kept them."""
+    def append_nowait(
+        self, session: str, stream: int, first: int, events: Sequence[bytes], is_last: bool = False
+    ) -> bool:
+        """Keep consecutive events of one stream, and note whether it ends with them.
+
+        Returns True, as `EventLog.append` does where it has kept them.
+        """
         now = self._clock()
         every = self._all
         if every.queue and now - every.queue[0].at >= self._age:
@@ -226,6 +231,7 @@ class MemoryEventStore(SharedEventStore):
                 continue
             elif number != of.last + 1:
                 of = self._begin_anew(of)
+            of.is_finished = is_last or of.is_finished
             kept = _Kept(of, number, event, now)
             if of.newest is None:
                 of.oldest = kept

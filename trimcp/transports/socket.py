@@ -125,10 +125,6 @@ class SocketStream(ByteStream):
     def _was_closed(self) -> ConnectionClosed:
         return ConnectionClosed(f"this side has closed the connection to {self._description}")
 
-    def _check_sending(self) -> None:
-        if not self._sending:
-            raise self._was_closed()
-
     async def receive_some(self, max_bytes: int) -> bytes:
         """See `ByteStream`."""
         # Waiting first is one pass of the scheduler in every case; see `descriptors`. In a process so busy that
@@ -167,7 +163,8 @@ class SocketStream(ByteStream):
 
     def try_send(self, data: bytes | memoryview) -> int:
         """See `ByteStream`."""
-        self._check_sending()
+        if not self._sending:
+            raise self._was_closed()
         try:
             sent = self._socket.send(data)
         except BlockingIOError:

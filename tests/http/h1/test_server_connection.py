@@ -122,12 +122,26 @@ async def test_a_stream_comes_in_chunks_and_its_head_with_the_first_of_them() ->
 async def test_the_last_piece_takes_the_end_along() -> None:
     def answer(request: HttpRequest, response: HttpResponse) -> None:
         response.begin(200, PLAIN)
+        response.write(b"most, ")
         response.finish(b"all of it")
 
     async with client_of(Asked(answer)) as client:
         await client.send(get())
-        assert (await client.more()).endswith(b"\r\n\r\n9\r\nall of it\r\n0\r\n\r\n")
-        assert (await client.next()).text == "all of it"
+        assert (await client.more()).endswith(b"\r\n\r\n6\r\nmost, \r\n9\r\nall of it\r\n0\r\n\r\n")
+        assert (await client.next()).text == "most, all of it"
+        assert (await client.ask(get())).text == "most, all of it"
+
+
+async def test_a_stream_of_one_piece_has_a_length() -> None:
+    def answer(request: HttpRequest, response: HttpResponse) -> None:
+        response.begin(200, PLAIN)
+        response.finish(b"all of it")
+
+    async with client_of(Asked(answer)) as client:
+        answered = await client.ask(get())
+        assert answered[b"content-length"] == b"9"
+        assert answered[b"transfer-encoding"] is None
+        assert answered.text == "all of it"
         assert (await client.ask(get())).text == "all of it"
 
 

@@ -73,6 +73,34 @@ async def test_the_memory_store_is_written_in_the_turn_of_the_stream(store: Even
         assert snapshot.tasks == ()
 
 
+class _Batches(Recorder):
+    """A store of the user, which notes the batches that it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[tuple[int, bool]] = []
+
+    async def append(self, batches: Sequence[EventBatch]) -> None:
+        self.ends += [(batch.last, batch.is_last) for batch in batches]
+        await super().append(batches)
+
+
+async def test_the_last_events_of_a_stream_tell_of_its_end() -> None:
+    ours = MemoryEventStore()
+    async with log_on(ours) as (log, _):
+        log.append("s", 1, 1, [b"one"])
+        log.append("s", 2, 1, [b"one", b"two"], True)
+        found = [await ours.replay("s", stream, 0) for stream in (1, 2)]
+        assert [each is not None and each.is_finished for each in found] == [False, True]
+    store = _Batches()
+    async with log_on(store) as (log, _):
+        log.append("s", 1, 1, [b"one"])
+        await log.flush()
+        log.append("s", 1, 2, [b"two"], True)
+        await log.flush()
+    assert store.ends == [(1, False), (2, True)]
+
+
 async def test_our_store_has_the_bounds_of_the_limits() -> None:
     async with log_on(None, stored_events=80, stored_bytes=10**6, stored_age=60) as (log, _):
         for number in range(1, 200):

@@ -70,7 +70,7 @@ class Http1Response(HttpResponse):
         self._owner = owner
         self._incoming = incoming
         self._state = _NEW
-        self._held = b""  # a head that waits for the first piece
+        self._held: tuple[int, Fields] | None = None  # status and fields of a head that waits for the first piece
         self._has_body = True
         self._is_chunked = True
 
@@ -81,8 +81,10 @@ class Http1Response(HttpResponse):
 
     def respond(self, status: int, fields: Fields, body: bytes = b"") -> None:
         """See `HttpResponse`."""
-        if self._state != _NEW or self.is_gone:
-            return
+        if self._state == _NEW and not self.is_gone:
+            self._send_whole(status, fields, body)
+
+    def _send_whole(self, status: int, fields: Fields, body: bytes) -> None:
         self._state = _OVER
         if self.further:
             fields = (*fields, *self.further)
@@ -91,9 +93,15 @@ class Http1Response(HttpResponse):
 
     def begin(self, status: int, fields: Fields) -> None:
         """See `HttpResponse`."""
-        if self._state != _NEW or self.is_gone:
-            return
-        self._state = _BEGUN
+        if self._state == _NEW and not self.is_gone:
+            self._state = _BEGUN
+            self._held = status, fields
+
+    def _take_head(self) -> bytes:
+        """Return the head of a body in pieces, if it has not left yet."""
+        if self._held is None:
+            return b""
+        (status, fields), self._held = self._held, None
         incoming, owner = self._incoming, self._owner
         may_have_body = not has_no_body(status)
         self._has_body = may_have_body and incoming.method != "HEAD"
@@ -103,40 +111,38 @@ class Http1Response(HttpResponse):
         framing = connection_field(owner, incoming)
         if self._is_chunked and may_have_body:
             framing += CHUNKED
-        self._held = head(status, (*fields, *self.further) if self.further else fields, framing)
+        return head(status, (*fields, *self.further) if self.further else fields, framing)
 
     def write(self, data: bytes) -> None:
         """See `HttpResponse`."""
         if self._state != _BEGUN or self.is_gone:
             return
+        start = self._take_head()
         if not self._has_body or not data:
             data = b""
         elif self._is_chunked:
             data = chunk(data)
-        self._leave(data)
+        if start or data:
+            self._owner.output.send(start + data)
 
     def end(self) -> None:
         """See `HttpResponse`."""
-        if self._state != _BEGUN or self.is_gone:
-            return
-        self._state = _OVER
-        self._leave(LAST_CHUNK if self._is_chunked and self._has_body else b"")
-        self._finish(cut=False)
+        self.finish(b"")
 
     def finish(self, data: bytes) -> None:
         """See `HttpResponse`."""
         if self._state != _BEGUN or self.is_gone:
             return
+        if self._held is not None:
+            # The length of the body is known, and costs both ends less than chunks.
+            self._send_whole(*self._held, data)
+            return
         self._state = _OVER
-        held, self._held = self._held, b""
         if not self._has_body:
-            data = held
-        elif not self._is_chunked:
-            data = held + data
-        elif data:
-            data = b"%s%x\r\n%s\r\n%s" % (held, len(data), data, LAST_CHUNK)  # as `chunk` does, without a copy
-        else:
-            data = held + LAST_CHUNK
+            data = b""
+        elif self._is_chunked:
+            # As `chunk` does, without a copy.
+            data = b"%x\r\n%s\r\n%s" % (len(data), data, LAST_CHUNK) if data else LAST_CHUNK
         if data:
             self._owner.output.send(data)
         self._finish(cut=False)
@@ -147,11 +153,6 @@ class Http1Response(HttpResponse):
             return
         self._state = _OVER
         self._finish(cut=True)
-
-    def _leave(self, data: bytes) -> None:
-        held, self._held = self._held, b""
-        if held or data:
-            self._owner.output.send(held + data)
 
     def _finish(self, *, cut: bool) -> None:
         self.on_gone = self.on_clear = None
@@ -165,11 +166,10 @@ class Http1Response(HttpResponse):
 
 def whole(owner: ResponseOwner, incoming: IncomingRequest | None, status: int, fields: Fields, body: bytes) -> bytes:
     """Return a whole response. `incoming`: its request; None if the bytes were no valid request."""
-    framing = length_field(status, len(body)) + connection_field(owner, incoming)
-    start = head(status, fields, framing)
-    if (incoming is not None and incoming.method == "HEAD") or has_no_body(status):
-        return start
-    return start + body
+    if has_no_body(status):
+        return head(status, fields, connection_field(owner, incoming))
+    start = head(status, fields, b"content-length: %d\r\n%s" % (len(body), connection_field(owner, incoming)))
+    return start if incoming is not None and incoming.method == "HEAD" else start + body
 
 
 def connection_field(owner: ResponseOwner, incoming: IncomingRequest | None) -> bytes:
@@ -198,7 +198,8 @@ def date_field(now: float) -> bytes:
 
 def head(status: int, fields: Fields, framing: bytes) -> bytes:
     """Return a whole head. `framing`: the lines about the body's length and the connection."""
-    date = date_field(time.time())
+    now = time.time()
+    date = _date if int(now) == _date_second else date_field(now)
     key = (status, fields if type(fields) is tuple else tuple(fields))
     beginning = _beginnings.get(key)
     if beginning is None:
@@ -227,11 +228,6 @@ def _splits(name: bytes, value: bytes) -> bool:
 def has_no_body(status: int) -> bool:
     """Return whether responses with that status never have a body (RFC 9110, section 6.4.1)."""
     return status in (204, 304) or status < 200
-
-
-def length_field(status: int, size: int) -> bytes:
-    """Return the `content-length` field, as a line, where a response with that status has one."""
-    return b"" if has_no_body(status) else b"content-length: %d\r\n" % size
 
 
 def chunk(data: bytes) -> bytes:

@@ -369,7 +369,9 @@ class Endpoint:
         return TappedResponse(response, tap.exchange(request.method, request.field("mcp-session-id"), request.body))
 
     def _take_post(self, request: HttpRequest, response: HttpResponse) -> Awaitable[None]:
-        return self._post.handle(request, self._tapped(request, response))
+        if self._served.service.instruments.tap is not None:
+            response = self._tapped(request, response)
+        return self._post.handle(request, response)
 
     async def _take_get(self, request: HttpRequest, response: HttpResponse) -> None:
         if is_of_browser(request):

@@ -8,7 +8,7 @@ no task: streams call its methods directly.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -59,6 +59,12 @@ MORE: Final = "more"
 """The kind of message that tells a follower of a stream that the store has more events, or that none will follow."""
 
 
+class _Append(Protocol):
+    def __call__(
+        self, session: str, stream: int, first: int, events: Sequence[bytes], is_last: bool = False
+    ) -> bool: ...
+
+
 class EventLog(Actor[EventMessage]):
     """The actor that writes the events of all sessions of an endpoint to the store. Made by `open_event_log`.
 
@@ -68,10 +74,11 @@ class EventLog(Actor[EventMessage]):
 
     name = "event log"
 
-    append: Callable[[str, int, int, Sequence[bytes]], bool]
-    """`append(session, stream, first, events)`: keep consecutive events of a stream, of which the first has the number
-    `first`. Never waits. Returns False if they are not kept. The stream sends them all the same, with their ids: the
-    log remembers the loss, refuses a client that missed them, and lets a client that has them go on behind them."""
+    append: _Append
+    """`append(session, stream, first, events, is_last=False)`: keep consecutive events of a stream, of which the first
+    has the number `first`; `is_last`: whether the stream ends with them, so that `finish` is not called. Never waits.
+    Returns False if they are not kept. The stream sends them all the same, with their ids: the log remembers the loss,
+    refuses a client that missed them, and lets a client that has them go on behind them."""
     finish: Callable[[str, int, int], None]
     """`finish(session, stream, last)`: note that the stream has ended with event `last`. Never waits."""
     forget: Callable[[str], None]
@@ -144,9 +151,11 @@ class EventLog(Actor[EventMessage]):
         self._followers[session, stream] = follower
         self._told(Follow(session, stream, is_over))
 
-    def _tell_append(self, session: str, stream: int, first: int, events: Sequence[bytes]) -> bool:
+    def _tell_append(
+        self, session: str, stream: int, first: int, events: Sequence[bytes], is_last: bool = False
+    ) -> bool:
         incarnation = 0 if self._messages is None else writer_of(stream)
-        return self._tell_batch(EventBatch(session, stream, first, tuple(events), incarnation=incarnation))
+        return self._tell_batch(EventBatch(session, stream, first, tuple(events), is_last, incarnation))
 
     def _tell_batch(self, batch: EventBatch) -> bool:
         message = Append(batch, sum(map(len, batch.events)) + EVENT_COST * len(batch.events))

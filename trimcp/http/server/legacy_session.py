@@ -233,7 +233,7 @@ class LegacySession(Session):
             self._ended.append(stream.sse.number)
         if self._streams.pop(stream.sse.number, None) is not None and stream.lacks_end:
             self.event_log.finish(self.id, stream.sse.number, stream.sse.sent)
-        self.touch()
+        self.touched_at = trio.current_time()
 
     def completed_unread(self, stream: LegacyPostStream) -> None:
         """See `StreamOwner`."""

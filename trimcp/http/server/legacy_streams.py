@@ -235,14 +235,17 @@ class LegacyPostStream(ResumableStream):
 
     def _store(self, stream: int, first: int, events: list[bytes]) -> None:
         session = self._session
-        if session.node is not None:
-            self._stored_at = trio.current_time()
+        is_last = self._owed == 0 and not self._waits
+        if session.node is None:
+            self._is_ended = session.event_log.append(session.id, stream, first, events, is_last) and is_last
+            return
+        self._stored_at = trio.current_time()
         if self._is_opened:
             session.event_log.append(session.id, stream, first, events)
         else:
             self._is_opened = True
-            self._is_ended = self._owed == 0 and not self._waits
-            session.event_log.begin(session.id, stream, first, events, self._owed_json(), is_last=self._is_ended)
+            self._is_ended = is_last
+            session.event_log.begin(session.id, stream, first, events, self._owed_json(), is_last=is_last)
 
     def renew(self, now: float) -> None:
         """Open a quiet stream in the store anew, which forgets old events: other nodes must be able to settle it."""
