@@ -6,6 +6,7 @@ supervisor. It waits for bytes, for a Router that is behind, and, on a server, f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import trio
@@ -19,7 +20,7 @@ from trimcp.limits import Limits
 from trimcp.observability import events, log
 from trimcp.session.dispatcher import Dispatcher
 from trimcp.session.reply_stream import ReplyStream
-from trimcp.transports.duplex import Duplex
+from trimcp.transports.duplex import Duplex, Frame
 from trimcp.types.jsonrpc import INVALID_REQUEST, PARSE_ERROR
 
 FRAMES_AT_ONCE: Final = 256
@@ -62,38 +63,48 @@ class Reader:
             now = current_time()
             self.read += len(frames)
             if len(frames) <= FRAMES_AT_ONCE:
-                for frame in frames:
-                    self._take(frame, now)
+                self._take(frames, now)
                 continue
             for start in range(0, len(frames), FRAMES_AT_ONCE):
                 await dispatcher.wait_routed()
                 await dispatcher.wait_room()
                 await trio.lowlevel.checkpoint()  # the others do not wait for blank lines and the like
-                for frame in frames[start : start + FRAMES_AT_ONCE]:
-                    self._take(frame, now)
+                self._take(frames[start : start + FRAMES_AT_ONCE], now)
 
-    def _take(self, frame: bytes | Oversized, now: float) -> None:
-        try:
-            if type(frame) is Oversized:
-                problem = f"A message must not be longer than {frame.limit} bytes"
-                raise unreadable(INVALID_REQUEST, problem, frame.head, by_client=not self._is_server, is_whole=False)
+    def _take(self, frames: Sequence[Frame], now: float) -> None:
+        """Hand on the messages of frames that were read together."""
+        dispatcher, reply_stream = self._dispatcher, self._reply_stream
+        depth, containers = self._json_depth, self._json_containers
+        for frame in frames:
+            if isinstance(frame, Oversized):
+                dispatcher.take_invalid(self._oversized(frame), reply_stream)
+                continue
             try:
-                # Oversized has left above.
-                value = loads(frame, self._json_depth, self._json_containers)  # type: ignore[arg-type]
+                value = loads(frame, depth, containers)
+                if type(value) is list:
+                    dispatcher.take_batch(value, len(frame), now)
+                else:
+                    dispatcher.take(read_message(value), reply_stream, len(frame), now)
+            except InvalidMessage as exc:
+                dispatcher.take_invalid(exc, reply_stream)
             except InvalidJson as exc:
-                if not frame.strip():  # type: ignore[union-attr]  # as above
-                    return  # a blank line is no message
-                problem = f"Parse error: {exc.reason}"
-                invalid = unreadable(PARSE_ERROR, problem, frame, by_client=not self._is_server)  # type: ignore[arg-type]
-                if type(frame) is Unfinished and (invalid.kind == "response" or not self._is_server):
-                    # An answer that was cut is no invalid answer: its call fails as the connection does.
-                    log.debug(events.MESSAGE_IGNORED, why="the connection ended before the end of its line")
-                    return
-                raise invalid from None
-            size = len(frame)  # type: ignore[arg-type]  # as above
-            if type(value) is list:
-                self._dispatcher.take_batch(value, size, now)
-            else:
-                self._dispatcher.take(read_message(value), self._reply_stream, size, now)
-        except InvalidMessage as exc:
-            self._dispatcher.take_invalid(exc, self._reply_stream)
+                invalid = self._not_json(frame, exc)
+                if invalid is not None:
+                    dispatcher.take_invalid(invalid, reply_stream)
+
+    def _oversized(self, frame: Oversized) -> InvalidMessage:
+        """Return the refusal of a frame over the limit."""
+        problem = f"A message must not be longer than {frame.limit} bytes"
+        return unreadable(INVALID_REQUEST, problem, frame.head, by_client=not self._is_server, is_whole=False)
+
+    def _not_json(self, frame: bytes, exc: InvalidJson) -> InvalidMessage | None:
+        """Return the refusal of a frame that is no JSON; None for one that is no message."""
+        if not frame.strip():
+            return None  # a blank line
+        problem = f"Parse error: {exc.reason}"
+        invalid = unreadable(PARSE_ERROR, problem, frame, by_client=not self._is_server)
+        if type(frame) is Unfinished and (invalid.kind == "response" or not self._is_server):
+            # An answer that was cut is no invalid answer: its call fails as the connection does.
+            log.debug(events.MESSAGE_IGNORED, why="the connection ended before the end of its line")
+            return None
+        return invalid
