@@ -280,13 +280,62 @@ async def test_two_failures_are_both_told(autojump_clock: MockClock) -> None:
 
 async def test_where_the_nursery_has_closed_a_message_is_handled_in_turn(autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
-        supervisor = Supervisor("session", nursery)
+        supervisor = Supervisor("session")
+        supervisor.opened(nursery)
         actor = supervisor.add(Notebook(supervisor))
     actor.tell("a")
     actor.tell("b")
     assert actor.notes == ["a", "b"]
     with pytest.raises(KeyError):
         supervisor.fail(KeyError())
+
+
+async def test_a_supervisor_opens_its_nursery_with_the_first_message(autojump_clock: MockClock) -> None:
+    opened: list[str] = []
+
+    async def run() -> None:
+        async with open_supervisor("session", supervisor):
+            await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+
+        def open_soon() -> None:
+            opened.append("session")
+            nursery.start_soon(run)
+
+        supervisor = Supervisor("session", open_soon)
+        actor = supervisor.add(Notebook(supervisor))
+        await wait_all_tasks_blocked()
+        assert (opened, supervisor.is_open, supervisor.snapshot().tasks) == ([], False, ())
+        actor.tell("a")
+        actor.tell("b")
+        supervisor.begin()
+        assert (actor.notes, opened) == ([], ["session"])
+        await wait_all_tasks_blocked()
+        assert (actor.notes, opened) == (["a", "b"], ["session"])
+        assert supervisor.snapshot().tasks == ("session: notebook",)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_failure_before_the_nursery_is_open_ends_the_supervisor(autojump_clock: MockClock) -> None:
+    async def run() -> None:
+        async with open_supervisor("session", supervisor):
+            await trio.sleep_forever()
+
+    with pytest.RaisesGroup(ValueError, flatten_subgroups=True):
+        async with trio.open_nursery() as nursery:
+            supervisor = Supervisor("session", lambda: nursery.start_soon(run))
+            supervisor.add(Notebook(supervisor, in_turn=True)).tell("fail")
+
+
+async def test_where_the_nursery_cannot_be_opened_a_message_is_handled_in_turn() -> None:
+    def open_soon() -> None:
+        raise RuntimeError("Nursery is closed to new arrivals")
+
+    supervisor = Supervisor("session", open_soon)
+    actor = supervisor.add(Notebook(supervisor))
+    actor.tell("a")
+    assert actor.notes == ["a"]
 
 
 async def test_a_pool_that_is_opened_at_the_end_is_closed(autojump_clock: MockClock) -> None:

@@ -7,7 +7,8 @@ and with it all the others: their states belong together and could not be rebuil
 from __future__ import annotations
 
 import contextvars
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,15 +25,70 @@ A = TypeVar("A", bound=Actor[Any])
 
 
 class Supervisor:
-    """Owns a nursery and the actors in it. Made by `open_supervisor`."""
+    """Owns a nursery and the actors in it. Made by `open_supervisor`, or before its nursery is open."""
 
-    def __init__(self, name: str, nursery: trio.Nursery) -> None:
+    nursery: trio.Nursery
+    """Unset until it is open."""
+
+    def __init__(self, name: str, open_soon: Callable[[], object] | None = None) -> None:
+        """
+        Args:
+            name: of its tasks.
+            open_soon: starts the task that opens the nursery. Called once, when the first actor needs a task, or by
+                `begin`.
+        """
         self.name: str = name
-        self.nursery: trio.Nursery = nursery
+        self._open_soon = open_soon
+        self._waiting: list[Callable[[], object]] | None = []
+        """Starts the tasks that wait for the nursery; None when it is open."""
         self._context = contextvars.copy_context()  # of the supervisor: an actor does not run in its sender's context
         self._actors: dict[Actor[Any], None] = {}
         self._pools: list[WorkerPool] = []
         self._is_ending = False
+
+    # --- the nursery ------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Have the nursery opened soon, unless it was. Idempotent.
+
+        Raises:
+            RuntimeError: the nursery of the task that would open it has closed.
+        """
+        open_soon, self._open_soon = self._open_soon, None
+        if open_soon is not None:
+            open_soon()
+
+    def opened(self, nursery: trio.Nursery) -> None:
+        """Take the nursery, and start the tasks that wait for it."""
+        self.nursery, self._open_soon = nursery, None
+        waiting, self._waiting = self._waiting or [], None
+        for start in waiting:
+            start()
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], *args: object, name: str) -> None:
+        """Start a task in the nursery; where that is not open yet, once it is.
+
+        Raises:
+            RuntimeError: the nursery has closed.
+        """
+        if self._waiting is None:
+            self.nursery.start_soon(function, *args, name=name)
+        else:
+            self.begin()
+            context = contextvars.copy_context()
+            self._waiting.append(functools.partial(context.run, self.start_soon, function, *args, name=name))
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of the tasks in the nursery."""
+        return tuple(sorted(task.name for task in self.nursery.child_tasks)) if self._waiting is None else ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the nursery is or was open."""
+        return self._waiting is None
+
+    # --- its actors -------------------------------------------------------------------
 
     def add(self, actor: A) -> A:
         """Take charge of an actor, which gets its task here and is ended here. Returns the actor.
@@ -63,7 +119,7 @@ class Supervisor:
         return True
 
     def _start(self, actor: Actor[M]) -> None:
-        self.nursery.start_soon(self._run, actor, name=f"{self.name}: {actor.name}")
+        self.start_soon(self._run, actor, name=f"{self.name}: {actor.name}")
 
     async def _run(self, actor: Actor[M]) -> None:
         actor.task = trio.lowlevel.current_task()
@@ -78,7 +134,7 @@ class Supervisor:
     def fail(self, error: BaseException) -> None:
         """See `Owner`."""
         try:
-            self.nursery.start_soon(_raise, error, name=f"{self.name}: failure")
+            self.start_soon(_raise, error, name=f"{self.name}: failure")
         except RuntimeError:
             raise error from None
 
@@ -109,7 +165,7 @@ class Supervisor:
             self.name,
             tuple(actor.snapshot() for actor in self._actors),
             tuple(pool.snapshot() for pool in self._pools),
-            tuple(sorted(task.name for task in self.nursery.child_tasks)),
+            self.tasks,
         )
 
 
@@ -118,8 +174,8 @@ async def _raise(error: BaseException) -> None:
 
 
 @asynccontextmanager
-async def open_supervisor(name: str) -> AsyncIterator[Supervisor]:
-    """Open a supervisor with a nursery of its own.
+async def open_supervisor(name: str, supervisor: Supervisor | None = None) -> AsyncIterator[Supervisor]:
+    """Open a supervisor with a nursery of its own; `supervisor`: one that was made before.
 
     When the block ends, however it does, the supervisor stops, and every message that was told has been handled.
 
@@ -128,7 +184,8 @@ async def open_supervisor(name: str) -> AsyncIterator[Supervisor]:
     """
     try:
         async with trio.open_nursery() as nursery:
-            supervisor = Supervisor(name, nursery)
+            supervisor = supervisor or Supervisor(name)
+            supervisor.opened(nursery)
             try:
                 yield supervisor
             finally:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import trio
@@ -175,17 +175,16 @@ class Session(Peer):
 
         Why it ended is in `end` afterwards, and in the log.
         """
-        if self._end is not None:  # closed before it began
+        if self._end is not None and not self.is_running:  # closed before it began
             await self._closed_medium()
             self._over.set()
             task_status.started(self)
             return
         try:
-            async with open_supervisor(f"session {self.number}") as supervisor:
-                self._assemble(supervisor)
-                self.is_running = True
-                self.service.opened(self)
-                log.debug(events.SESSION_OPENED, session=self.number, peer=self.description)
+            begun = self.supervisor if self.is_running else None
+            async with open_supervisor(f"session {self.number}", begun) as supervisor:
+                if not self.is_running:
+                    self._open(supervisor)
                 task_status.started(self)
                 await self._live(supervisor)
         except* Exception as group:  # noqa: BLE001
@@ -194,6 +193,17 @@ class Session(Peer):
             self._failed()
         finally:
             await self._finish()
+
+    def begin(self, run_soon: Callable[[], object]) -> None:
+        """Make the actors in this turn. `run_soon` starts `run` when one of them needs a task, or at the end."""
+        self._open(Supervisor(f"session {self.number}", run_soon))
+
+    def _open(self, supervisor: Supervisor) -> None:
+        """Make the actors, and be open for messages."""
+        self._assemble(supervisor)
+        self.is_running = True
+        self.service.opened(self)
+        log.debug(events.SESSION_OPENED, session=self.number, peer=self.description)
 
     def _failed(self) -> None:
         self._end = self._end or ConnectionClosed(FAILED)
@@ -291,6 +301,7 @@ class Session(Peer):
         self.router.close(self.requests)
         self.writer.close()
         self._reading.cancel()
+        self.supervisor.begin()  # its task ends it
 
     async def _finish(self) -> None:
         if self._end is None:  # cancelled from outside
@@ -384,6 +395,6 @@ class Session(Peer):
             is_blocked=is_alive and self.writer.is_over,
             read=self.messages_read if is_alive else 0,
             written=self.writer.posted if is_alive else 0,
-            tasks=len(self.supervisor.nursery.child_tasks) + 1 if is_alive else 0,
+            tasks=len(self.supervisor.tasks) + self.supervisor.is_open if is_alive else 0,
             supervisor=self.supervisor.snapshot() if is_alive and not self.is_stateless else None,
         )

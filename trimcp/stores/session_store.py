@@ -8,6 +8,7 @@ to 2025-11-25, "Session Management".
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Collection
 from typing import Any
 
@@ -22,6 +23,10 @@ from trimcp.types.capabilities import ClientCapabilities
 from trimcp.types.metadata import Implementation
 from trimcp.types.revisions import BY_VERSION, Revision
 
+REMEMBERED = 256
+"""Kinds of clients whose capabilities are not read again for each record; the kind that was seen last stays."""
+REMEMBERED_BYTES = 4096
+"""The most bytes in JSON that such capabilities may have, with the name of the client."""
 DEPTH = 128
 """The deepest nesting of a record in JSON: capabilities are as deep as the client sent them."""
 
@@ -125,8 +130,10 @@ def encode_record(record: SessionRecord) -> bytes:
     return dumps(members)
 
 
-def decode_record(id: str, data: bytes) -> SessionRecord:
+def decode_record(id: str, data: bytes, seen_at: float | None = None) -> SessionRecord:
     """Decode a record that `encode_record` has encoded. Members that a newer version has added are ignored.
+
+    `seen_at`: a later time than the one in the record, which a store keeps beside it.
 
     Raises:
         RecordUnreadable: a member is missing without which the session cannot be served, or has an unknown value.
@@ -137,7 +144,7 @@ def decode_record(id: str, data: bytes) -> SessionRecord:
             id=id,
             principal=members["principal"],
             opened_at=members["openedAt"],
-            seen_at=members["seenAt"],
+            seen_at=members["seenAt"] if seen_at is None else seen_at,
             version=members["version"],
             phase=Phase(members["phase"]),
             client=_client(members.get("client")),
@@ -150,11 +157,15 @@ def _client(members: dict[str, Any] | None) -> ClientProfile | None:
     if members is None:
         return None
     revision = BY_VERSION[members["revision"]]
-    structure = codec_for(revision).structure
     info = members.get("info")
-    return ClientProfile(
-        revision,
-        structure(members["capabilities"], ClientCapabilities),
-        None if info is None else structure(info, Implementation),
-        members.get("logLevel"),
-    )
+    text = dumps((members["capabilities"], info))
+    structured = _structured if len(text) <= REMEMBERED_BYTES else _structured.__wrapped__
+    return ClientProfile(revision, *structured(revision, text), members.get("logLevel"))
+
+
+@functools.lru_cache(REMEMBERED)
+def _structured(revision: Revision, text: bytes) -> tuple[ClientCapabilities, Implementation | None]:
+    """Read what a client has said of itself. The clients of one program say the same, and share it."""
+    capabilities, info = loads(text, max_depth=DEPTH + 1)
+    structure = codec_for(revision).structure
+    return structure(capabilities, ClientCapabilities), None if info is None else structure(info, Implementation)

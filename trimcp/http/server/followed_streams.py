@@ -100,7 +100,8 @@ class FollowedStreams:
             response.end()
         else:
             last = found.events[-1][0] if found.events else after
-            session.supervisor.nursery.start_soon(self._follow, session, response, stream, last)
+            name = f"{session.supervisor.name}: followed stream"
+            session.supervisor.start_soon(self._follow, session, response, stream, last, name=name)
         return Resumed.YES
 
     async def _is_alive(self, stream: int) -> bool:

@@ -1,4 +1,4 @@
-"""The legacy sessions of one endpoint: opens them, finds them, and runs each in the nursery of the endpoint."""
+"""The legacy sessions of one endpoint: opens them, finds them, and runs them in the nursery of the endpoint."""
 
 from __future__ import annotations
 
@@ -46,17 +46,6 @@ class NoRoom(Exception):
     """A session exists, and this node cannot take it up: it has too many, or stops. The client tries again."""
 
 
-class _Started:
-    """Tells one task that a session has started, as a `trio.TaskStatus`."""
-
-    def __init__(self) -> None:
-        self.event: trio.Event = trio.Event()
-
-    def started(self, value: object = None) -> None:
-        """Take note that the session has its parts, or has ended."""
-        self.event.set()
-
-
 class LegacySessions:
     """Opens and finds sessions. Each runs in the nursery of the endpoint, and is forgotten when it is over."""
 
@@ -75,6 +64,8 @@ class LegacySessions:
         self._nursery = nursery
         self._actors = actors
         self._writer = writer
+        self._resting: dict[LegacySession, None] = {}
+        """Sessions that have no task yet."""
 
     def _make(self, kind: Callable[..., S], id: str, peer: str, principal: Principal | None, **options: Any) -> S:
         return kind(
@@ -90,33 +81,25 @@ class LegacySessions:
         return self._make(LegacySession, new_session_id(), peer, principal)
 
     async def open(self, peer: str, principal: Principal | None) -> LegacySession | None:
-        """Open a session; return None if the server takes no more, or has stopped meanwhile."""
+        """Open a session; return None if the server takes no more."""
         served = self._served
         session = self._new(peer, principal)
         if not served.admits(session):
             return None
-        served.service.opened(session)  # now, and not when it runs: another session may ask `admits` before
-        await self._start(session)
-        return session if session.end is None else None
+        self._begin(session)
+        session.supervisor.begin()
+        return session
 
-    async def _start(self, session: LegacySession) -> None:
-        """Start a session, and return when it has its parts or has ended.
+    def _begin(self, session: LegacySession) -> None:
+        """Make the parts of a session. It gets its task when an actor of it needs one, or at its end."""
+        self._resting[session] = None
+        session.begin(lambda: self._nursery.start_soon(self._run, session))
 
-        `Nursery.start` would open a nursery for each, which costs more than the task.
-        """
-        started = _Started()
-        self._nursery.start_soon(self._run, session, started)
+    async def _run(self, session: LegacySession) -> None:
+        del self._resting[session]
         try:
-            await started.event.wait()
-        except BaseException:
-            session.close()
-            raise
-
-    async def _run(self, session: LegacySession, started: _Started) -> None:
-        try:
-            await session.run(task_status=started)
+            await session.run()
         finally:
-            started.started()
             self._served.service.ended(session)
             self._table.remove(session)
             if session.is_over:
@@ -187,4 +170,6 @@ class LegacySessions:
         await self._table.flush()
 
     def leave(self) -> None:
-        """Take note that the endpoint has ended."""
+        """Take note that the endpoint ends. Sessions without a task get one, which ends them."""
+        for session in tuple(self._resting):
+            session.supervisor.begin()

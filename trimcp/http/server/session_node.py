@@ -74,9 +74,10 @@ class SessionNode:
 
     __slots__ = ("_messages", "digest", "listener", "opened_at", "will_ask")
 
-    def __init__(self, id: str, messages: NodeMessages) -> None:
+    def __init__(self, digest: str, messages: NodeMessages) -> None:
+        """`digest`: see `digest_of`."""
         self._messages = messages
-        self.digest: Final = digest_of(id)
+        self.digest: Final = digest
         self.listener: int | None = None
         """The other node at which the client has opened its latest GET stream; None: this one, or none."""
         self.will_ask: bool = False

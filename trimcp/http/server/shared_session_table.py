@@ -109,18 +109,20 @@ class SharedSessionTable(SessionTable[SharedSession]):
         live = self._by_digest.get(digest)
         return None if live is None else live.session
 
-    async def load(self, id: str) -> StoredSession | None:
+    async def load(self, id: str, digest: str) -> StoredSession | None:
         """Read a session from the store; None where there is none. Call `arrived` when it is known here, or not.
+
+        `digest`: its name in messages.
 
         Raises:
             StoreFailed: the store does not answer.
         """
-        self._arriving[digest_of(id)] = _Arriving()
+        self._arriving[digest] = _Arriving()
         return await self._shared_store.load(id)
 
     def took_up(self, session: SharedSession, stored: StoredSession) -> None:
         """Make a session known that was made from its record."""
-        digest = digest_of(session.id)
+        digest = session.node.digest
         live = self._live[session.id] = self._by_digest[digest] = LiveSession(session)
         live.version, live.level = stored.record.version, _changes(stored.record)[1]
         self._subscriptions.resubscribe(session, stored.uris, is_on=True)
@@ -129,9 +131,9 @@ class SharedSessionTable(SessionTable[SharedSession]):
         for sender, kind, content in arriving.messages:
             self.take_message(sender, kind, content)
 
-    def arrived(self, id: str) -> None:
+    def arrived(self, digest: str) -> None:
         """Take note that a session is known now, or will not be."""
-        self._arriving.pop(digest_of(id), None)
+        self._arriving.pop(digest, None)
 
     def refresh(self, stored: StoredSession) -> SharedSession | None:
         """Take over what the stores have of a session that lives here."""

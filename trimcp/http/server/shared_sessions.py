@@ -77,11 +77,12 @@ class SharedSessions(LegacySessions, NodeObserver):
 
     # --- sessions ---------------------------------------------------------------------
 
-    def _make_shared(self, id: str, peer: str, principal: Principal | None) -> SharedSession:
-        return self._make(SharedSession, id, peer, principal, node=SessionNode(id, self._messages))
+    def _make_shared(self, id: str, digest: str, peer: str, principal: Principal | None) -> SharedSession:
+        return self._make(SharedSession, id, peer, principal, node=SessionNode(digest, self._messages))
 
     def _new(self, peer: str, principal: Principal | None) -> SharedSession:
-        return self._make_shared(new_session_id(), peer, principal)
+        id = new_session_id()
+        return self._make_shared(id, digest_of(id), peer, principal)
 
     async def open(self, peer: str, principal: Principal | None) -> LegacySession | None:
         """See `LegacySessions`."""
@@ -109,8 +110,9 @@ class SharedSessions(LegacySessions, NodeObserver):
             await self._arriving[id].wait()
             session = self._table.resident(id)
         if session is None:
-            with self._arrives(id):
-                session = await self._take_up(id, principal, peer)
+            digest = digest_of(id)
+            with self._arrives(id, digest):
+                session = await self._take_up(id, digest, principal, peer)
         if session is None or key_of(session.principal) != key_of(principal):
             return None
         if session.is_over or session.has_ended_elsewhere:
@@ -120,20 +122,20 @@ class SharedSessions(LegacySessions, NodeObserver):
         return session
 
     @contextmanager
-    def _arrives(self, id: str) -> Iterator[None]:
+    def _arrives(self, id: str, digest: str) -> Iterator[None]:
         """Let other requests of the session wait."""
         self._arriving[id] = trio.Event()
         try:
             yield
         finally:
             self._arriving.pop(id).set()
-            self._table.arrived(id)
+            self._table.arrived(digest)
 
-    async def _take_up(self, id: str, principal: Principal | None, peer: str) -> SharedSession | None:
-        known = self._table.with_digest(digest_of(id))
+    async def _take_up(self, id: str, digest: str, principal: Principal | None, peer: str) -> SharedSession | None:
+        known = self._table.with_digest(digest)
         try:
             self._check_lease()
-            stored = await self._table.load(id)
+            stored = await self._table.load(id, digest)
         except StoreFailed:
             if known is None:
                 raise
@@ -150,13 +152,10 @@ class SharedSessions(LegacySessions, NodeObserver):
         if was_idle or stored.record.principal != key_of(principal):
             return None  # the store forgets it some time after it was idle for too long
         await self._make_room()
-        session = self._make_shared(id, peer, principal)
+        session = self._make_shared(id, digest, peer, principal)
         if not self._served.admits(session, is_known=True):
             raise NoRoom
-        self._served.service.opened(session)
-        await self._start(session)
-        if session.end is not None:
-            raise NoRoom  # the server stops
+        self._begin(session)
         session.restore(stored.record)  # now that it has its parts: changes are told to sessions that are ready
         self._table.took_up(session, stored)
         if not self._taken_up:
@@ -311,7 +310,8 @@ class SharedSessions(LegacySessions, NodeObserver):
             session.depart()
 
     def leave(self) -> None:
-        """Take no more messages: the endpoint has ended."""
+        """See `LegacySessions`. No more messages are taken."""
+        super().leave()
         self._messages.lease.forget(self)
         for taker in (self, self._table, self._followed, self._answers):
             self._messages.remove_taker(taker)

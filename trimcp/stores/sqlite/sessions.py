@@ -91,7 +91,7 @@ class SqliteSessionStore(SessionStore):
 
 
 def _record(id: str, row: tuple[bytes, float]) -> SessionRecord:
-    return attrs.evolve(decode_record(id, row[0]), seen_at=row[1])
+    return decode_record(id, row[0], row[1])
 
 
 class SqliteSubscriptionStore(SubscriptionStore):

@@ -124,7 +124,7 @@ class ValkeySessionStore(SessionStore):
 
 
 def _record(id: str, data: bytes, seen_at: bytes) -> SessionRecord:
-    return attrs.evolve(decode_record(id, data), seen_at=float(seen_at))
+    return decode_record(id, data, float(seen_at))
 
 
 def _decoded(uris: Iterable[bytes]) -> frozenset[str]:
