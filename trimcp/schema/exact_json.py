@@ -179,7 +179,7 @@ def refuse_not_finite(value: Any) -> None:
 
 
 def has_no_float(value: Any) -> bool:
-    """Whether a value has few parts and no float, so that it holds no NaN: no null in its text stands for one."""
+    """Whether a value has few parts and no float. Then no null in its text stands for a NaN."""
     parts = [value]
     for part in parts:  # grows below
         if type(part) is dict or type(part) is list:
