@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -145,6 +146,16 @@ def test_without_a_terminal_a_command_says_how_to_sign_in(run: Run, notes: str, 
     assert (done.code, done.out) == (3, "")
     assert done.err == f"trimcp: sign in first: trimcp login {notes}\n"
     assert browser == []
+
+
+def test_without_a_terminal_a_command_says_which_scopes_it_lacks(run: Run, notes: str, browser: list[str]) -> None:
+    assert run("login", notes).code == 0
+    refused = run("call", notes, "write")
+    command = f"trimcp login {notes} --scope 'notes notes:write'"
+    assert (refused.code, refused.out) == (3, "")
+    assert refused.err == f"trimcp: the token has too few scopes, so sign in again: {command}\n"
+    assert run(*shlex.split(command)[1:]).code == 0
+    assert run("call", notes, "write").out == "written\n"
 
 
 def test_at_a_terminal_a_command_signs_in(run: Run, notes: str, browser: list[str], typing: Typing) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,13 +43,20 @@ class TerminalOAuth(OAuth):
 
     async def _obtain(self, grant: Grant) -> Obtained:
         if not self._may_ask:
-            raise AuthorizationFailed(f"sign in first: trimcp login {self._login}")
+            raise AuthorizationFailed(self._how_to_sign_in(grant))
         async with self._terminal.asking():
             host = urlsplit(self._login).hostname
             self._terminal.say(f"{host} wants to know who you are. Please sign in at {grant.server.issuer}")
             obtained = await super()._obtain(grant)
             self._terminal.say("You are signed in.")
             return obtained
+
+    def _how_to_sign_in(self, grant: Grant) -> str:
+        command = f"trimcp login {self._login}"
+        tokens = [server.current.tokens for server in self._servers.values() if server.current is not None]
+        if grant.scope is None or all(each.covers(grant.scope) for each in tokens):
+            return f"sign in first: {command}"
+        return f"the token has too few scopes, so sign in again: {command} --scope {shlex.quote(grant.scope)}"
 
     async def _open(self, url: str) -> None:
         self._terminal.say(f"Your browser opens the page. If none does, open this address yourself:\n\n  {url}\n")

@@ -418,7 +418,7 @@ async def test_header_fields_that_cannot_be_sent_are_refused(fields: Any, carrie
             return dict(fields)
 
     async with scripted(modern(), carrier) as at:
-        with pytest.raises(ExchangeFailed, match=r"the auth hook failed: .*header") as caught:
+        with pytest.raises(ExchangeFailed, match="header") as caught:
             async with trimcp.connect(at.url, auth=Wrong()):
                 raise AssertionError
     assert "s3cret" not in str(caught.value)

@@ -283,9 +283,10 @@ def _wants_nonce(www_authenticate: str | None) -> bool:
 def _failed(exc: Exception, status: int | None) -> ExchangeFailed:
     if isinstance(exc, ExchangeFailed):
         return exc
+    if isinstance(exc, TrimcpError):
+        return ExchangeFailed(str(exc), status)
     # The messages of other exceptions may hold secrets; they are in the cause.
-    why = str(exc) if isinstance(exc, TrimcpError) else type(exc).__name__
-    return ExchangeFailed(f"the auth hook failed: {why}", status)
+    return ExchangeFailed(f"the auth hook failed: {type(exc).__name__}", status)
 
 
 @asynccontextmanager
