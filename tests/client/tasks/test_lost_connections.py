@@ -42,7 +42,8 @@ async def test_a_server_that_stays_away_is_given_up(version: str, autojump_clock
         began = trio.current_time()
         with trio.fail_after(PATIENCE), pytest.raises(trimcp.RequestFailed, match="busy"):
             await task.result()
-        assert 15 < trio.current_time() - began <= 31
+        # Up to five pauses take 15.5 s, and the sixth is 8 to 16 s long: it may not fit into the 30 s any more.
+        assert 30 - 16 < trio.current_time() - began <= 31
 
 
 @pytest.mark.parametrize("version", BOTH)
