@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import trio
+import pytest
 from trio.testing import MockClock
 
 from tests.cluster.nodes import Node, at, cluster
@@ -20,23 +20,13 @@ async def taken_up(client: Legacy, node: Node) -> Session:
     return session
 
 
-async def test_a_session_without_a_task_ends_with_its_client(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("where", ["at its node", "elsewhere"])
+async def test_a_session_without_a_task_ends_by_delete(where: str, autojump_clock: MockClock) -> None:
     async with cluster(2) as those:
         one, two = those.nodes
         client = await Legacy.open(one.http)
         session = await taken_up(client, two)
-        assert (await client.delete()).status == 204
-        await trio.sleep(1)
-        assert session.end is not None
-        assert not two.run.sessions
-
-
-async def test_a_session_without_a_task_ends_at_its_node_by_delete(autojump_clock: MockClock) -> None:
-    async with cluster(2) as those:
-        one, two = those.nodes
-        client = await Legacy.open(one.http)
-        session = await taken_up(client, two)
-        assert (await at(client, two).delete()).status == 204
+        assert (await (client if where == "elsewhere" else at(client, two)).delete()).status == 204
         await session.wait_over()
         assert not two.run.sessions
 

@@ -107,25 +107,6 @@ def test_a_session_is_data_that_another_process_reads() -> None:
         assert decode_record("t", data) == attrs.evolve(each, id="t")
 
 
-def test_clients_that_say_the_same_share_it_and_nothing_else() -> None:
-    old = BY_VERSION["2025-03-26"]
-    said = [PROFILE, attrs.evolve(PROFILE, log_level="error"), attrs.evolve(PROFILE, revision=old)]
-    first, second, third = (decode_record("s", encode_record(record(client=each))).client for each in said)
-    assert first is not None and second is not None and third is not None
-    assert first.info is second.info and first.capabilities is second.capabilities
-    assert (first.log_level, second.log_level) == (PROFILE.log_level, "error")
-    assert (first.revision, third.revision) == (PROFILE.revision, old)
-    assert first.info is not third.info
-
-
-def test_what_a_client_says_at_length_is_not_remembered() -> None:
-    assert PROFILE.info is not None
-    data = encode_record(record(client=attrs.evolve(PROFILE, info=attrs.evolve(PROFILE.info, name="n" * 5000))))
-    first, second = decode_record("s", data).client, decode_record("t", data).client
-    assert first is not None and second is not None
-    assert first.info == second.info and first.info is not second.info
-
-
 def test_the_id_of_a_session_is_not_in_its_bytes() -> None:
     assert b"a-secret-of-the-client" not in encode_record(record("a-secret-of-the-client", client=PROFILE))
 

@@ -8,7 +8,6 @@ to 2025-11-25, "Session Management".
 from __future__ import annotations
 
 import abc
-import functools
 from collections.abc import Collection
 from typing import Any
 
@@ -23,10 +22,6 @@ from trimcp.types.capabilities import ClientCapabilities
 from trimcp.types.metadata import Implementation
 from trimcp.types.revisions import BY_VERSION, Revision
 
-REMEMBERED = 256
-"""Kinds of clients whose capabilities are not read again for each record; the kind that was seen last stays."""
-REMEMBERED_BYTES = 4096
-"""The most bytes in JSON that such capabilities may have, with the name of the client."""
 DEPTH = 128
 """The deepest nesting of a record in JSON: capabilities are as deep as the client sent them."""
 
@@ -157,15 +152,11 @@ def _client(members: dict[str, Any] | None) -> ClientProfile | None:
     if members is None:
         return None
     revision = BY_VERSION[members["revision"]]
-    info = members.get("info")
-    text = dumps((members["capabilities"], info))
-    structured = _structured if len(text) <= REMEMBERED_BYTES else _structured.__wrapped__
-    return ClientProfile(revision, *structured(revision, text), members.get("logLevel"))
-
-
-@functools.lru_cache(REMEMBERED)
-def _structured(revision: Revision, text: bytes) -> tuple[ClientCapabilities, Implementation | None]:
-    """Read what a client has said of itself. The clients of one program say the same, and share it."""
-    capabilities, info = loads(text, max_depth=DEPTH + 1)
     structure = codec_for(revision).structure
-    return structure(capabilities, ClientCapabilities), None if info is None else structure(info, Implementation)
+    info = members.get("info")
+    return ClientProfile(
+        revision,
+        structure(members["capabilities"], ClientCapabilities),
+        None if info is None else structure(info, Implementation),
+        members.get("logLevel"),
+    )

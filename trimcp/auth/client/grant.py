@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TypedDict
 
 import attrs
 
+from trimcp.auth.client.client_pin import ClientPin
 from trimcp.auth.client.discovery import AuthorizationServer
 from trimcp.auth.client.dpop import DpopKey
 from trimcp.auth.client.http import AuthorizationHttp
@@ -44,8 +45,8 @@ class Grant:
     """Sent as `resource`; None where it is left out."""
     scope: str | None
     dpop: DpopKey | None
-    check_use: Callable[[str], None]
-    """Called with the issuer before credentials of the client go there; raises if they may not."""
+    pin: ClientPin
+    """Told of the issuer before credentials of the client go there."""
 
     def endpoint(self, registration: Registration | None) -> TokenEndpoint:
         """Return the token endpoint for a client; None where the form authenticates it.
@@ -53,7 +54,7 @@ class Grant:
         Raises:
             AuthorizationFailed: the client belongs to another authorization server.
         """
-        self.check_use(self.server.issuer)
+        self.pin.use(self.server.issuer)
         return TokenEndpoint(self.http, self.server.token_endpoint, self.server.issuer, registration)
 
 

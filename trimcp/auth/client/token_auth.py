@@ -340,7 +340,7 @@ class TokenAuth(ClientAuth):
             resource=binding.resource if self._send_resource else None,
             scope=scope,
             dpop=(dpop or DpopKey()) if self._dpop else None,
-            check_use=self._pin.use,
+            pin=self._pin,
         )
 
     def _new_server(self, url: str) -> KnownServer:

@@ -198,8 +198,7 @@ def date_field(now: float) -> bytes:
 
 def head(status: int, fields: Fields, framing: bytes) -> bytes:
     """Return a whole head. `framing`: the lines about the body's length and the connection."""
-    now = time.time()
-    date = _date if int(now) == _date_second else date_field(now)
+    date = date_field(time.time())
     key = (status, fields if type(fields) is tuple else tuple(fields))
     beginning = _beginnings.get(key)
     if beginning is None:
