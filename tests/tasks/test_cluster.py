@@ -381,7 +381,8 @@ async def test_a_task_that_a_stopping_node_could_not_hand_over_is_settled_by_ano
 
             down.setattr(store.tasks, "update", fails)
             await a.workshop.server.drain(0)
-        a.life.cancel()
+            a.life.cancel()
+            await trio.testing.wait_all_tasks_blocked()
         assert (await second.wait(id))["status"] == "failed"
 
 
@@ -460,6 +461,62 @@ async def test_a_task_that_was_taken_without_an_answer_runs(autojump_clock: Mock
         assert b.workshop.runs == ["again"]
         b.workshop.release.set()
         assert (await second.outcome(id))["content"][0]["text"] == "again done"
+
+
+async def test_a_task_that_was_not_taken_at_first_runs_once(autojump_clock: MockClock, store: MemoryStore) -> None:
+    update, lost = store.tasks.update, trio.Event()
+
+    async def lost_at_first(record: TaskRecord) -> TaskRecord | None:
+        if record.incarnation == 2 and not lost.is_set():
+            lost.set()
+            raise ConnectionError
+        return await update(record)
+
+    async with cluster(store) as (a, b), b.client() as second:
+        async with a.client() as first:
+            id = await first.begin("work", {"label": "again"})
+            with pytest.MonkeyPatch.context() as lossy:
+                lossy.setattr(store.tasks, "update", lost_at_first)
+                await a.workshop.server.drain(0)
+                await lost.wait()
+                await trio.sleep(60)
+        assert b.workshop.runs == ["again"]
+        b.workshop.release.set()
+        assert (await second.outcome(id))["content"][0]["text"] == "again done"
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_a_node_that_stops_as_it_takes_a_task_over_leaves_it_to_another(
+    autojump_clock: MockClock, store: MemoryStore, is_answered: bool
+) -> None:
+    update, taken = store.tasks.update, trio.Event()
+
+    async def slow(record: TaskRecord) -> TaskRecord | None:
+        updated = await update(record)
+        if record.incarnation == 2 and not taken.is_set():
+            taken.set()
+            await trio.sleep(0.01)
+            if not is_answered:
+                raise ConnectionError
+        return updated
+
+    async with cluster(store) as (a, b), trio.open_nursery() as nursery:
+        async with a.client() as first:
+            id = await first.begin("work")
+            await a.kill()
+        with pytest.MonkeyPatch.context() as lossy:
+            lossy.setattr(store.tasks, "update", slow)
+            await taken.wait()
+            await b.workshop.server.drain(1)
+            b.life.cancel()
+            await trio.testing.wait_all_tasks_blocked()
+        c = Node(store)
+        await nursery.start(c.run)
+        c.workshop.release.set()
+        async with c.client() as third:
+            with trio.fail_after(60):
+                assert (await third.outcome(id))["content"][0]["text"] == "work done"
+        c.life.cancel()
 
 
 async def test_no_task_begins_in_an_incarnation_that_was_fenced_meanwhile(

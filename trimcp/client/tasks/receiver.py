@@ -90,7 +90,8 @@ class ReceivedTasks:
         if len(self._tasks) >= MOST:
             raise RequestFailed(BUSY, f"Busy: this client keeps {MOST} tasks: try again when one has expired")
         ttl = USUAL_TTL if asked.ttl is None else max(0, min(asked.ttl, LONGEST_TTL))
-        state = Task(secrets.token_urlsafe(24), "working", _now(), _now(), ttl, POLL_INTERVAL)
+        now = _now()
+        state = Task(secrets.token_urlsafe(24), "working", now, now, ttl, POLL_INTERVAL)
         task = ReceivedTask(method, state, trio.current_time() + ttl / 1000)
         self._tasks[state.task_id] = task
         task.job = self._jobs.start(lambda: self._run(task, params), name=f"task of {method}")

@@ -140,8 +140,8 @@ class TaskCluster(Actor[str | None], NodeObserver):
         while True:
             self._free = trio.Event()
             with suppress(RequestFailed, NotSettled):  # it was logged
+                await self._release_doubtful()
                 await self.settle(lifecycle.NO_NODE)
-                await self._take_doubtful()
             with trio.move_on_after(LOOK_AGAIN):
                 await self._free.wait()
 
@@ -156,18 +156,11 @@ class TaskCluster(Actor[str | None], NodeObserver):
         self._manager.join(incarnation)
 
     async def settle(self, incarnation: int) -> None:
-        """Run the tasks of a node again, or let them fail. See `NodeObserver`.
+        """Run the tasks of a node again, or let them fail; release those of this node. See `NodeObserver`.
 
         Raises:
             NotSettled: some task is not settled. The others are.
         """
-        if incarnation == self._manager.incarnation and self._manager.is_drained:
-            return
-
-        def fail(record: TaskRecord) -> TaskRecord | None:
-            is_its = record.incarnation == incarnation
-            return lifecycle.lost(record, lifecycle.now(), "node_lost") if is_its else None
-
         try:
             unfinished = await self._manager.table.unfinished(incarnation)
         except RequestFailed as exc:
@@ -175,15 +168,25 @@ class TaskCluster(Actor[str | None], NodeObserver):
         failure: RequestFailed | None = None
         for record in unfinished:
             try:
-                work = await self._reruns.work_of(record)
-                if work is not None:
-                    await self._take_task(record, work, incarnation)
-                elif incarnation != lifecycle.NO_NODE:
-                    await self._manager.change(record, fail)
+                if incarnation == self._manager.incarnation:
+                    await self._manager.release(record)
+                else:
+                    await self._settle_task(record, incarnation)
             except RequestFailed as exc:
                 failure = exc
         if failure is not None:
             raise NotSettled(str(failure)) from failure
+
+    async def _settle_task(self, record: TaskRecord, incarnation: int) -> None:
+        def fail(record: TaskRecord) -> TaskRecord | None:
+            is_its = record.incarnation == incarnation
+            return lifecycle.lost(record, lifecycle.now(), "node_lost") if is_its else None
+
+        work = await self._reruns.work_of(record)
+        if work is not None:
+            await self._take_task(record, work, incarnation)
+        elif incarnation != lifecycle.NO_NODE:
+            await self._manager.change(record, fail)
 
     async def _take_task(self, record: TaskRecord, work: TaskWork, incarnation: int) -> None:
         """Run a task again, if this node is the first to take it."""
@@ -200,18 +203,18 @@ class TaskCluster(Actor[str | None], NodeObserver):
             self._manager.left(work)
             self._doubtful.add(record.id)
             raise
-        if newest is None or not is_taken:
-            self._manager.left(work)
-        else:
+        self._doubtful.discard(record.id)
+        # A node that was fenced meanwhile leaves the task to those that settle its incarnation.
+        if newest is not None and is_taken and self._manager.owns(mine):
             self._reruns.start(newest, work)
             log.info(events.TASK_TAKEN_OVER, method=record.method, principal=record.principal)
+        else:
+            self._manager.left(work)
 
-    async def _take_doubtful(self) -> None:
-        """Run the tasks that this node has taken without an answer of the store."""
-        mine = self._manager.incarnation
+    async def _release_doubtful(self) -> None:
+        """Hand over the tasks that this node has taken without an answer of the store."""
         for id in tuple(self._doubtful):
             record = await self._manager.table.find(id)
-            work = None if record is None or record.is_final else await self._reruns.work_of(record)
-            self._doubtful.remove(id)
-            if record is not None and work is not None and record.incarnation == mine:
-                await self._take_task(record, work, mine)
+            if record is not None and record.incarnation == self._manager.incarnation:
+                await self._manager.release(record)
+            self._doubtful.discard(id)

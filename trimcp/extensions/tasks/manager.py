@@ -115,10 +115,6 @@ class TaskManager(Actor[_Message]):
         """A heap: when the tasks that ended here expire."""
         self._is_draining = False
         self._is_fenced = False
-        self._unsettled = 0
-        """Tasks that were given up as the server stops, and of which the store does not know that."""
-        self.is_drained: bool = False
-        """Whether every task that ran here is settled, and none will run any more."""
         self._idle = trio.Event()
 
     # --- work -------------------------------------------------------------------------
@@ -158,9 +154,7 @@ class TaskManager(Actor[_Message]):
             RequestFailed: there is no room, the server stops, or the store failed.
         """
         limits = self.limits
-        if self._is_draining:
-            raise _draining()
-        self._check_lease(self.incarnation)
+        self._check_open(self.incarnation)
         now = lifecycle.now()
         while self._kept and self._kept[0] <= now:
             heapq.heappop(self._kept)
@@ -192,7 +186,7 @@ class TaskManager(Actor[_Message]):
         with trio.CancelScope(shield=True):  # each call of the store has a deadline
             try:
                 is_kept = await self.table.create(record, most)
-                self._check_lease(record.incarnation)
+                self._check_open(record.incarnation)
             except RequestFailed as exc:
                 failure = exc
             if failure is not None:
@@ -203,10 +197,16 @@ class TaskManager(Actor[_Message]):
         log.info(events.TASK_CREATED, method=record.method, principal=principal)
         return record
 
-    def _check_lease(self, incarnation: int) -> None:
-        """Refuse tasks of an incarnation that counts as dead: other nodes may have settled its tasks already."""
-        if self._is_fenced or incarnation != self.incarnation:
+    def _check_open(self, incarnation: int) -> None:
+        """Refuse new tasks of a server that stops, or of an incarnation whose tasks other nodes may have settled."""
+        if self._is_draining:
+            raise _draining()
+        if not self.owns(incarnation):
             raise store_unavailable()
+
+    def owns(self, incarnation: int) -> bool:
+        """Whether tasks of an incarnation may run here: it is that of this node, which is not fenced."""
+        return incarnation == self.incarnation and not self._is_fenced
 
     async def discard(self, record: TaskRecord) -> None:
         """Cancel a task that no client knows of. A store that fails keeps it until it expires."""
@@ -346,29 +346,33 @@ class TaskManager(Actor[_Message]):
             task.give_up()
         if self.is_durable:
             self.table.leave_pool()
-            self._unsettled += len(running)
             with trio.move_on_after(SETTLING):
                 for task in running:
-                    self._unsettled -= await self._stop(task)
+                    try:
+                        await self.release(task.record)
+                    except RequestFailed:  # where nodes share the store, it is tried again with the end of the lease
+                        log.error(events.TASK_LOST, method=task.work.method, principal=task.record.principal)
         with trio.move_on_after(self.limits.cleanup):
             await self._wait_idle()
-        self.is_drained = not (self._unsettled or self._running)
 
     async def _wait_idle(self) -> None:
         while self._running:
             self._idle = trio.Event()
             await self._idle.wait()
 
-    async def _stop(self, task: RunningTask) -> bool:
-        """Store what becomes of a task that was given up: it is handed over, or fails. Returns whether it is stored."""
-        can_hand_over = self.is_shared and task.record.on_lost == "rerun"
-        stopped = lifecycle.handed_over if can_hand_over else lifecycle.lost
-        try:
-            await self.change(task.record, lambda record: stopped(record, lifecycle.now()))
-        except RequestFailed:
-            log.error(events.TASK_LOST, method=task.record.method, principal=task.record.principal)
-            return False
-        return True
+    async def release(self, record: TaskRecord) -> None:
+        """Store what becomes of a task of this node that does not run any more: it is handed over, or fails.
+
+        Raises:
+            RequestFailed: the store failed.
+        """
+        mine = record.incarnation
+        stopped = lifecycle.handed_over if self.is_shared and record.on_lost == "rerun" else lifecycle.lost
+
+        def stop(newest: TaskRecord) -> TaskRecord | None:
+            return stopped(newest, lifecycle.now()) if newest.incarnation == mine else None
+
+        await self.change(record, stop)
 
     def join(self, incarnation: int) -> None:
         """Go on as another node, after a fence."""
