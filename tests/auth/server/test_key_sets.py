@@ -86,6 +86,22 @@ async def test_old_keys_survive_an_outage() -> None:
     assert source.fetched == 2
 
 
+async def test_requests_do_not_wait_for_another_that_fetches_old_keys_again(autojump_clock: MockClock) -> None:
+    source, clock = Source(Mint("a")), Clock()
+    keys = KeySet(source, clock)
+    await keys.find("a", "ES256")
+    source.gate = trio.Event()
+    clock.now += 5000
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keys.find, "a", "ES256")
+        await wait_all_tasks_blocked()
+        assert source.fetched == 2
+        before = trio.current_time()
+        assert await keys.find("a", "ES256")
+        assert trio.current_time() == before
+        source.gate.set()
+
+
 async def test_a_key_that_was_withdrawn_is_forgotten_within_an_hour() -> None:
     source, clock = Source(Mint("a"), Mint("b")), Clock()
     keys = KeySet(source, clock)

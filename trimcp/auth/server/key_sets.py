@@ -67,7 +67,7 @@ class KeySet:
         Raises:
             AuthorizationServerUnavailable: there are no keys, since none could be fetched.
         """
-        if self._keys is None or (self._fetch is not None and self._is_older(self._fetched_at, LIFETIME)):
+        if self._keys is None or self._is_old:
             await self._refresh()
         found = self._matching(kid, algorithm)
         if not found and await self._refresh():
@@ -103,6 +103,11 @@ class KeySet:
                 return True
         log.warning(events.AUTH_KEYS_NOT_FETCHED, reason=f"no answer in {FETCH_TIME:g} s")
         return False
+
+    @property
+    def _is_old(self) -> bool:
+        """Whether a request should fetch the set again: one does, and the others go on with the keys that are there."""
+        return self._fetch is not None and not self._lock.locked() and self._is_older(self._fetched_at, LIFETIME)
 
     def _is_older(self, moment: float | None, seconds: float) -> bool:
         return moment is None or abs(self._clock() - moment) >= seconds
