@@ -91,10 +91,11 @@ class ClientService(Service):
         if self._received is None:
             from trimcp.client.tasks.receiver import ReceivedTasks  # late: few servers have clients run tasks
 
-            self._received = ReceivedTasks(self._features.supervisor, self._features.answer, self._notify)
+            self._received = ReceivedTasks(self._features, self)
         return self._received
 
-    def _notify(self, method: str, params: dict[str, Any]) -> None:
+    def notify(self, method: str, params: dict[str, Any]) -> None:
+        """See `Notifier`."""
         if self.run is not None and self.run.session.end is None:
             self.run.notify(method, params)
 

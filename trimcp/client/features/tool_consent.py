@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, Protocol
 
 from trimcp.client.features.client_features import ClientFeatures
 from trimcp.client.features.consent import ToolCall
@@ -17,13 +17,20 @@ LATER_ROUND: Final = ("inputResponses", "requestState")
 """Params of a request that goes on: its first round was agreed to."""
 
 
+class ToolLister(Protocol):
+    """The tools of a server, as `ToolConsent` sees them."""
+
+    async def list_all(self) -> object:
+        """Read the list of the tools, and pass it to `ToolConsent.learn`."""
+        ...
+
+
 class ToolConsent:
     """Has each call of a tool agreed to."""
 
-    def __init__(self, features: ClientFeatures, list_tools: Callable[[], Awaitable[Any]]) -> None:
-        """`list_tools` reads the list of the tools, and passes it to `learn`."""
+    def __init__(self, features: ClientFeatures, lister: ToolLister) -> None:
         self._features = features
-        self._list_tools = list_tools
+        self._lister = lister
         self._tools: dict[str, Tool] = {}
         self._is_whole = False
 
@@ -63,7 +70,7 @@ class ToolConsent:
     async def _definition(self, name: str) -> Tool | None:
         if name not in self._tools and not self._is_whole:
             try:
-                await self._list_tools()
+                await self._lister.list_all()
             except (RequestFailed, RequestTimedOut, ConnectionEnded, InvalidPayload) as exc:
                 # The question then says that the tool is not listed.
                 log.debug(events.TOOL_LEFT_OUT, tool=name, why=str(exc))

@@ -122,7 +122,7 @@ class ToolCalls:
 
     def __init__(self, requests: ClientRequests, features: ClientFeatures) -> None:
         self._requests = requests
-        self._consent = None if features.consent is None else ToolConsent(features, self.list_all)
+        self._consent = None if features.consent is None else ToolConsent(features, self)
         requests.consent = self._consent
         self._outputs = OutputSchemas()
         self._codec: RevisionCodec | None = None

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import attrs
 import trio
 
 from trimcp.actors.containment import contained
-from trimcp.actors.supervisor import Supervisor
 from trimcp.codec.revisions import codec_for
 from trimcp.errors import InvalidParams, RequestFailed
 from trimcp.observability import events, log
@@ -35,6 +33,7 @@ from trimcp.types.tasks import (
 )
 
 if TYPE_CHECKING:
+    from trimcp.client.features.client_features import ClientFeatures
     from trimcp.types.payload import PaginatedRequestParams, TaskMetadata
     from trimcp.types.tasks import TaskRequestParams, TaskStatus
 
@@ -50,10 +49,13 @@ STATUS: Final = "notifications/tasks/status"
 
 S = TypeVar("S", bound=Task)
 
-Answer = Callable[[str, Any], Awaitable[Any]]
-"""Answers a request, by its method and params."""
-Notify = Callable[[str, dict[str, Any]], None]
-"""Sends a notification to the server, if there is a connection. Never waits."""
+
+class Notifier(Protocol):
+    """The client of the tasks: it has the connection to the server."""
+
+    def notify(self, method: str, params: dict[str, Any]) -> None:
+        """Send a notification to the server, if there is a connection. Never waits."""
+        ...
 
 
 @attrs.define(eq=False)
@@ -73,10 +75,10 @@ class ReceivedTask:
 class ReceivedTasks:
     """Runs tasks for the server of one client. The functions that change them do not wait."""
 
-    def __init__(self, supervisor: Supervisor, answer: Answer, notify: Notify) -> None:
-        self._jobs = Jobs(supervisor, MOST)
-        self._answer = answer
-        self._notify = notify
+    def __init__(self, features: ClientFeatures, notifier: Notifier) -> None:
+        self._jobs = Jobs(features.supervisor, MOST)
+        self._features = features
+        self._notifier = notifier
         self._tasks: dict[str, ReceivedTask] = {}
         self._codec = codec_for(LATEST_LEGACY)
 
@@ -132,7 +134,7 @@ class ReceivedTasks:
         method = task.method
         try:
             with contained(method):
-                task.result = self._codec.result_encoder(method)(await self._answer(method, params))
+                task.result = self._codec.result_encoder(method)(await self._features.answer(method, params))
         except RequestFailed as exc:
             task.error = exc
         except Exception as exc:  # noqa: BLE001 - of a function of the program: the server learns that it failed
@@ -151,7 +153,7 @@ class ReceivedTasks:
         if status == "cancelled":
             task.result, task.error = None, RequestFailed(TASK_CANCELLED, "The task was cancelled")
         task.ended.set()
-        self._notify(STATUS, self._codec.params_encoder(STATUS)(_as(TaskStatusNotificationParams, task.state)))
+        self._notifier.notify(STATUS, self._codec.params_encoder(STATUS)(_as(TaskStatusNotificationParams, task.state)))
         if status == "cancelled" and task.job is not None:
             task.job.cancel(CancelReason.CANCELLED)
 
