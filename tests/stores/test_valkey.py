@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+import trio.testing
 
 import trimcp
 from tests.stores.contract import (
@@ -154,13 +155,8 @@ async def test_a_server_that_restarts_has_its_data_and_learns_the_scripts_again(
             with pytest.raises(StoreUnavailable):
                 await store.sessions.find("s")
             server.start()
-            with trio.fail_after(60):
-                while True:
-                    try:
-                        assert await store.sessions.find("s") == record()
-                        break
-                    except StoreUnavailable:
-                        await trio.sleep(0.05)
+            await becomes_available(store)
+            assert await store.sessions.find("s") == record()
             assert await store.sessions.update(record()) == attrs.evolve(record(), version=1)
             assert await store.tasks.find("t") is not None
 
@@ -173,10 +169,19 @@ async def test_an_unknown_script_is_an_answer_of_a_server_that_is_there_again(va
         assert await store.sessions.find("unknown-script") is not None
 
 
+async def becomes_available(store: Valkey) -> None:
+    with trio.fail_after(60):
+        while True:
+            try:
+                await store.sessions.find("s")
+                return
+            except StoreUnavailable:
+                await trio.sleep(0.05)
+
+
 async def test_a_frozen_server_costs_a_deadline_and_then_nothing(valkey: ValkeyProcess) -> None:
-    async with opened(valkey) as store:
-        await store.sessions.find("warm")
-        store._connection._deadline = 0.1
+    async with opened(valkey, deadline=0.25) as store:
+        await becomes_available(store)
         valkey.signal(signal.SIGSTOP)
         try:
             with trio.fail_after(60):
@@ -187,13 +192,18 @@ async def test_a_frozen_server_costs_a_deadline_and_then_nothing(valkey: ValkeyP
                     refused = str(caught.value)
         finally:
             valkey.signal(signal.SIGCONT)
-        with trio.fail_after(60):
-            while True:
-                try:
-                    await store.sessions.find("s")
-                    break
-                except StoreUnavailable:
-                    await trio.sleep(0.05)
+        await becomes_available(store)
+
+
+async def test_answers_that_come_while_a_handler_holds_up_the_event_loop_are_read(valkey: ValkeyProcess) -> None:
+    async with opened(valkey, deadline=2.0) as store:
+        await store.sessions.find("warm")
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):  # more than open the circuit breaker
+                nursery.start_soon(store.sessions.find, "s")
+            await trio.testing.wait_all_tasks_blocked()
+            time.sleep(2.5)  # noqa: ASYNC251 - as a handler that computes
+        await store.sessions.find("s")
 
 
 async def test_a_full_server_refuses_writes_and_keeps_what_it_has() -> None:

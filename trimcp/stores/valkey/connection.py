@@ -2,6 +2,9 @@
 
 Its client has one connection for all commands. It retries no command: a write whose answer is lost may have been done,
 so every script may run twice without harm. The library is imported with the first connection.
+
+The library keeps the deadline of each command, in a thread of its own. A deadline of Trio would also pass while a
+handler holds up the event loop, and would drop answers that came in time.
 """
 
 from __future__ import annotations
@@ -131,13 +134,8 @@ class Connection:
         """
         async with self._opening:
             if not self._opened:
-                self._client = await self.connect()
-                try:
-                    await self._check_server()
-                except BaseException:
-                    with trio.move_on_after(CONNECT, shield=True):
-                        await self._client.close()
-                    raise
+                await self._check_server()
+                self._client = await self.connect(self._deadline)
             self._opened += 1
 
     async def close(self) -> None:
@@ -147,10 +145,13 @@ class Connection:
             client, self._client = self._client, None
             await client.close()
 
-    async def connect(self, channel: str | None = None, receive: Callable[[bytes], None] | None = None) -> Any:
-        """Make a client.
+    async def connect(
+        self, seconds: float, channel: str | None = None, receive: Callable[[bytes], None] | None = None
+    ) -> Any:
+        """Make a client, which connects with its first command.
 
         Args:
+            seconds: that one command may take, once it has connected.
             channel: subscribed to by this client, which is then for nothing else.
             receive: called in Trio's thread with each message of that channel.
         """
@@ -178,7 +179,7 @@ class Connection:
         configuration = settings(
             [glide.NodeAddress(host, port) for host, port in address.hosts],
             use_tls=address.tls,
-            request_timeout=int(1000 * CONNECT),
+            request_timeout=int(1000 * seconds),
             reconnect_strategy=glide.BackoffStrategy(num_of_retries=4, factor=50, exponent_base=2),
             client_name="trimcp",
             # Else the making of a client waits for the server in Trio's thread.
@@ -193,12 +194,13 @@ class Connection:
         return await kind.create(configuration)
 
     async def _check_server(self) -> None:
+        client = await self.connect(CONNECT)
         try:
             with trio.fail_after(CONNECT):
-                found = await self._client.info([_section("MEMORY")])
+                found = await client.info([_section("MEMORY")])
                 schema = self.key("schema")
-                await self._client.custom_command(["SET", schema, SCHEMA, "NX"])
-                kept = await self._client.custom_command(["GET", schema])
+                await client.custom_command(["SET", schema, SCHEMA, "NX"])
+                kept = await client.custom_command(["GET", schema])
         except Exception as exc:
             reason = " ".join(str(exc).split()) or "no answer"
             checks = (
@@ -207,6 +209,9 @@ class Connection:
             raise UsageError(
                 f"The store {self.address} cannot be reached ({reason}): check its address, {checks}"
             ) from exc
+        finally:
+            with trio.move_on_after(CONNECT, shield=True):
+                await client.close()
         for info in found.values() if isinstance(found, dict) else (found,):
             policy = _field(info, b"maxmemory_policy")
             if policy != b"noeviction":
@@ -277,8 +282,7 @@ class Connection:
         if self._breaker.check():
             await self._find_primary()
         try:
-            with trio.fail_after(self._deadline):
-                answer = await ask(self._client)
+            answer = await ask(self._client)
         except Exception as exc:
             if not _is_answer(exc):
                 self._breaker.failed()
@@ -295,10 +299,10 @@ class Connection:
         if self._is_finding or len(self.address.hosts) == 1 or self.address.cluster:
             return
         self._is_finding = True
-        client = before = await self.connect()
+        client = before = await self.connect(self._deadline)
         try:
             with trio.fail_after(CONNECT):
-                await client.ping()  # connects, which takes longer than a command
+                await client.ping()
             before, self._client = self._client, client
         except Exception as exc:
             raise StoreUnavailable("Valkey has no primary") from exc
@@ -319,7 +323,7 @@ def _is_answer(exc: BaseException | None) -> bool:
 
 
 def _why(exc: Exception) -> str:
-    return "no answer in time" if isinstance(exc, trio.TooSlowError) else str(exc) or type(exc).__name__
+    return "no answer in time" if type(exc).__name__ == "TimeoutError" else str(exc) or type(exc).__name__
 
 
 def _section(name: str) -> Any:

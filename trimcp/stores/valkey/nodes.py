@@ -132,12 +132,13 @@ class ValkeyBus(Bus):
 
     async def _connect(self, receiver: _BusReceiver) -> None:
         """Make a client that receives, in place of the one before."""
-        before, receiver.client = receiver.client, await self._connection.connect(self._channel, receiver.receive)
+        client = await self._connection.connect(CONNECT, self._channel, receiver.receive)
+        before, receiver.client = receiver.client, client
         if before is not None:
             await before.close()
         try:
             with trio.fail_after(CONNECT):
-                await receiver.client.ping()  # it connects with its first command
+                await receiver.client.ping()
             receiver.made_at = trio.current_time()
         except Exception as exc:
             raise StoreUnavailable("Valkey did not take the subscription to the bus") from exc
