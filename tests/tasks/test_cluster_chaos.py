@@ -75,9 +75,10 @@ class Chaos:
         if what == "begin":
             async with node.client() as client:
                 tool = self.random.choice(TOOLS)
-                answer = await client.call(tool, {"how": "tool"} if tool == "fail" else {})
-                if "result" in answer:
-                    self.ids.append(answer["result"]["taskId"])
+                with trio.move_on_after(2):  # a call that cannot become a task waits to be released
+                    answer = await client.call(tool, {"how": "tool"} if tool == "fail" else {})
+                    if "taskId" in answer.get("result", {}):
+                        self.ids.append(answer["result"]["taskId"])
         elif what == "cancel" and self.ids:
             async with node.client() as client:
                 await client.cancel(self.random.choice(self.ids))

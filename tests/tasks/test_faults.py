@@ -8,8 +8,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.session.peer import Logged, served
-from tests.tasks.workshop import CORE, Client, Workshop, opened
+import trimcp
+from tests.session.peer import Logged, notification, served
+from tests.tasks.workshop import CORE, DECLARED, Client, Workshop, opened
 from trimcp.extensions.tasks import lifecycle
 from trimcp.stores import MemoryStore
 from trimcp.stores.memory_tasks import MemoryTaskStore
@@ -56,20 +57,81 @@ def workshop_of(tasks: FaultyTasks) -> Workshop:
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-@pytest.mark.parametrize("version", [CORE, "2026-07-28"])
-async def test_a_task_that_cannot_be_stored_is_not_begun(
-    tasks: FaultyTasks, version: str, hangs: bool, autojump_clock: MockClock, logged: Logged
+async def test_a_task_that_the_client_asks_for_and_that_cannot_be_stored_is_not_begun(
+    tasks: FaultyTasks, hangs: bool, autojump_clock: MockClock, logged: Logged
 ) -> None:
     workshop = workshop_of(tasks)
     tasks.failing, tasks.hangs = {"create"}, hangs
-    async with served(workshop.server, version, opened=False) as peer:
+    async with served(workshop.server, CORE, opened=False) as peer:
         client = await opened(peer)
         error = (await client.call("work"))["error"]
         assert (error["code"], error["data"]["reason"]) == (-31011, "store_unavailable")
+        assert len(tasks._records) == len(workshop.runs) == 0
+        tasks.failing = set()
+        workshop.release.set()
+        assert (await client.outcome(await client.begin("work")))["content"]
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_call_that_cannot_become_a_task_goes_on_as_a_call(
+    tasks: FaultyTasks, hangs: bool, autojump_clock: MockClock, logged: Logged
+) -> None:
+    workshop = workshop_of(tasks)
+
+    @workshop.server.tool(task="optional")
+    async def is_task(*, ctx: trimcp.Context) -> list[bool]:
+        became = [await ctx.become_task()]
+        await trio.sleep(60)
+        return [*became, await ctx.become_task()]
+
+    tasks.failing, tasks.hangs = {"create"}, hangs
+    async with served(workshop.server) as peer:
+        client = Client(peer)
+        assert (await client.call("is_task"))["result"]["structuredContent"] == {"result": [False, False]}
+        slept = await client.call("sleep", {"seconds": 60})  # became no task after `Limits.task_after`
+        assert slept["result"]["content"][0]["text"] == "slept"
         assert len(tasks._records) == 0
         tasks.failing = set()
         workshop.release.set()
         assert (await client.outcome(await client.begin("work")))["content"]
+
+
+async def test_a_call_that_could_not_become_a_task_is_cancelled_as_any_call(
+    tasks: FaultyTasks, autojump_clock: MockClock, logged: Logged
+) -> None:
+    workshop = workshop_of(tasks)
+    tasks.failing = {"create"}
+    async with served(workshop.server) as peer:
+        await peer.send(peer.request("slow", "tools/call", {"name": "work", "arguments": {}}, **DECLARED))
+        await trio.sleep(5)
+        assert workshop.runs == ["work"]
+        assert not workshop.reasons
+        await peer.send(notification("notifications/cancelled", {"requestId": "slow"}))
+        await trio.sleep(5)
+        assert len(workshop.reasons) == 1
+
+
+async def test_a_call_that_must_be_a_task_and_cannot_be_stored_is_an_error_unless_it_has_ended(
+    tasks: FaultyTasks, autojump_clock: MockClock, logged: Logged
+) -> None:
+    workshop = workshop_of(tasks)
+
+    @workshop.server.tool(task="required")
+    async def slow(*, ctx: trimcp.Context) -> None:
+        workshop.runs.append("slow")
+        try:
+            await ctx.become_task()
+        except trio.Cancelled:
+            workshop.reasons.append(ctx.cancel_reason)
+            raise
+
+    tasks.failing = {"create"}
+    async with served(workshop.server) as peer:
+        client = Client(peer)
+        error = (await client.call("slow"))["error"]
+        assert (error["code"], error["data"]["reason"]) == (-31011, "store_unavailable")
+        assert len(workshop.reasons) == 1
+        assert (await client.call("must"))["result"]["content"][0]["text"] == "must"
 
 
 async def test_a_store_that_fails_is_an_error_of_the_request_alone(

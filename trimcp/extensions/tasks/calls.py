@@ -28,7 +28,7 @@ from trimcp.session.detached import DetachedPeer
 from trimcp.session.peer import Peer
 from trimcp.session.request import InboundRequest
 from trimcp.stores.task_store import TaskRecord
-from trimcp.types.jsonrpc import METHOD_NOT_FOUND
+from trimcp.types.jsonrpc import METHOD_NOT_FOUND, STORE_UNAVAILABLE
 from trimcp.types.task_extension import IDENTIFIER, CreatedTask
 from trimcp.types.tasks import CreateTaskResult, Task
 from trimcp.types.tools import CallToolRequestParams
@@ -82,7 +82,13 @@ class TaskCalls:
             with trio.move_on_after(self._manager.limits.task_after):
                 await work.stirred.wait()
             if not work.has_ended or (tool.task == "required" and work.has_result):
-                return await self._become(work, request, tool)
+                try:
+                    return await self._become(work, request, tool)
+                except RequestFailed as exc:
+                    if exc.code != STORE_UNAVAILABLE or (tool.task == "required" and not work.has_ended):
+                        raise
+                work.stay_call()
+                await work.gone.wait()
         finally:
             if work.became is None and not work.has_ended:
                 work.cancel(request.why_cancelled or CancelReason.SESSION_LOST)

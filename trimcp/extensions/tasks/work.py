@@ -45,7 +45,7 @@ class TaskWork(InboundRequest):
     """Holds the work of one call: the request of its handler, and `Work` of the pool of tasks."""
 
     __slots__ = (
-        *("_became_task", "_decoded", "_handle", "_has_result", "_origin", "_places"),
+        *("_decided", "_decoded", "_handle", "_has_result", "_origin", "_places"),
         *("became", "error", "gone", "has_ended", "result", "stirred"),
     )
 
@@ -74,7 +74,7 @@ class TaskWork(InboundRequest):
         self._decoded = decoded
         self._places = places
         self._has_result = False
-        self._became_task = trio.Event()
+        self._decided = trio.Event()
         self.result: Any = None
         self.error: RequestFailed | None = None
         self.has_ended: bool = False
@@ -112,12 +112,13 @@ class TaskWork(InboundRequest):
 
     async def become_task(self) -> bool:
         """See `Context.become_task`."""
-        if self.became is not None:
-            await trio.lowlevel.checkpoint()
-            return True
         self.stirred.set()
-        await self._became_task.wait()
-        return True
+        await self._decided.wait()
+        return self.became is not None
+
+    def stay_call(self) -> None:
+        """Go on as the work of the request: the call cannot become a task."""
+        self._decided.set()
 
     def detach(self, task: WorkOwner, peer: DetachedPeer, rounds: Any, *, keeps_progress: bool) -> None:
         """Go on as the work of a task.
@@ -135,7 +136,7 @@ class TaskWork(InboundRequest):
         if not keeps_progress:
             self.progress_token: ProgressToken | None = None
         peer.adopt(self)
-        self._became_task.set()
+        self._decided.set()
 
     def finish(self, reason: CancelReason, result: Any) -> None:
         """End a round of the request. See `InboundRequest`."""

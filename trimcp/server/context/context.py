@@ -229,7 +229,8 @@ class Context(ClientQuestions):
         an input request of the task. In 2025-11-25 the client decides when it calls, so this only tells.
 
         Returns:
-            Whether the call is a task. It is not where the client takes no tasks, or the tool is not declared so.
+            Whether the call is a task. It is not where the client takes no tasks, where the tool is not declared so,
+            and, with `task="optional"`, where the store does not answer: then the call goes on as any other.
         """
         return await self._request.become_task()
 
