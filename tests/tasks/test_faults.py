@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 import trimcp
 from tests.session.peer import Logged, notification, served
-from tests.tasks.workshop import CORE, DECLARED, Client, Workshop, opened
+from tests.tasks.workshop import CORE, DECLARED, Client, Named, Workshop, opened
 from trimcp.extensions.tasks import lifecycle
 from trimcp.stores import MemoryStore
 from trimcp.stores.memory_tasks import MemoryTaskStore
@@ -168,15 +168,38 @@ async def test_a_result_is_stored_when_the_store_is_back(
             assert (await client.answer("waits"))["result"]["content"][0]["text"] == "work done"
 
 
-async def test_a_question_that_cannot_be_stored_is_an_error_of_the_handler(
-    tasks: FaultyTasks, autojump_clock: MockClock, logged: Logged
+@pytest.mark.parametrize("tool", ["ask", "book"])
+async def test_a_question_or_a_step_is_stored_when_the_store_is_back(
+    tasks: FaultyTasks, tool: str, autojump_clock: MockClock, logged: Logged
 ) -> None:
     workshop = workshop_of(tasks)
+    workshop.release.set()
     async with served(workshop.server) as peer:
         client = Client(peer)
         tasks.failing = {"update"}
-        id = await client.begin("ask")
-        await trio.sleep(1)
+        id = await client.begin(tool)
+        await trio.sleep(60)
+        assert (await client.get(id))["status"] == "working"
+        tasks.failing = set()
+        await client.wait(id, "input_required", "completed")
+        assert workshop.runs == {"ask": ["ask"], "book": ["first", "second"]}[tool]
+
+
+async def test_work_that_ends_while_it_waits_for_the_store_is_not_held_up(
+    tasks: FaultyTasks, autojump_clock: MockClock, logged: Logged
+) -> None:
+    workshop = workshop_of(tasks)
+
+    @workshop.server.tool(task="optional", timeout=5)
+    async def brief(*, ctx: trimcp.Context) -> None:
+        await ctx.become_task()
+        await ctx.elicit("Who?", Named)
+
+    async with served(workshop.server) as peer:
+        client = Client(peer)
+        tasks.failing = {"update"}
+        id = await client.begin("brief")
+        await trio.sleep(60)
         tasks.failing = set()
         state = await client.wait(id)
-        assert (state["status"], state["error"]["data"]["reason"]) == ("failed", "store_unavailable")
+        assert (state["status"], state["error"]["code"]) == ("failed", -31003)

@@ -194,7 +194,7 @@ class TaskCluster(Actor[str | None], NodeObserver):
 
         def take(record: TaskRecord) -> TaskRecord | None:
             is_its = record.incarnation == incarnation
-            return lifecycle.taken_over(record, mine, lifecycle.now()) if is_its else None
+            return lifecycle.taken_over(record, mine) if is_its else None
 
         self._manager.admit(work)
         try:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 import trio
 
+from trimcp.actors.backoff import doubled_pause
 from trimcp.errors import ConnectionEnded, InvalidParams, RequestFailed, RequestTimedOut
 from trimcp.extensions.tasks import lifecycle, wire
 from trimcp.extensions.tasks.manager import TaskManager, is_visible
-from trimcp.extensions.tasks.running_task import LOOK_AGAIN
+from trimcp.extensions.tasks.running_task import LOOK_AGAIN, MOST_WAIT
 from trimcp.extensions.tasks.watching import TaskWatch
 from trimcp.protocol.principal import key_of
 from trimcp.server.context.client_requests import ANSWER_TIMEOUT
@@ -141,10 +141,10 @@ class TaskDialogue:
             while not self._record.is_final:
                 questions = lifecycle.questions_of(self._record)
                 for key in self._scopes.keys() - questions.keys():
-                    self._scopes[key].cancel()  # answered elsewhere, or taken back
+                    self._scopes.pop(key).cancel()  # answered elsewhere, or taken back: it may be asked again
                 for key in questions.keys() - self._scopes.keys():
                     self._scopes[key] = trio.CancelScope()
-                    nursery.start_soon(self._ask, key, questions[key])
+                    nursery.start_soon(self._ask, key, questions[key], self._scopes[key])
                 await self._watch.wait(LOOK_AGAIN if self._manager.is_shared else math.inf)
                 try:
                     newest = await self._manager.table.find(self._record.id)
@@ -160,12 +160,12 @@ class TaskDialogue:
             raise failure
         return self._record
 
-    async def _ask(self, key: str, question: Mapping[str, Any]) -> None:
+    async def _ask(self, key: str, question: Mapping[str, Any], scope: trio.CancelScope) -> None:
         """Ask one question, and put the answer into the record. A client that is gone is asked by its next request."""
         method, params = question["method"], dict(question.get("params") or {})
         params["_meta"] = {**params.get("_meta", {}), **wire.related(self._record.id)}
         request = self._request
-        with self._scopes[key]:
+        with scope:
             try:
                 answer = {
                     "result": await request.session.calls.call(method, params, timeout=ANSWER_TIMEOUT, via=request)
@@ -177,7 +177,15 @@ class TaskDialogue:
             await self._answered({key: answer})
 
     async def _answered(self, answers: Mapping[str, Any]) -> None:
-        with suppress(RequestFailed):  # it was logged: the client is asked again by its next request
-            await self._manager.change(
-                self._record, lambda newest: lifecycle.answered(newest, answers, lifecycle.now())
-            )
+        """Store answers, however long the store does not take them: the client believes that it has answered."""
+        failures = 0
+        while True:
+            try:
+                await self._manager.change(
+                    self._record, lambda newest: lifecycle.answered(newest, answers, lifecycle.now())
+                )
+            except RequestFailed:  # it was logged
+                failures += 1
+                await trio.sleep(doubled_pause(failures, longest=MOST_WAIT))
+            else:
+                return

@@ -182,13 +182,14 @@ def lost(record: TaskRecord, now: float, reason: str = "shutdown") -> TaskRecord
     return ended(record, "failed", dumps({"error": error}), message, now)
 
 
-def handed_over(record: TaskRecord, now: float) -> TaskRecord | None:
+def handed_over(record: TaskRecord) -> TaskRecord | None:
     """Leave a task to any other node."""
-    return taken_over(record, NO_NODE, now)
+    return taken_over(record, NO_NODE)
 
 
-def taken_over(record: TaskRecord, incarnation: int, now: float) -> TaskRecord | None:
-    """Give the task to a node, which runs it from its beginning, with the answers given so far."""
-    if record.is_final:
-        return None
-    return _with_questions(attrs.evolve(record, incarnation=incarnation, status_message=None), {}, now)
+def taken_over(record: TaskRecord, incarnation: int) -> TaskRecord | None:
+    """Give the task to a node, which runs it from its beginning, with the answers given so far.
+
+    Its questions stay: an answer that comes before they are asked again is not lost.
+    """
+    return None if record.is_final else attrs.evolve(record, incarnation=incarnation, status_message=None)

@@ -367,10 +367,12 @@ class TaskManager(Actor[_Message]):
             RequestFailed: the store failed.
         """
         mine = record.incarnation
-        stopped = lifecycle.handed_over if self.is_shared and record.on_lost == "rerun" else lifecycle.lost
+        runs_again = self.is_shared and record.on_lost == "rerun"
 
         def stop(newest: TaskRecord) -> TaskRecord | None:
-            return stopped(newest, lifecycle.now()) if newest.incarnation == mine else None
+            if newest.incarnation != mine:
+                return None
+            return lifecycle.handed_over(newest) if runs_again else lifecycle.lost(newest, lifecycle.now())
 
         await self.change(record, stop)
 

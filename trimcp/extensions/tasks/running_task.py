@@ -26,7 +26,7 @@ from trimcp.limits import Limits
 from trimcp.observability import events, log
 from trimcp.protocol.cancel_reason import CancelReason
 from trimcp.stores.task_store import TaskRecord
-from trimcp.types.jsonrpc import INTERNAL_ERROR
+from trimcp.types.jsonrpc import INTERNAL_ERROR, STORE_UNAVAILABLE
 
 CAPACITY: Final = 1024
 """Messages that may wait. When half of all do, the work is refused further questions."""
@@ -124,7 +124,7 @@ class RunningTask(Actor[_Message]):
         """Put questions into the record, and wait for their answers.
 
         Raises:
-            RequestFailed: the store failed, or the task has ended.
+            RequestFailed: the task has ended, or too many of its questions wait.
         """
         if self.mailbox.is_over:
             raise busy("too many questions of the task wait")
@@ -140,7 +140,7 @@ class RunningTask(Actor[_Message]):
         """Keep the result of a step in the record, if the task may run again.
 
         Raises:
-            RequestFailed: the store failed, the record has no room, or the task has ended.
+            RequestFailed: the record has no room, or the task has ended here.
         """
         if self.record.on_lost != "rerun":
             await trio.lowlevel.checkpoint()
@@ -268,6 +268,22 @@ class RunningTask(Actor[_Message]):
             return False
         return True
 
+    async def _stored(self, step: Step) -> TaskRecord | None:
+        """Take a step that the work waits for as the owner of the task, however long the store does not answer.
+
+        Raises:
+            RequestFailed: the step cannot be taken, or the work has ended or is given up before the store answers.
+        """
+        failures = 0
+        while True:
+            try:
+                return await self._keeper.change(self.record, self._own(step))
+            except RequestFailed as exc:
+                if exc.code != STORE_UNAVAILABLE or self.stops or self.work.has_ended:
+                    raise
+            failures += 1
+            await trio.sleep(doubled_pause(failures, longest=MOST_WAIT))
+
     def _own(self, step: Step) -> Step:
         """Take a step only while this node owns the task."""
         return lambda record: step(record) if record.incarnation == self._incarnation else None
@@ -294,8 +310,7 @@ class RunningTask(Actor[_Message]):
     async def _ask(self, asked: _Asked) -> None:
         self._asked.append(asked)
         try:
-            step = self._own(lambda record: lifecycle.asked(record, asked.requests, lifecycle.now()))
-            record = await self._keeper.change(self.record, step)
+            record = await self._stored(lambda record: lifecycle.asked(record, asked.requests, lifecycle.now()))
         except RequestFailed as exc:
             if asked in self._asked:
                 self._asked.remove(asked)
@@ -321,12 +336,16 @@ class RunningTask(Actor[_Message]):
             return changed
 
         try:
-            record = await self._keeper.change(self.record, self._own(keep))
+            record = await self._stored(keep)
         except RequestFailed as exc:
             kept.reply.fail(exc)
+            return
+        # Reply first: the work of a task that is not this node's any more is cancelled, and so is its wait.
+        if record is None or record.incarnation != self._incarnation or record.is_final:
+            kept.reply.fail(_over())
         else:
             kept.reply.set(None)
-            self._look(record)
+        self._look(record)
 
     # --- the end ----------------------------------------------------------------------
 
@@ -368,4 +387,4 @@ class RunningTask(Actor[_Message]):
 
 
 def _over() -> RequestFailed:
-    return RequestFailed(INTERNAL_ERROR, "The task has ended: the client cannot be asked any more")
+    return RequestFailed(INTERNAL_ERROR, "The task has ended, or another node runs it")
