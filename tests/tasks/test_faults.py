@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
 from tests.session.peer import Logged, notification, served
@@ -166,6 +166,36 @@ async def test_a_result_is_stored_when_the_store_is_back(
         tasks.failing = set()
         with trio.fail_after(10):
             assert (await client.answer("waits"))["result"]["content"][0]["text"] == "work done"
+
+
+async def test_a_client_that_waits_for_a_result_waits_on_while_the_store_fails(
+    tasks: FaultyTasks, autojump_clock: MockClock, logged: Logged
+) -> None:
+    workshop = workshop_of(tasks)
+    async with served(workshop.server, CORE, opened=False) as peer:
+        client = await opened(peer)
+        id = await client.begin("work")
+        await peer.send(peer.request("waits", "tasks/result", {"taskId": id}))
+        await wait_all_tasks_blocked()
+        tasks.failing = {"find"}
+        workshop.release.set()
+        await trio.sleep(30)
+        tasks.failing = set()
+        assert (await client.answer("waits"))["result"]["content"][0]["text"] == "work done"
+
+
+async def test_a_client_that_waits_for_a_result_waits_no_longer_than_a_minute_for_the_store(
+    tasks: FaultyTasks, autojump_clock: MockClock, logged: Logged
+) -> None:
+    workshop = workshop_of(tasks)
+    async with served(workshop.server, CORE, opened=False) as peer:
+        client = await opened(peer)
+        id = await client.begin("work")
+        await peer.send(peer.request("waits", "tasks/result", {"taskId": id}))
+        await wait_all_tasks_blocked()
+        tasks.failing = {"find"}
+        workshop.release.set()
+        assert (await client.answer("waits"))["error"]["data"]["reason"] == "store_unavailable"
 
 
 @pytest.mark.parametrize("tool", ["ask", "book"])
