@@ -357,6 +357,21 @@ async def test_streams_that_a_store_could_not_keep_cost_no_others(logged: Logged
         assert len(logged.of(log_events.STORE_FAILED)) == 1
 
 
+async def test_losses_of_sessions_that_leave_without_a_word_are_bounded(
+    logged: Logged, autojump_clock: MockClock
+) -> None:
+    class Broken(Recorder):
+        async def append(self, batches: Sequence[EventBatch]) -> None:
+            raise RuntimeError("the database is gone")
+
+    async with log_on(Broken(), sessions=10) as (log, _):
+        for number in range(100):
+            log.append(f"s{number}", 1, 1, [b"x"])
+            log.append("busy", 1, number + 1, [b"x"])
+            await log.flush()
+        assert list(log._losses) == [*(f"s{number}" for number in range(91, 100)), "busy"]
+
+
 async def test_failures_are_logged_and_the_log_throttles_them(logged: Logged, autojump_clock: MockClock) -> None:
     class Broken(Recorder):
         async def append(self, batches: Sequence[EventBatch]) -> None:

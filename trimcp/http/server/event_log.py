@@ -98,6 +98,8 @@ class EventLog(Actor[EventMessage]):
         self._most_bytes = limits.stored_bytes
         self._most_events = limits.stored_events
         self._losses: dict[str, EventLosses] = {}
+        """By session, in the order of their latest losses. Bounded, since sessions also leave without a word."""
+        self._most_losing = limits.sessions
         self._waiting_bytes = 0
         self._waiting_events = 0
         self._is_over = False
@@ -347,10 +349,13 @@ class EventLog(Actor[EventMessage]):
 
     def _lose(self, batch: EventBatch) -> None:
         if batch.events:
-            losses = self._losses.get(batch.session)
+            losses = self._losses.pop(batch.session, None)
             if losses is None:
-                losses = self._losses[batch.session] = EventLosses()
+                losses = EventLosses()
             losses.note(batch.stream, batch.last)
+            self._losses[batch.session] = losses
+            if len(self._losses) > self._most_losing:
+                del self._losses[next(iter(self._losses))]
 
 
 def open_event_log(
