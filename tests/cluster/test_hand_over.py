@@ -7,6 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.cluster.nodes import LEASE, at, cluster, two_nodes
+from tests.cluster.test_messages import TOOLS, UPDATED, quiet, subscribed
 from tests.cluster.test_streams import begun, texts
 from tests.http.clients import DRAINING, Legacy, Modern, initialize
 from tests.http.wires import settled
@@ -58,8 +59,47 @@ async def test_get_streams_end_with_a_pause_and_go_on_elsewhere(autojump_clock: 
         assert stream.is_complete
         assert stream.retry == 500
         resumed = await at(client, two).get(stream.last_id)
+        await quiet(resumed)  # what may have changed meanwhile
         two.shop.server.notify_resource_updated("mem://motd")
-        assert (await resumed.message())["method"] == "notifications/resources/updated"
+        assert await quiet(resumed) == [[UPDATED]]
+
+
+@pytest.mark.parametrize("how", ["killed", "long dead", "stopped", "idle"])
+async def test_changes_while_no_node_has_the_client_are_told_when_it_comes_back(
+    autojump_clock: MockClock, how: str
+) -> None:
+    async with cluster(2) as those:
+        one, two = those.nodes
+        client = await Legacy.open(one.http)
+        await subscribed(one, client)
+        stream = await client.get()
+        last = await stream.first_id()
+        if how == "stopped":
+            await one.stop()
+        elif how == "idle":
+            await stream.drop()
+            await trio.sleep(600)  # the session leaves the memory of the node
+        else:
+            await one.kill()
+        two.shop.server.notify_resource_updated("mem://motd")
+        two.shop.server.notify_tools_changed()
+        await trio.sleep(60 if how == "long dead" else 0)
+        (found,) = await quiet(await at(client, two).get(last))
+        assert found.count(UPDATED) == found.count(TOOLS) == 1
+
+
+async def test_a_stream_that_moves_between_nodes_that_live_has_each_change_once(autojump_clock: MockClock) -> None:
+    async with cluster(2) as those:
+        one, two = those.nodes
+        client = await Legacy.open(one.http)
+        await subscribed(one, client)
+        stream = await client.get()
+        last = await stream.first_id()
+        await stream.drop()
+        await settled()
+        two.shop.server.notify_resource_updated("mem://motd")
+        await settled()
+        assert await quiet(await at(client, two).get(last)) == [[UPDATED]]
 
 
 async def test_nothing_of_a_session_is_forgotten_by_a_node_that_stops(autojump_clock: MockClock) -> None:

@@ -208,7 +208,8 @@ async def test_a_get_stream_is_resumed_at_another_node(autojump_clock: MockClock
         await stored()
         await one.kill()
         resumed = await at(client, two).get(last)
-        assert methods(await resumed.arrived()) == ["notifications/prompts/list_changed"]
+        (found,) = await quiet(resumed)
+        assert found[0] == "notifications/prompts/list_changed"  # and then what may have changed meanwhile
         two.shop.server.notify_tools_changed()
         assert await quiet(resumed) == [[TOOLS]]
         again = await at(client, two).get(resumed.last_id)

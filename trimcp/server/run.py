@@ -236,6 +236,10 @@ class ServerRun:
         """See `ServedRun`."""
         self.subscriptions.resubscribe(session, uris, is_on=is_on, is_late=is_late)
 
+    def missed_changes(self, session: Session) -> None:
+        """See `ServedRun`."""
+        self.subscriptions.missed_changes(session)
+
     def admits(self, session: Session, *, is_known: bool = False) -> bool:
         """Return whether there is room for one more session. If there is not, close it.
 

@@ -19,6 +19,7 @@ from trimcp.http.binding import HttpResponse
 from trimcp.http.server.event_ids import make_event_id
 from trimcp.http.server.event_log import MORE
 from trimcp.http.server.legacy_sessions import Resumed
+from trimcp.http.server.served_run import ServedRun
 from trimcp.http.server.session_node import is_get_stream, lost_answer, writer_of
 from trimcp.http.server.shared_session import SharedSession
 from trimcp.limits import Limits
@@ -48,8 +49,10 @@ class FollowedStreams:
         event_store: ContainedSharedEventStore,
         messages: NodeMessages,
         limits: Limits,
+        served: ServedRun,
     ) -> None:
         self._events = event_store
+        self._served = served
         self._messages = messages
         self._keep_alive = limits.keep_alive
         self._more: dict[tuple[str, int], trio.Event] = {}
@@ -82,14 +85,15 @@ class FollowedStreams:
             StoreFailed: the store does not answer.
         """
         after %= LOST_FROM
-        if await self._is_alive(stream):
-            await self._caught_up(session, stream)
+        has_writer = await self._is_alive(stream) and await self._caught_up(session, stream)
         found = await self._read(session.id, stream, after)
         if session.end is not None:
             return Resumed.LOST
         if is_get_stream(stream):
             missed = () if found is None else found.events
             session.get_stream.continue_from(response, b"".join(event for _, event in missed))
+            if not has_writer:  # no node had the changes of the meantime for this client
+                self._served.missed_changes(session)
             return Resumed.YES
         if found is None:
             return Resumed.LOST
@@ -107,16 +111,18 @@ class FollowedStreams:
     async def _is_alive(self, stream: int) -> bool:
         return await self._messages.lease.is_alive(writer_of(stream))
 
-    async def _caught_up(self, session: SharedSession, stream: int) -> None:
-        """Wait a moment until the writer has put its events into the store."""
+    async def _caught_up(self, session: SharedSession, stream: int) -> bool:
+        """Wait a moment until the writer has put its events into the store. Returns whether it has the stream."""
         key = session.node.digest, stream
         more = self._more.setdefault(key, trio.Event())
         self._ask(key)
         with trio.move_on_after(ANSWER):
             await more.wait()
+        has_stream = more.is_set() and key not in self._over
         if self._more.get(key) is more:
             del self._more[key]
             self._over.discard(key)
+        return has_stream
 
     def _ask(self, key: tuple[str, int]) -> None:
         self._messages.send(FOLLOW, *key, to=writer_of(key[1]), key=(FOLLOW, *key))

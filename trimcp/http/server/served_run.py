@@ -68,6 +68,10 @@ class ServedRun(Protocol):
         """
         ...
 
+    def missed_changes(self, session: Session) -> None:
+        """Tell a session that everything that it watches may have changed. Never waits."""
+        ...
+
     def admits(self, session: Session, *, is_known: bool = False) -> bool:
         """Return whether there is room for one more session; `is_known`: whether it was admitted before."""
         ...

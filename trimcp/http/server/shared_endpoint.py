@@ -57,7 +57,7 @@ def open_shared_sessions(
     answers = StoredAnswers(event_store, table, messages)
     supervisor.nursery.start_soon(answers.run, name="trimcp answers of other nodes")
     places = SessionPlaces(store.admission, calls(store.admission, "admission store"), limits)
-    sessions.share(messages, FollowedStreams(event_store, messages, limits), answers, places)
+    sessions.share(messages, FollowedStreams(event_store, messages, limits, served), answers, places)
     return sessions
 
 

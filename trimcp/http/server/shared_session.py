@@ -79,7 +79,8 @@ class SharedSession(LegacySession):
         stream = self._streams.get(number)
         if stream is not None:
             stream.follow()
-        self.event_log.follow(self.id, number, follower, is_over=stream is None)
+        is_over = stream is None and self.get_stream.find(number) is None
+        self.event_log.follow(self.id, number, follower, is_over=is_over)
 
     async def drain(self, deadline: float) -> DrainReport:
         """See `Session`. The client resumes its streams at other nodes, which read their ends from the store."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import trio
 
 from trimcp.actors.actor import Actor
@@ -19,6 +18,21 @@ from trimcp.actors.mailbox import Mailbox
 from trimcp.actors.reply import Reply
 from trimcp.errors import RequestFailed
 from trimcp.server.features import Feature
+from trimcp.server.features.subscriptions.bus_messages import (
+    BusMessage,
+    Changed,
+    EndsDue,
+    Finish,
+    Grant,
+    Missed,
+    Notice,
+    Open,
+    Released,
+    SessionEnded,
+    Subscribe,
+    Unsubscribe,
+    Updated,
+)
 from trimcp.server.features.subscriptions.grants import (
     Approval,
     GrantedListen,
@@ -40,100 +54,10 @@ if TYPE_CHECKING:
     from trimcp.stores.node_messages import NodeMessages
     from trimcp.types.extensions import ExtensionNotification
     from trimcp.types.revisions import Revision
-    from trimcp.types.subscriptions import SubscriptionFilter, SubscriptionsListenRequestParams
+    from trimcp.types.subscriptions import SubscriptionsListenRequestParams
 
 
-class _Message:
-    """A message to the bus."""
-
-    __slots__ = ()
-
-
-@attrs.frozen(repr=False)
-class _Changed(_Message):
-    """A list has changed. Equal messages that wait to come in from a thread become one, as those of the next two."""
-
-    feature: Feature
-
-
-@attrs.frozen(repr=False)
-class _Updated(_Message):
-    """A resource has changed."""
-
-    uri: str
-
-
-@attrs.frozen(repr=False)
-class _Notice(_Message):
-    """An extension notifies clients. `_frames` holds the newest frames of the name and the key."""
-
-    name: str
-    watched: tuple[str, str] | None
-    everywhere: bool
-    """Whether the clients of other nodes get it too."""
-
-
-@attrs.frozen(eq=False, repr=False)
-class _Subscribe(_Message):
-    """A legacy session subscribes to a resource."""
-
-    session: Peer
-    uri: str
-    reply: Reply[None]
-    is_late: bool = False
-
-
-@attrs.frozen(eq=False, repr=False)
-class _Unsubscribe(_Message):
-    """A legacy session unsubscribes from a resource."""
-
-    session: Peer
-    uri: str
-
-
-@attrs.frozen(eq=False, repr=False)
-class _Open(_Message):
-    """A listen has arrived."""
-
-    request: InboundRequest
-    wanted: SubscriptionFilter
-
-
-@attrs.frozen(eq=False, repr=False)
-class _Grant(_Message):
-    """The functions of the user have granted changes to a listen."""
-
-    request: InboundRequest
-    granted: GrantedListen
-
-
-@attrs.frozen(eq=False, repr=False)
-class _Finish(_Message):
-    """The session of a listen drains."""
-
-    request: InboundRequest
-
-
-@attrs.frozen(eq=False, repr=False)
-class _Released(_Message):
-    """A listen is over: answered, refused or cancelled."""
-
-    request: InboundRequest
-
-
-@attrs.frozen(eq=False, repr=False)
-class _EndsDue(_Message):
-    """The time has come to end answered listens."""
-
-
-@attrs.frozen(eq=False, repr=False)
-class _SessionEnded(_Message):
-    """A legacy session is over."""
-
-    session: Peer
-
-
-class SubscriptionBus(Actor[_Message]):
+class SubscriptionBus(Actor[BusMessage]):
     """The actor that notifies sessions and listens of changes.
 
     It works in the turn of its sender: the notice of a change that a handler makes must be posted before the answer
@@ -168,19 +92,20 @@ class SubscriptionBus(Actor[_Message]):
         self._approvals = supervisor.open_pool("may subscribe", 2 * limits.server_listens + 2 * limits.server_requests)
         self._listens = OpenListens(limits, grants, self._register)
         self._ends = supervisor.add(ListenEnds(supervisor, self))
-        self._frames: dict[_Notice, EncodedNotice] = {}
+        self._frames: dict[Notice, EncodedNotice] = {}
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            _Changed: self._tell_changed,
-            _Updated: self._tell_updated,
-            _Notice: self._tell_notice,
-            _Subscribe: self._subscribe,
-            _Unsubscribe: self._unsubscribe,
-            _SessionEnded: self._forget_session,
-            _Open: self._open,
-            _Grant: self._grant,
-            _Finish: self._finish,
-            _Released: self._forget,
-            _EndsDue: self._end_answered,
+            Changed: self._tell_changed,
+            Updated: self._tell_updated,
+            Notice: self._tell_notice,
+            Subscribe: self._subscribe,
+            Unsubscribe: self._unsubscribe,
+            SessionEnded: self._forget_session,
+            Missed: self._tell_missed,
+            Open: self._open,
+            Grant: self._grant,
+            Finish: self._finish,
+            Released: self._forget,
+            EndsDue: self._end_answered,
         }
         self.accept_threads()
 
@@ -232,12 +157,12 @@ class SubscriptionBus(Actor[_Message]):
     def changed(self, feature: Feature) -> None:
         """Notify all clients that the list of a feature has changed, if the server has the feature."""
         if feature in LISTS:
-            self.tell_from_thread(_Changed(feature), coalesce=True)
+            self.tell_from_thread(Changed(feature), coalesce=True)
 
     def updated(self, uri: str) -> None:
         """Notify the subscribers of a resource that it has changed."""
         if self._poster.is_shared or uri in self._register:  # alone, subscriptions bound the messages of threads
-            self.tell_from_thread(_Updated(uri), coalesce=True)
+            self.tell_from_thread(Updated(uri), coalesce=True)
 
     def notify(
         self,
@@ -258,7 +183,7 @@ class SubscriptionBus(Actor[_Message]):
         everywhere = everywhere and self._poster.is_shared
         if watched is not None and watched not in self._register and not everywhere:
             return
-        notice = _Notice(notification.name, watched, everywhere)
+        notice = Notice(notification.name, watched, everywhere)
         self._frames[notice] = EncodedNotice.of(
             identifier, notification, params, self._revisions, is_watched=watched is not None
         )
@@ -286,16 +211,20 @@ class SubscriptionBus(Actor[_Message]):
 
     def subscription_granted(self, request: InboundRequest, uri: str, reply: Reply[None]) -> None:
         """Add the subscription of a legacy session, and set the reply."""
-        self.tell(_Subscribe(request.session, uri, reply))
+        self.tell(Subscribe(request.session, uri, reply))
 
     def unsubscribe(self, session: Peer, uri: str) -> None:
         """Remove the subscription of a legacy session, if it has one."""
-        self.tell(_Unsubscribe(session, uri))
+        self.tell(Unsubscribe(session, uri))
 
     def session_ended(self, session: Peer) -> None:
         """Remove the subscriptions of a legacy session. Its listens are released one by one."""
         if self._register.has_any(session):
-            self.tell(_SessionEnded(session))
+            self.tell(SessionEnded(session))
+
+    def missed_changes(self, session: Peer) -> None:
+        """Tell a legacy session that everything that it watches may have changed."""
+        self.tell(Missed(session))
 
     def resubscribe(self, session: Peer, uris: Iterable[str], *, is_on: bool, is_late: bool = False) -> None:
         """Subscribe a legacy session to resources as it has done at another node, or unsubscribe it.
@@ -304,52 +233,55 @@ class SubscriptionBus(Actor[_Message]):
         """
         for uri in uris:
             if is_on:
-                self.tell(_Subscribe(session, uri, Reply(), is_late))
+                self.tell(Subscribe(session, uri, Reply(), is_late))
             else:
-                self.tell(_Unsubscribe(session, uri))
+                self.tell(Unsubscribe(session, uri))
 
     # --- LongLived: subscriptions/listen ----------------------------------------------
 
     def open(self, request: InboundRequest, params: SubscriptionsListenRequestParams) -> None:
         """Refuse or acknowledge a listen: at once, or after the functions of the user. See `LongLived`."""
-        self.tell(_Open(request, params.notifications))
+        self.tell(Open(request, params.notifications))
 
     def listen_granted(self, request: InboundRequest, granted: GrantedListen) -> None:
         """Acknowledge a listen, for which the functions of the user have granted these changes."""
-        self.tell(_Grant(request, granted))
+        self.tell(Grant(request, granted))
 
     def finish(self, request: InboundRequest) -> None:
         """End a listen by its result, since the session drains. See `LongLived`."""
-        self.tell(_Finish(request))
+        self.tell(Finish(request))
 
     def released(self, request: InboundRequest) -> None:
         """Remove a listen that is over. See `LongLived`."""
-        self.tell(_Released(request))
+        self.tell(Released(request))
 
     def ends_due(self) -> None:
         """End the answered listens whose time has come."""
-        self.tell(_EndsDue())
+        self.tell(EndsDue())
 
     # --- the actor ----------------------------------------------------------------------
 
-    def handle(self, message: _Message) -> None:
+    def handle(self, message: BusMessage) -> None:
         """See `Actor`."""
         self._handlers[type(message)](message)
 
-    def _tell_changed(self, message: _Changed) -> None:
+    def _tell_changed(self, message: Changed) -> None:
         self._poster.changed(message.feature)
 
-    def _tell_updated(self, message: _Updated) -> None:
+    def _tell_updated(self, message: Updated) -> None:
         self._poster.updated(message.uri)
 
-    def _tell_notice(self, notice: _Notice) -> None:
+    def _tell_notice(self, notice: Notice) -> None:
         newest = self._frames.pop(notice, None)
         if newest is not None:  # otherwise an earlier message has posted the newest frames
             self._poster.noticed(notice.name, newest, notice.watched, everywhere=notice.everywhere)
 
+    def _tell_missed(self, message: Missed) -> None:
+        self._poster.missed_by(message.session)
+
     # --- legacy subscriptions ---------------------------------------------------------
 
-    def _subscribe(self, message: _Subscribe) -> None:
+    def _subscribe(self, message: Subscribe) -> None:
         session, uri, reply = message.session, message.uri, message.reply
         if session.end is not None:  # nothing would remove the subscription any more
             reply.fail(busy("the session is over"))
@@ -364,15 +296,15 @@ class SubscriptionBus(Actor[_Message]):
         else:
             reply.set(None)
 
-    def _unsubscribe(self, message: _Unsubscribe) -> None:
+    def _unsubscribe(self, message: Unsubscribe) -> None:
         self._register.unsubscribe(message.session, message.uri)
 
-    def _forget_session(self, message: _SessionEnded) -> None:
+    def _forget_session(self, message: SessionEnded) -> None:
         self._register.remove_session(message.session)
 
     # --- listens ----------------------------------------------------------------------
 
-    def _open(self, message: _Open) -> None:
+    def _open(self, message: Open) -> None:
         request, wanted = message.request, message.wanted
         if self._listens.open(request, wanted):
             self._ask_user(ListenApproval(request, wanted, self._grants, self))
@@ -383,16 +315,16 @@ class SubscriptionBus(Actor[_Message]):
         except trio.WouldBlock:  # full of approvals for listens that were cancelled in the same turn
             approval.failed(busy("too many listens come and go"))
 
-    def _grant(self, message: _Grant) -> None:
+    def _grant(self, message: Grant) -> None:
         self._listens.granted(message.request, message.granted)
 
-    def _finish(self, message: _Finish) -> None:
+    def _finish(self, message: Finish) -> None:
         self._listens.finish(message.request)
         self._ends.wait_until(self._listens.next_end)
 
-    def _forget(self, message: _Released) -> None:
+    def _forget(self, message: Released) -> None:
         self._listens.forget(message.request)
 
-    def _end_answered(self, _: _EndsDue) -> None:
+    def _end_answered(self, _: EndsDue) -> None:
         self._listens.end_answered(trio.current_time())
         self._ends.wait_until(self._listens.next_end)

@@ -104,6 +104,15 @@ class ChangePoster:
         for uri in self._register.uris:
             self._post_updated(uri)
 
+    def missed_by(self, session: Peer) -> None:
+        """Post to one session alone that all that it watches has changed."""
+        for feature in LISTS:
+            if self._grants.offers(feature):
+                method, encoded, _ = list_changed(feature)
+                session.writer.post_latest(method, encoded)
+        for uri in self._register.uris_of(session):
+            self.updated_for(session, uri)
+
     # --- to the clients of this node --------------------------------------------------
 
     def _post_changed(self, feature: Feature) -> None:

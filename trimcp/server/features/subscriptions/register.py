@@ -5,7 +5,7 @@ basic/patterns/subscriptions of 2026-07-28.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -126,6 +126,10 @@ class SubscriptionRegister:
     def has(self, session: Peer, uri: str) -> bool:
         """Whether a legacy session has subscribed to a resource."""
         return uri in self._by_session.get(session, ())
+
+    def uris_of(self, session: Peer) -> Collection[str]:
+        """Return the resources that a legacy session has subscribed to."""
+        return self._by_session.get(session, ())
 
     def has_any(self, session: Peer) -> bool:
         """Whether a legacy session has subscribed to some resource."""
