@@ -31,6 +31,8 @@ find_null: Final = re.compile(rb"null").search
 """Finds where NaN may have been written. Both searches take half the time of `in`."""
 
 _LONG: Final = re.compile(rb"([0-9]{18})[0-9]+")
+_LONG_RUN: Final = b"0" * 19
+"""What it finds, with `ZEROS`: texts with many digits, such as times, cost a tenth of its search."""
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**64 - 1
 """The integers that orjson writes."""
@@ -65,8 +67,7 @@ def cut_long_digits(data: bytes) -> bytes:
 
     A text without a longer run is returned itself.
     """
-    short, count = _LONG.subn(rb"\1", data)
-    return short if count else data
+    return _LONG.sub(rb"\1", data) if _LONG_RUN in data.translate(ZEROS) else data
 
 
 def decode_long_digits(data: bytes) -> Any:
