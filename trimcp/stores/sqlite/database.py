@@ -31,7 +31,7 @@ SCHEMA: Final = 2
 APPLICATION: Final = 0x7472_6D63
 """Marks the file, in `PRAGMA application_id`: "trmc"."""
 BUSY: Final = 5.0
-"""Seconds to wait for other processes."""
+"""Seconds that a call waits for other processes, or for a disk that hangs."""
 MOST_WAITING: Final = 16_384
 """Calls that may wait for one of the threads."""
 SWEEP: Final = 30.0
@@ -200,9 +200,10 @@ class Database:
         if thread is None:
             raise UsageError(f"The store {self.path} is not open: use it inside of `async with store.open()`")
         try:
-            return await thread.call(work)
-        except (ThreadBusy, sqlite3.Error) as exc:
-            raise StoreUnavailable(f"The store {self.path} failed: {exc}") from exc
+            with trio.fail_after(BUSY):
+                return await thread.call(work)
+        except (ThreadBusy, sqlite3.Error, trio.TooSlowError) as exc:
+            raise StoreUnavailable(f"The store {self.path} failed: {str(exc) or 'no answer in time'}") from exc
 
     # --- the bus ----------------------------------------------------------------------
 
