@@ -337,9 +337,9 @@ async def test_a_server_that_is_not_there_is_a_usage_error() -> None:
 
 async def test_data_of_another_schema_is_refused(valkey: ValkeyProcess) -> None:
     async with opened(valkey) as store:
-        await store._connection.command("SET", store._connection.key("schema"), "2")
+        await store._connection.command("SET", store._connection.key("schema"), "3")
         try:
-            with pytest.raises(UsageError, match="schema 2, and this version of trimcp reads schema 1"):
+            with pytest.raises(UsageError, match="schema 3, and this version of trimcp reads schema 2"):
                 async with opened(valkey):
                     pass
         finally:

@@ -27,7 +27,7 @@ DEADLINE: Final = 0.25
 """Seconds that one command may take."""
 CONNECT: Final = 5.0
 """Seconds for the first command, at the start of a run."""
-SCHEMA: Final = b"1"
+SCHEMA: Final = b"2"
 """The version of the data, in the key `prefix:schema`."""
 FAILURES: Final = 5
 """Calls in a row without an answer after which calls fail at once."""
