@@ -34,6 +34,8 @@ TASK: Final = "task"
 """The kind of message that a task has changed."""
 FREE: Final = "task_free"
 """The kind of message that a node which stops has handed over a task."""
+LISTENS_LOOK_AGAIN: Final = 15.0
+"""Seconds after which the tasks that listens watch are read again, in case no message came."""
 CAPACITY: Final = 1024
 """Changed tasks that may wait to be read. Where there are more, all that concern this node are read."""
 
@@ -132,6 +134,19 @@ class TaskCluster(Actor[str | None], NodeObserver):
             record = await self._manager.look(id)
             if record is not None:
                 self._notifier.changed(record, None)
+
+    async def look_again(self) -> None:
+        """Read the tasks that listens here watch now and then, until cancelled.
+
+        No message comes of a change whose node died at that moment, or had no answer of the store.
+        """
+        while True:
+            await trio.sleep(LISTENS_LOOK_AGAIN)
+            with suppress(RequestFailed):  # it was logged; the next time comes
+                for id in self._subscriptions.watched_keys(TASK_IDS):
+                    record = await self._manager.look(id)
+                    if record is not None:
+                        self._notifier.found(record)
 
     # --- tasks that were handed over --------------------------------------------------
 

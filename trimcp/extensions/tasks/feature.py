@@ -79,6 +79,7 @@ class RunTasks:
             TaskCluster(run.supervisor, self.manager, messages, run.subscriptions, self._notifier, reruns)
         )
         run.nursery.start_soon(cluster.take_over, name="trimcp tasks of others")
+        run.nursery.start_soon(cluster.look_again, name="trimcp tasks of listens")
 
     def core_handlers(self) -> Mapping[str, Handle]:
         """See `TaskRun`."""

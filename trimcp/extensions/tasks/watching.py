@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -14,6 +14,10 @@ from trimcp.types.task_extension import IDENTIFIER, STATUS, TASK_IDS
 
 if TYPE_CHECKING:
     from trimcp.server.features.subscriptions.bus import SubscriptionBus
+
+
+LEAST_TOLD: Final = 64
+"""Tasks whose told versions are remembered before those that no listen watches are dropped."""
 
 
 class TaskObserver(Protocol):
@@ -32,6 +36,9 @@ class ClientNotifier:
 
     def __init__(self, subscriptions: SubscriptionBus) -> None:
         self._subscriptions = subscriptions
+        self._told: dict[str, int] = {}
+        """The newest version that was told of each task that a listen watches, and of some others."""
+        self._most = LEAST_TOLD
 
     def changed(self, record: TaskRecord, stream: TaskStream | None) -> None:
         """Notify the session that asked for the task (2025-11-25), or the listens of its id (2026-07-28)."""
@@ -42,7 +49,22 @@ class ClientNotifier:
             stream.tell_status(record)
         elif not revision.server_asks:
             watched = TASK_IDS, record.id
+            if not self._subscriptions.is_watched(watched):
+                return
+            self._remember(record)
             self._subscriptions.notify(IDENTIFIER, STATUS, detailed_json(record), watched, everywhere=False)
+
+    def found(self, record: TaskRecord) -> None:
+        """Notify the listens of a task if they were not told of this version."""
+        if record.version > self._told.get(record.id, -1):
+            self.changed(record, None)
+
+    def _remember(self, record: TaskRecord) -> None:
+        self._told[record.id] = record.version
+        if len(self._told) > self._most:
+            watched = self._subscriptions.watched_keys(TASK_IDS)
+            self._told = {id: self._told[id] for id in watched if id in self._told}
+            self._most = max(2 * len(self._told), LEAST_TOLD)
 
 
 class TaskWatch:
