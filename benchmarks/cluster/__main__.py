@@ -26,6 +26,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, help="worker processes of each node; needs a store that it can share")
     parser.add_argument("--sessions", type=int, default=default.sessions, help="clients with a session")
     parser.add_argument("--modern", type=int, default=default.modern, help="clients of 2026-07-28, at least 10")
+    parser.add_argument("--tasks", type=int, default=default.tasks, help="tasks at once, of both revisions")
     parser.add_argument("--seconds", "--duration", type=float, default=default.seconds, help="time of the disturbances")
     parser.add_argument("--rate", type=float, default=default.rate, help="calls a second, of all clients together")
     parser.add_argument("--store", help="sqlite (default), valkey (started here), or a value for `trimcp run --store`")
@@ -51,6 +52,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         workers=options.workers,
         sessions=options.sessions,
         modern=max(options.modern, Settings().squares),
+        tasks=options.tasks,
         seconds=options.seconds,
         rate=options.rate,
         store=options.store,

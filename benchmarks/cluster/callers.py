@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
 from typing import Any, Final
 
 import trio
 
 from benchmarks.cluster.exchange import Address, ExchangeLost, Reply, exchange
-from benchmarks.cluster.ledger import Call, Ledger, Outcome
+from benchmarks.cluster.ledger import Answer, Call, Ledger, Outcome
 from benchmarks.cluster.sessions import AGAIN, PATIENCE, PAUSE
 
 VERSION: Final = "2026-07-28"
@@ -18,6 +19,14 @@ META: Final = {
     "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
     "io.modelcontextprotocol/clientInfo": {"name": "simulation", "version": "1"},
 }
+TASK_META: Final = {
+    **META,
+    "io.modelcontextprotocol/clientCapabilities": {
+        "elicitation": {"form": {}},
+        "extensions": {"io.modelcontextprotocol/tasks": {}},
+    },
+}
+"""Of requests that can deal with tasks."""
 ANSWER: Final = {"action": "accept", "content": {"word": "owl"}}
 
 
@@ -61,7 +70,7 @@ class ModernClient:
             while True:
                 params = {"name": "announce", "arguments": {"number": self.square}}
                 try:
-                    async with self._post("tools/call", params) as reply:
+                    async with self.post("tools/call", params) as reply:
                         if reply.status == 200 and "result" in await self._answer(reply):
                             return
                 except ExchangeLost:
@@ -70,7 +79,7 @@ class ModernClient:
 
     async def _round(self, call: Call, params: dict[str, Any]) -> dict[str, Any]:
         """Send a call; return what its next round has in addition."""
-        async with self._post("tools/call", params) as reply:
+        async with self.post("tools/call", params) as reply:
             self._ledger.counts[f"status {reply.status}"] += 1
             if reply.status != 200:
                 call.end(Outcome.REFUSED if reply.status in AGAIN else Outcome.FAILED, f"status {reply.status}")
@@ -99,7 +108,7 @@ class ModernClient:
         wanted = {"notifications": {"resourceSubscriptions": [f"town://square/{self.square}"]}}
         while True:
             try:
-                async with self._post("subscriptions/listen", wanted) as reply:
+                async with self.post("subscriptions/listen", wanted) as reply:
                     while reply.status == 200 and (event := await reply.event()) is not None:
                         method = None if event.message is None else event.message.get("method")
                         if method == "notifications/subscriptions/acknowledged":
@@ -111,9 +120,23 @@ class ModernClient:
                 self.listens = trio.Event()
             await trio.sleep(random.uniform(0, 2 * PAUSE))
 
-    def _post(self, method: str, params: dict[str, Any]) -> Any:
+    # --- tasks ------------------------------------------------------------------------
+
+    async def ask(self, method: str, params: dict[str, Any]) -> Answer:
+        """Send a request once that can deal with tasks, and wait for its answer."""
+        try:
+            async with self.post(method, params, TASK_META) as reply:
+                self._ledger.counts[f"status {reply.status}"] += 1
+                if reply.status in AGAIN:
+                    return Answer(is_refused=True)
+                return Answer.of(await self._answer(reply))
+        except ExchangeLost:
+            return Answer()
+
+    def post(self, method: str, params: dict[str, Any], meta: Mapping[str, Any] = META) -> Any:
+        """Send a request: a context manager of its reply."""
         self._ids += 1
-        message = {"jsonrpc": "2.0", "id": self._ids, "method": method, "params": {**params, "_meta": META}}
+        message = {"jsonrpc": "2.0", "id": self._ids, "method": method, "params": {**params, "_meta": meta}}
         fields = {
             "Accept": "application/json, text/event-stream",
             "Content-Type": "application/json",
@@ -122,4 +145,6 @@ class ModernClient:
         }
         if method == "tools/call":
             fields["Mcp-Name"] = params["name"]
+        elif method.startswith("tasks/"):
+            fields["Mcp-Name"] = params["taskId"]
         return exchange(self._address, "POST", "/mcp", fields, json.dumps(message).encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -12,6 +12,8 @@ import trio
 
 REFUSALS: Final = {-31001, -31002, -31003, -31004}
 """Codes of errors that say that the request was not run."""
+UNAVAILABLE: Final = {*REFUSALS, -31011}
+"""Codes of errors that say nothing about a task: the request may be sent again."""
 
 
 NOTES: Final = 20
@@ -28,6 +30,29 @@ class Outcome(enum.Enum):
     UNKNOWN = "connection lost before the first event"
     GONE = "told that the stream cannot be resumed"
     FAILED = "another error"
+
+
+NODE_LOST: Final = -31010
+"""The code of an error of a request or of a task whose node is gone."""
+
+
+@attrs.frozen
+class Answer:
+    """What came of one request about a task. Without members, the connection was lost."""
+
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    is_refused: bool = False
+    """Whether the server said that it did nothing."""
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> Answer:
+        """Read a response."""
+        error = message.get("error")
+        if error is not None and error["code"] == NODE_LOST and "this request" in error["message"]:
+            return cls()  # the request was lost, and not the task
+        is_refused = error is not None and error["code"] in UNAVAILABLE
+        return cls(message.get("result"), None if is_refused else error, is_refused)
 
 
 EFFECTS: Final = {

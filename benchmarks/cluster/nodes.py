@@ -18,7 +18,7 @@ from benchmarks.cluster.exchange import Address, ExchangeLost, exchange
 
 TOWN: Final = Path(__file__).with_name("town.py")
 ROOT: Final = TOWN.parent.parent.parent
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 90.0
 """Seconds that a node has to be ready."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import trio
 
 from benchmarks.cluster.exchange import Address, ExchangeLost, Reply, exchange
-from benchmarks.cluster.ledger import Call, Ledger, Outcome
+from benchmarks.cluster.ledger import Answer, Call, Ledger, Outcome
 
 VERSION: Final = "2025-11-25"
 PATIENCE: Final = 60.0
@@ -201,6 +201,24 @@ class SessionClient:
             self._nursery.start_soon(self._answer, message["id"])
         elif message["method"] == "notifications/resources/updated":
             self.told += 1
+
+    async def ask(self, method: str, params: dict[str, Any]) -> Answer:
+        """Send a request once, and wait for its answer; questions that come before it are answered."""
+        message = self._request(method, params)
+        try:
+            async with exchange(self._address, "POST", "/mcp", self._fields(), json.dumps(message).encode()) as reply:
+                self._check(reply, method)
+                if reply.status in AGAIN:
+                    return Answer(is_refused=True)
+                if reply.status != 200:
+                    self._ledger.violate(f"{self.name}: {method} was refused with {reply.status}")
+                while (event := await reply.event()) is not None:
+                    if event.message is not None and event.message.get("id") == message["id"]:
+                        return Answer.of(event.message)
+                    self._take(event.message)
+        except ExchangeLost:
+            self._ledger.counts["POSTs lost"] += 1
+        return Answer()
 
     async def _answer(self, id: Any) -> None:
         result = {"action": "accept", "content": {"word": "owl"}}

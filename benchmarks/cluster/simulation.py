@@ -6,7 +6,7 @@ import functools
 import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ from benchmarks.cluster.ledger import Ledger, Outcome
 from benchmarks.cluster.nodes import Node
 from benchmarks.cluster.sessions import SessionClient
 from benchmarks.cluster.store_servers import FileStore, GivenStore, StoreServer, ValkeyServer
+from benchmarks.cluster.task_callers import TaskCaller, callers_of
+from benchmarks.cluster.task_ledger import TaskLedger
 from trimcp.stores.node_store import LEASE
 
 OPENING: Final = 32
@@ -38,6 +40,8 @@ class Settings:
     workers: int | None = None
     sessions: int = 100
     modern: int = 10
+    tasks: int = 10
+    """Tasks at once: half of them in sessions."""
     seconds: float = 60.0
     rate: float = 30.0
     """Calls a second, over all clients."""
@@ -60,6 +64,7 @@ class Report:
     """What came out."""
 
     ledger: Ledger
+    tasks: TaskLedger
     violations: Sequence[str]
     rows: Sequence[tuple[str, object]]
     """For people: a name and a value."""
@@ -71,6 +76,8 @@ class Clients:
 
     sessions: Sequence[SessionClient]
     modern: Sequence[ModernClient]
+    tasks: Sequence[TaskCaller]
+    """They use the others."""
 
     @property
     def all(self) -> Sequence[SessionClient | ModernClient]:
@@ -81,19 +88,21 @@ class Clients:
 async def simulate(settings: Settings, directory: Path) -> Report:
     """Run a simulation with its files in a directory, and check what came out."""
     random.seed(settings.seed)
-    ledger = Ledger()
-    effects = directory / "effects"
-    effects.unlink(missing_ok=True)
+    ledger, tasks = Ledger(), TaskLedger()
+    effects, task_effects = directory / "effects", directory / "task_effects"
+    for path in (effects, task_effects):
+        path.unlink(missing_ok=True)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(store_of(settings, directory))
         log = os.open(directory / "nodes.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         stack.callback(os.close, log)
         background = await stack.enter_async_context(trio.open_nursery())
-        nodes = await _started(settings, store, background, effects, log)
+        environment = {"TOWN_EFFECTS": str(effects), "TOWN_TASK_EFFECTS": str(task_effects)}
+        nodes = await _started(settings, store, background, environment, log)
         balancer = Balancer([node.address for node in nodes], settings.faults)
         address = await background.start(balancer.serve)
         chaos = Chaos(nodes, store, settings.kinds, settings.every, settings.freeze_seconds, log)
-        clients = await _opened(settings, address, ledger, background)
+        clients = await _opened(settings, address, ledger, tasks, background)
         began = trio.current_time()
         await _disturbed(settings, clients, chaos)
         seconds = trio.current_time() - began
@@ -104,9 +113,10 @@ async def simulate(settings: Settings, directory: Path) -> Report:
                 closing.start_soon(client.close)
         keys = await store.keys_without_ttl()
         background.cancel_scope.cancel()
-    rung = effects.read_text().splitlines() if effects.exists() else []
-    violations = [*ledger.violations(rung), *(f"{key} has no time to live" for key in keys)]
-    return Report(ledger, violations, _rows(ledger, balancer, chaos, nodes, seconds, late))
+    rung, ran = (path.read_text().splitlines() if path.exists() else [] for path in (effects, task_effects))
+    lasting = [f"{key} has no time to live" for key in keys]
+    violations = [*ledger.violations(rung), *tasks.violations(ran), *lasting]
+    return Report(ledger, tasks, violations, _rows(ledger, tasks, balancer, chaos, nodes, seconds, late))
 
 
 @asynccontextmanager
@@ -126,14 +136,14 @@ async def store_of(settings: Settings, directory: Path) -> AsyncIterator[StoreSe
 
 
 async def _started(
-    settings: Settings, store: StoreServer, nursery: trio.Nursery, effects: Path, log: int
+    settings: Settings, store: StoreServer, nursery: trio.Nursery, environment: Mapping[str, str], log: int
 ) -> Sequence[Node]:
     options = ["--grace", "5", *settings.options]
     if store.url is not None:
         options += ["--store", store.url]
     if settings.workers is not None:
         options += ["--workers", str(settings.workers)]
-    environment = {"TOWN_EFFECTS": str(effects), "TOWN_LEASE": str(settings.lease)}
+    environment = {**environment, "TOWN_LEASE": str(settings.lease)}
     nodes = [Node(number, nursery, options, environment) for number in range(settings.nodes)]
     async with trio.open_nursery() as starting:
         for node in nodes:
@@ -141,7 +151,9 @@ async def _started(
     return nodes
 
 
-async def _opened(settings: Settings, address: Address, ledger: Ledger, nursery: trio.Nursery) -> Clients:
+async def _opened(
+    settings: Settings, address: Address, ledger: Ledger, tasks: TaskLedger, nursery: trio.Nursery
+) -> Clients:
     """Open the sessions and the streams of all clients."""
     sessions = [
         SessionClient(nursery, number, address, ledger, number % settings.squares)
@@ -161,16 +173,18 @@ async def _opened(settings: Settings, address: Address, ledger: Ledger, nursery:
         nursery.start_soon(each.listen)
     for each in (*sessions, *modern):
         await each.listens.wait()
-    return Clients(sessions, modern)
+    return Clients(sessions, modern, callers_of(settings.tasks, sessions, modern, tasks))
 
 
 async def _disturbed(settings: Settings, clients: Clients, chaos: Chaos) -> None:
-    """Have the clients call under chaos; return when all calls have ended."""
+    """Have the clients call under chaos; return when all calls and tasks have ended."""
     quiet = trio.Event()
     every = len(clients.all) / settings.rate
     async with trio.open_nursery() as nursery:
         for client in clients.all:
             nursery.start_soon(functools.partial(client.call_until, quiet, every=every))
+        for caller in clients.tasks:
+            nursery.start_soon(caller.call_until, quiet)
         await chaos.run(settings.seconds)
         quiet.set()
 
@@ -221,7 +235,13 @@ async def _told(clients: Clients, ledger: Ledger) -> float:
 
 
 def _rows(
-    ledger: Ledger, balancer: Balancer, chaos: Chaos, nodes: Sequence[Node], seconds: float, late: float
+    ledger: Ledger,
+    tasks: TaskLedger,
+    balancer: Balancer,
+    chaos: Chaos,
+    nodes: Sequence[Node],
+    seconds: float,
+    late: float,
 ) -> Sequence[tuple[str, object]]:
     outcomes = Counter((call.kind, call.outcome.value) for call in ledger.calls)
     resumed = [call for call in ledger.calls if call.resumed]
@@ -235,6 +255,7 @@ def _rows(
         ("responses cut for being quiet", balancer.cut),
         *((f"{kind}: {outcome}", number) for (kind, outcome), number in sorted(outcomes.items())),
         ("calls whose stream was resumed", len(resumed)),
+        *tasks.rows(),
         *sorted(ledger.counts.items()),
         ("median answer", f"{1000 * times[len(times) // 2]:.0f} ms" if times else "none"),
         ("slowest answer", f"{times[-1]:.1f} s" if times else "none"),

@@ -12,6 +12,7 @@ async def test_nothing_is_lost_or_doubled_while_nodes_are_rolled_and_killed(tmp_
         sessions=8,
         modern=4,
         squares=4,
+        tasks=4,
         seconds=5.0,
         rate=10.0,
         kinds=("roll", "kill"),
@@ -23,3 +24,4 @@ async def test_nothing_is_lost_or_doubled_while_nodes_are_rolled_and_killed(tmp_
     report = await simulate(settings, tmp_path)
     assert report.violations == [], (tmp_path / "nodes.log").read_text()
     assert len(report.ledger.calls) > 20
+    assert any(task.status == "completed" for task in report.tasks.tasks)
