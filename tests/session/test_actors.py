@@ -49,6 +49,24 @@ def cancel_of(id: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}
 
 
+# --- the wakes of a call ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ERAS)
+async def test_a_serial_call_wakes_its_reader_and_its_worker_alone(version: str, autojump_clock: MockClock) -> None:
+    """The Router takes a request in the turn of the Reader, and its end in the turn of the worker."""
+    server, _ = counting()
+    async with served(server, version) as peer:
+        await peer.ask(peer.call(1, "note", {"text": "first"}))  # starts the actors
+        await wait_all_tasks_blocked()
+        assert peer.session is not None
+        router = peer.session.router.mailbox
+        told, handled_at_once = router.told, router.handled_at_once
+        await peer.ask(peer.call(2, "note", {"text": "second"}))
+        await wait_all_tasks_blocked()
+        assert (router.told - told, router.handled_at_once - handled_at_once) == (2, 2)
+
+
 # --- one mailbox for what must keep its order ---------------------------------------------
 
 

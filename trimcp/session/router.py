@@ -183,12 +183,8 @@ class Router(Actor[_Message]):
         self.tell_now(_Batched(register, values, size, now), size)
 
     def left(self, request: InboundRequest) -> None:
-        """See `RegisterRouter`. At once while others run: the last one then writes the answers of all."""
-        admission = self._admission
-        if admission.free < admission.most - 1:
-            self.tell_now(request)
-        else:  # the last one is told: without its wake the process sleeps sooner, and a serial call takes longer
-            self.tell(request)
+        """See `RegisterRouter`."""
+        self.tell_now(request)
 
     def cancel_reply_stream(self, register: Requests, reply_stream: ReplyStream, reason: CancelReason) -> None:
         """Cancel the requests whose answers leave by this reply stream."""
