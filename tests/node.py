@@ -13,6 +13,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from filelock import FileLock
+
 NODE_AT_LEAST: Final = 22
 PATIENCE: Final = 300.0
 """Seconds for npm and node, which a test run on a machine without network must not wait for in vain."""
@@ -67,11 +69,12 @@ def _install(package: str, version: str) -> Path:
     node, npm = node_and_npm()
     home = CACHE / f"{package.replace('/', '-').lstrip('@')}-{version}"
     folder = home / "node_modules" / package
-    if not (home / "complete").is_file():
-        home.mkdir(parents=True, exist_ok=True)
-        options = ["--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-        run(*npm, "install", "--prefix", str(home), *options, f"{package}@{version}", node=node)
-        (home / "complete").touch()
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / "lock"):  # of several test runs one installs
+        if not (home / "complete").is_file():
+            options = ["--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+            run(*npm, "install", "--prefix", str(home), *options, f"{package}@{version}", node=node)
+            (home / "complete").touch()
     return folder
 
 
