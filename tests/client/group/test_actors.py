@@ -274,10 +274,11 @@ async def test_tasks_of_a_group_say_whose_they_are() -> None:
 async def test_more_than_may_come_at_once_is_refused() -> None:
     async with open_group() as group:
         refused: list[str] = []
+        server = offering()
 
         async def add() -> None:
             try:
-                await group.add("one", offering())
+                await group.add("one", server)
             except trimcp.UsageError as exc:
                 refused.append(str(exc))
 
