@@ -12,6 +12,7 @@ from tests.tasks.test_cluster import Node, cluster, store, version
 from tests.tasks.workshop import CORE, Client, Named, Workshop, accepted
 from trimcp.extensions.tasks import lifecycle
 from trimcp.stores import MemoryStore
+from trimcp.stores.task_store import TaskRecord
 
 __all__ = ["store", "version"]
 
@@ -120,3 +121,33 @@ async def test_an_answer_that_the_store_does_not_take_at_first_is_stored_later(
                 pass
             await client.peer.send(result(question["id"], accepted("Bob")))
             assert (await client.answer("result"))["result"]["content"][0]["text"] == "Ada, Bob"
+
+
+@pytest.mark.parametrize("drains", [False, True])
+async def test_a_task_that_was_refused_while_the_store_was_away_does_not_run_elsewhere(
+    autojump_clock: MockClock, store: MemoryStore, version: str, drains: bool, logged: Logged
+) -> None:
+    create = store.tasks.create
+
+    async def done_without_an_answer(record: TaskRecord, *, most: int) -> bool:
+        await create(record, most=most)
+        raise ConnectionError
+
+    async def fails(record: TaskRecord) -> None:
+        raise ConnectionError
+
+    async with cluster(store) as (a, b):
+        async with a.client(version) as first:
+            with pytest.MonkeyPatch.context() as down:
+                down.setattr(store.tasks, "create", done_without_an_answer)
+                down.setattr(store.tasks, "update", fails)
+                a.workshop.release.set()
+                await first.call("work")
+            if drains:
+                await a.workshop.server.drain(1)
+                a.life.cancel()
+            else:
+                await trio.sleep(10)
+                await a.kill()
+        await trio.sleep(60)
+        assert b.workshop.runs == []

@@ -104,7 +104,7 @@ class TaskCalls:
             await trio.lowlevel.checkpoint_if_cancelled()
         except trio.Cancelled:  # meanwhile: the client will never know of the task
             with trio.CancelScope(shield=True):  # each call of the store has a deadline
-                await self._manager.discard(record)
+                await self._manager.table.discard(record)
             raise
         request.reports = max(request.reports, work.reports)
         task = detached(self._manager, record, work, request.session)

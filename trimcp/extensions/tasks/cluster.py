@@ -151,10 +151,14 @@ class TaskCluster(Actor[str | None], NodeObserver):
     # --- tasks that were handed over --------------------------------------------------
 
     async def take_over(self) -> None:
-        """Take the tasks that other nodes have handed over, until cancelled. Looks now and then in any case."""
+        """Take the tasks that other nodes have handed over, until cancelled. Looks now and then in any case.
+
+        Before that, tasks are put right whose last change had no answer of the store.
+        """
         while True:
             self._free = trio.Event()
             with suppress(RequestFailed, NotSettled):  # it was logged
+                await self._manager.table.discard_again()
                 await self._release_doubtful()
                 await self.settle(lifecycle.NO_NODE)
             with trio.move_on_after(LOOK_AGAIN):

@@ -190,7 +190,7 @@ class TaskManager(Actor[_Message]):
             except RequestFailed as exc:
                 failure = exc
             if failure is not None:
-                await self.discard(record)  # the store may have it all the same
+                await self.table.discard(record)  # the store may have it all the same
                 raise failure
         if not is_kept:
             raise busy(f"{most} tasks are kept, the most that one client may have")
@@ -207,13 +207,6 @@ class TaskManager(Actor[_Message]):
     def owns(self, incarnation: int) -> bool:
         """Whether tasks of an incarnation may run here: it is that of this node, which is not fenced."""
         return incarnation == self.incarnation and not self._is_fenced
-
-    async def discard(self, record: TaskRecord) -> None:
-        """Cancel a task that no client knows of. A store that fails keeps it until it expires."""
-        try:
-            await self.change(record, lambda newest: lifecycle.cancelled(newest, lifecycle.now()))
-        except RequestFailed:
-            return
 
     def begin(self, record: TaskRecord, work: TaskWork) -> RunningTask:
         """Run a task on this node."""
@@ -372,6 +365,8 @@ class TaskManager(Actor[_Message]):
         def stop(newest: TaskRecord) -> TaskRecord | None:
             if newest.incarnation != mine:
                 return None
+            if self.table.is_discarded(newest.id):
+                return lifecycle.cancelled(newest, lifecycle.now())
             return lifecycle.handed_over(newest) if runs_again else lifecycle.lost(newest, lifecycle.now())
 
         await self.change(record, stop)

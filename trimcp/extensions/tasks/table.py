@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from trimcp.actors.supervisor import Supervisor
 from trimcp.errors import RequestFailed
+from trimcp.extensions.tasks import lifecycle
 from trimcp.observability import events, log
 from trimcp.session.refusals import retry_data, store_unavailable
 from trimcp.stores.contained import (
@@ -23,6 +24,8 @@ from trimcp.stores.contained import (
 from trimcp.stores.task_store import TaskRecord, TaskStore
 from trimcp.types.jsonrpc import BUSY, INTERNAL_ERROR
 
+MOST_DISCARDED: Final = 10_000
+"""Tasks to discard that are remembered while the store does not answer."""
 Step = Callable[[TaskRecord], TaskRecord | None]
 """A step of the life of a task: returns the next record, or None where nothing changes."""
 
@@ -34,6 +37,8 @@ class TaskTable:
         """`supervisor`: of the workers that call a store of the user."""
         self._store = store
         self._calls: StoreCalls = open_calls(store, "task store", supervisor, MOST_SHARED_CALLS)
+        self._discarded: dict[str, TaskRecord] = {}
+        """Tasks to discard of which the store did not say whether it has them."""
 
     async def create(self, record: TaskRecord, most: int) -> bool:
         """Keep a new task. Returns False where its principal has `most` already.
@@ -95,6 +100,28 @@ class TaskTable:
             newest = await self.find(newest.id)
         return None, False
 
+    async def discard(self, record: TaskRecord) -> None:
+        """Cancel a task that no client knows of. Where the store fails, it is tried again by `discard_again`."""
+        try:
+            await self.change(record, _cancelled)
+        except RequestFailed:
+            if len(self._discarded) < MOST_DISCARDED:
+                self._discarded[record.id] = record
+
+    async def discard_again(self) -> None:
+        """Cancel the tasks that could not be discarded.
+
+        Raises:
+            RequestFailed: the store failed.
+        """
+        for record in tuple(self._discarded.values()):
+            await self.change(record, _cancelled)
+            self._discarded.pop(record.id, None)
+
+    def is_discarded(self, id: str) -> bool:
+        """Whether a task could not be discarded yet."""
+        return id in self._discarded
+
     def leave_pool(self) -> None:
         """Call the store in the task that asks from now on: the run ends, and its workers with it."""
         self._calls = DirectCalls()
@@ -107,6 +134,10 @@ class TaskTable:
                 raise exc.__cause__ from None
             log_failure(exc)
             raise store_unavailable() from None
+
+
+def _cancelled(record: TaskRecord) -> TaskRecord | None:
+    return lifecycle.cancelled(record, lifecycle.now())
 
 
 def busy(problem: str) -> RequestFailed:
