@@ -68,11 +68,12 @@ class GroupingThread(Generic[W]):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def call(self, work: W) -> Any:
+    async def call(self, work: W, seconds: float) -> Any:
         """Have the thread do this work, and return its value.
 
         Raises:
             ThreadBusy: too many jobs wait.
+            TooSlowError: the thread took longer than `seconds`.
             BaseException: the error of the job.
         """
         if self._is_stopped or self._waiting >= self._most:
@@ -80,7 +81,13 @@ class GroupingThread(Generic[W]):
         self._waiting += 1
         job = ThreadJob(work)
         self._jobs.put(job)
-        return await job.reply.wait()
+        with trio.move_on_after(seconds) as scope:
+            await job.reply.wait_set()
+        if scope.cancelled_caught:
+            await trio.lowlevel.checkpoint()  # the thread may have been in time, and a handler held up the event loop
+            if not job.reply.is_set:
+                raise trio.TooSlowError
+        return job.reply.get()
 
     def soon(self, function: Callable[..., object], *args: object) -> None:
         """Call a function in Trio's thread soon. For the functions of this thread."""

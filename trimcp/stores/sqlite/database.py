@@ -200,8 +200,7 @@ class Database:
         if thread is None:
             raise UsageError(f"The store {self.path} is not open: use it inside of `async with store.open()`")
         try:
-            with trio.fail_after(BUSY):
-                return await thread.call(work)
+            return await thread.call(work, BUSY)
         except (ThreadBusy, sqlite3.Error, trio.TooSlowError) as exc:
             raise StoreUnavailable(f"The store {self.path} failed: {str(exc) or 'no answer in time'}") from exc
 
