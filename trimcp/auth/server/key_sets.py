@@ -106,7 +106,7 @@ class KeySet:
 
     @property
     def _is_old(self) -> bool:
-        """Whether a request should fetch the set again: one does, and the others go on with the keys that are there."""
+        """Whether a request should fetch the set again: one does, and the others use the keys that are there."""
         return self._fetch is not None and not self._lock.locked() and self._is_older(self._fetched_at, LIFETIME)
 
     def _is_older(self, moment: float | None, seconds: float) -> bool:

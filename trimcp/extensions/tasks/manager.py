@@ -354,7 +354,7 @@ class TaskManager(Actor[_Message]):
             await self._idle.wait()
 
     async def release(self, record: TaskRecord) -> None:
-        """Store what becomes of a task of this node that does not run any more: it is handed over, or fails.
+        """Hand over a task of this node that does not run any more, or let it fail.
 
         Raises:
             RequestFailed: the store failed.

@@ -269,7 +269,7 @@ class RunningTask(Actor[_Message]):
         return True
 
     async def _stored(self, step: Step) -> TaskRecord | None:
-        """Take a step that the work waits for as the owner of the task, however long the store does not answer.
+        """Take a step that the work waits for, however long the store does not answer.
 
         Raises:
             RequestFailed: the step cannot be taken, or the work has ended or is given up before the store answers.
