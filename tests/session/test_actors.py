@@ -67,6 +67,19 @@ async def test_a_serial_call_wakes_its_reader_and_its_worker_alone(version: str,
         assert (router.told - told, router.handled_at_once - handled_at_once) == (2, 2)
 
 
+@pytest.mark.parametrize("version", ERAS)
+async def test_requests_that_are_read_together_are_one_message(version: str, autojump_clock: MockClock) -> None:
+    server, _ = counting()
+    async with served(server, version) as peer:
+        await peer.ask(peer.call(1, "note", {"text": "first"}))  # starts the actors
+        assert peer.session is not None
+        router = peer.session.router.mailbox
+        told = router.told
+        await peer.send(*(peer.call(n, "note", {"text": "x"}) for n in range(10, 20)))
+        assert sorted(answer["id"] for answer in await peer.settled()) == list(range(10, 20))
+        assert router.told - told == 1 + 10  # and each request that has ended
+
+
 # --- one mailbox for what must keep its order ---------------------------------------------
 
 

@@ -1,7 +1,7 @@
 """The actor: a mailbox, a task, and a state that no other object touches.
 
 A subclass declares its messages as small frozen classes in its own file, puts plain functions in front
-of them (`router.request(…)`), and handles them in `handle`, which never waits. An actor that must wait
+of them (`router.requests(…)`), and handles them in `handle`, which never waits. An actor that must wait
 has a `run` of its own. The task starts with the first message, so an idle actor costs none.
 """
 

@@ -81,7 +81,7 @@ class Acceptance:
     ) -> InboundRequest | None:
         """Make a request of a message; return None for a message that is refused or ignored.
 
-        The parameters are those of `Router.request`.
+        The other parameters are those of `Router.requests`, of one message.
         """
         # Before all else: any answer by that id, an error too, would settle the first request at the peer.
         if message.id in register.in_flight.by_id and reply_stream.is_shared:

@@ -16,7 +16,7 @@ from trimcp.session.peer import Peer
 from trimcp.session.register import Register
 from trimcp.session.reply_stream import ReplyStream
 from trimcp.session.request import InboundRequest
-from trimcp.session.router import Router
+from trimcp.session.router import Arrived, Router
 from trimcp.types.jsonrpc import Message, Notification, Request
 
 
@@ -65,15 +65,19 @@ class Dispatcher:
         """
         kind = type(message)
         if kind is Request:
-            if not self.is_server:
-                self._check_unread()
-            self._router.request(self._register, message, reply_stream, size, now)  # type: ignore[arg-type]
+            self.take_requests(((message, size),), reply_stream, size, now)  # type: ignore[arg-type]
         elif kind is Notification:
             self._take_notification(message)  # type: ignore[arg-type]  # `type` narrows no union
         else:
             if self.is_server:
                 self._observe(message)
             self._peer.calls.response(message)  # type: ignore[arg-type]  # as above
+
+    def take_requests(self, requests: Arrived, reply_stream: ReplyStream, size: int, now: float) -> None:
+        """Hand requests that were read together to the Router. Otherwise as `take`."""
+        if not self.is_server:
+            self._check_unread(len(requests))
+        self._router.requests(self._register, requests, reply_stream, size, now)
 
     def take_batch(self, values: list[Any], size: int, now: float) -> None:
         """Hand an array to the Router. Never waits."""
@@ -100,10 +104,10 @@ class Dispatcher:
         """Wait until the Router has taken every message so far."""
         await self._router.mailbox.wait_taken()
 
-    def _check_unread(self) -> None:
+    def _check_unread(self, requests: int) -> None:
         """Bound the answers to a server that asks and does not read: a client reads always."""
         peer = self._peer
-        self._unread = self._unread + 1 if peer.writer.is_over else 0
+        self._unread = self._unread + requests if peer.writer.is_over else 0
         if self._unread > peer.limits.session_waiting:
             raise ConnectionLost("the server sends requests, and does not read the answers")
 

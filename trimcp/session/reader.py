@@ -7,7 +7,7 @@ supervisor. It waits for bytes, for a Router that is behind, and, on a server, f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -21,7 +21,7 @@ from trimcp.observability import events, log
 from trimcp.session.dispatcher import Dispatcher
 from trimcp.session.reply_stream import ReplyStream
 from trimcp.transports.duplex import Duplex, Frame
-from trimcp.types.jsonrpc import INVALID_REQUEST, PARSE_ERROR
+from trimcp.types.jsonrpc import INVALID_REQUEST, PARSE_ERROR, Message, Request
 
 FRAMES_AT_ONCE: Final = 256
 """Frames taken before the Reader checks whether the peer reads: two bytes of garbage make a hundred of error,
@@ -72,25 +72,39 @@ class Reader:
                 self._take(frames[start : start + FRAMES_AT_ONCE], now)
 
     def _take(self, frames: Sequence[Frame], now: float) -> None:
-        """Hand on the messages of frames that were read together."""
+        """Hand on the messages of frames that were read together; requests that follow each other go together."""
         dispatcher, reply_stream = self._dispatcher, self._reply_stream
         depth, containers = self._json_depth, self._json_containers
+        requests: list[tuple[Request, int]] = []
+        together = 0  # bytes of the requests
+        message: Message | list[Any] | InvalidMessage | None
         for frame in frames:
             if isinstance(frame, Oversized):
-                dispatcher.take_invalid(self._oversized(frame), reply_stream)
+                message, size = self._oversized(frame), 0
+            else:
+                size = len(frame)
+                try:
+                    value = loads(frame, depth, containers)
+                    message = value if type(value) is list else read_message(value)
+                except InvalidMessage as exc:
+                    message = exc
+                except InvalidJson as exc:
+                    message = self._not_json(frame, exc)
+            if type(message) is Request:
+                requests.append((message, size))
+                together += size
                 continue
-            try:
-                value = loads(frame, depth, containers)
-                if type(value) is list:
-                    dispatcher.take_batch(value, len(frame), now)
-                else:
-                    dispatcher.take(read_message(value), reply_stream, len(frame), now)
-            except InvalidMessage as exc:
-                dispatcher.take_invalid(exc, reply_stream)
-            except InvalidJson as exc:
-                invalid = self._not_json(frame, exc)
-                if invalid is not None:
-                    dispatcher.take_invalid(invalid, reply_stream)
+            if requests:
+                dispatcher.take_requests(requests, reply_stream, together, now)
+                requests, together = [], 0
+            if type(message) is list:
+                dispatcher.take_batch(message, size, now)
+            elif isinstance(message, InvalidMessage):
+                dispatcher.take_invalid(message, reply_stream)
+            elif message is not None:
+                dispatcher.take(message, reply_stream, size, now)  # type: ignore[arg-type]  # `type` narrows no union
+        if requests:
+            dispatcher.take_requests(requests, reply_stream, together, now)
 
     def _oversized(self, frame: Oversized) -> InvalidMessage:
         """Return the refusal of a frame over the limit."""

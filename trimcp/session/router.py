@@ -8,7 +8,7 @@ and pass all work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from trimcp.actors.actor import Actor, Owner
@@ -40,8 +40,10 @@ Requests = Register[InboundRequest]
 """The register of one peer."""
 
 
-_Arrived = tuple[Requests, Request, ReplyStream, int, float]
-"""A request was read: the parameters of `Router.request`. A plain tuple, since a class costs a request 4 % more."""
+Arrived = Sequence[tuple[Request, int]]
+"""Requests that were read together, each with its bytes."""
+_Arrived = tuple[Requests, Arrived, ReplyStream, float]
+"""Requests were read: the parameters of `Router.requests`. A plain tuple, since a class costs a request 4 % more."""
 
 
 class _Cancelled(NamedTuple):
@@ -154,17 +156,17 @@ class Router(Actor[_Message]):
 
     # --- functions in front of the messages: none waits -------------------------------
 
-    def request(self, register: Requests, request: Request, reply_stream: ReplyStream, size: int, now: float) -> None:
-        """Take a request that was read: start it, let it wait, answer it at once, or refuse it.
+    def requests(self, register: Requests, requests: Arrived, reply_stream: ReplyStream, size: int, now: float) -> None:
+        """Take requests that were read together: start each, let it wait, answer it at once, or refuse it.
 
         Args:
             register: of the peer.
-            request: the message.
-            reply_stream: where its answer leaves.
-            size: its bytes.
-            now: the time at which it was read.
+            requests: the messages.
+            reply_stream: where their answers leave.
+            size: the bytes of all.
+            now: the time at which they were read.
         """
-        self.tell_now((register, request, reply_stream, size, now), size)
+        self.tell_now((register, requests, reply_stream, now), size)
 
     def cancelled(self, register: Requests, params: Mapping[str, Any] | None) -> None:
         """Take a `notifications/cancelled` of the peer."""
@@ -219,29 +221,32 @@ class Router(Actor[_Message]):
     # --- in ---------------------------------------------------------------------------
 
     def _on_arrived(self, message: _Arrived) -> None:
-        register, read, reply_stream, size, now = message
-        request = self._acceptance.accept(register, read, reply_stream, size, now)
-        if request is None:
-            return
-        limits, route = self._limits, request.route
-        if route.at_once is not None:
-            request.answer_at_once()
-            self._counter.answered_at_once(request)
-        elif register.draining:  # also where it is closed
-            self._counter.draining(request)
-        elif route.keeper is not None:
-            request.open_long_lived(route.keeper)
-        elif register.bytes + size > limits.session_request_bytes and register.bytes:
-            self._counter.busy(request, f"requests of {limits.session_request_bytes} bytes")
-        elif register.has_room() and self._admission.take():
-            register.add_running(request)
-            self._actors[route.actor].post(request)
-        elif len(register.waiting) < limits.session_waiting:
-            register.add_waiting(request)
-            if register.wants_place:
-                self._admission.enlist(register)
-        else:
-            self._counter.busy(request, f"{limits.session_requests} requests, and {limits.session_waiting} that wait,")
+        register, requests, reply_stream, now = message
+        accept, admission, actors, limits = self._acceptance.accept, self._admission, self._actors, self._limits
+        for read, size in requests:
+            request = accept(register, read, reply_stream, size, now)
+            if request is None:
+                continue
+            route = request.route
+            if route.at_once is not None:
+                request.answer_at_once()
+                self._counter.answered_at_once(request)
+            elif register.draining:  # also where it is closed
+                self._counter.draining(request)
+            elif route.keeper is not None:
+                request.open_long_lived(route.keeper)
+            elif register.bytes + size > limits.session_request_bytes and register.bytes:
+                self._counter.busy(request, f"requests of {limits.session_request_bytes} bytes")
+            elif register.has_room() and admission.take():
+                register.add_running(request)
+                actors[route.actor].post(request)
+            elif len(register.waiting) < limits.session_waiting:
+                register.add_waiting(request)
+                if register.wants_place:
+                    admission.enlist(register)
+            else:
+                most = f"{limits.session_requests} requests, and {limits.session_waiting} that wait,"
+                self._counter.busy(request, most)
 
     def _on_granted(self, message: _Granted) -> None:
         request = message.register.next_waiting()
@@ -302,7 +307,7 @@ class Router(Actor[_Message]):
                 self._on_invalid(_Invalid(register, exc, batch))
                 continue
             if type(member) is Request:
-                self._on_arrived((register, member, batch, share, now))
+                self._on_arrived((register, ((member, share),), batch, now))
             else:
                 peer.take(member, batch, share, now)
         batch.withdraw()

@@ -126,7 +126,7 @@ class StatelessPeer(Session):
     def ask(self, request: Request, reply: PostReply, size: int, now: float) -> None:
         """Hand a request to the Router."""
         self._posted += 1
-        self.router.request(self.requests, request, reply, size, now)
+        self.router.requests(self.requests, ((request, size),), reply, size, now)
 
     def reply_lost(self, reply: PostReply) -> None:
         """Cancel a request whose connection is lost."""
