@@ -17,13 +17,15 @@ from tests.session.peer import MODERN, PATIENCE, Peer, RawServer
 from trimcp import Restarts, Timeouts
 
 
+@pytest.mark.parametrize("code", [-31001, -31010, -31011])
 @pytest.mark.parametrize("version", BOTH)
-async def test_a_busy_server_is_asked_again(version: str, autojump_clock: MockClock) -> None:
+async def test_a_busy_server_is_asked_again(version: str, code: int, autojump_clock: MockClock) -> None:
+    """Also one whose store does not answer, or whose node was lost with the request."""
     server = TaskServer(version)
     async with tasks_served(server) as client, trio.open_nursery() as nursery:
         task = await client.call_tool("slow", task=True)
         waiting = Outcome(nursery, task.result)
-        server.refuse["tasks/get"] = {"code": -31001, "message": "busy", "data": {"retryAfterMs": 4000}}
+        server.refuse["tasks/get"] = {"code": code, "message": "busy", "data": {"retryAfterMs": 4000}}
         await trio.sleep(20)
         times = server.times("tasks/get")
         assert 3 <= len(times) <= 6
@@ -31,6 +33,32 @@ async def test_a_busy_server_is_asked_again(version: str, autojump_clock: MockCl
         server.refuse.clear()
         await server.becomes("task-1", "completed")
         assert (await waiting.done()).value.text == "done"
+
+
+@pytest.mark.parametrize("code", [-31010, -31011])
+async def test_the_result_of_a_completed_task_is_asked_for_again(code: int, autojump_clock: MockClock) -> None:
+    server = TaskServer(CORE)
+    async with tasks_served(server) as client, trio.open_nursery() as nursery:
+        task = await client.call_tool("slow", task=True)
+        waiting = Outcome(nursery, task.result)
+        server.refuse["tasks/result"] = {"code": code, "message": "not now"}
+        await server.becomes("task-1", "completed")
+        await trio.sleep(4)
+        server.refuse.clear()
+        assert (await waiting.done()).value.text == "done"
+
+
+async def test_a_task_that_failed_with_its_node_has_that_error(autojump_clock: MockClock) -> None:
+    server = TaskServer(CORE)
+    async with tasks_served(server) as client, trio.open_nursery() as nursery:
+        task = await client.call_tool("slow", task=True)
+        waiting = Outcome(nursery, task.result)
+        server.refuse["tasks/result"] = {"code": -31010, "message": "the node is lost"}
+        await server.becomes("task-1", "failed")
+        error = (await waiting.done()).error
+        assert isinstance(error, trimcp.RequestFailed)
+        assert error.code == -31010
+        assert len(server.times("tasks/result")) == 1
 
 
 @pytest.mark.parametrize("version", BOTH)

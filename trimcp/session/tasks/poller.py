@@ -19,10 +19,12 @@ from trimcp.errors import ConnectionLost, ExchangeFailed, RequestFailed, TaskCan
 from trimcp.observability import events, log
 from trimcp.session.tasks.progress import TaskProgress
 from trimcp.session.tasks.state import TaskState
-from trimcp.types.jsonrpc import BUSY, DRAINING
+from trimcp.types.jsonrpc import BUSY, DRAINING, NODE_LOST, STORE_UNAVAILABLE
 
 PASSING: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
 """Statuses of HTTP after which the same request may succeed later."""
+PASSING_CODES: Final = frozenset((BUSY, DRAINING, STORE_UNAVAILABLE, NODE_LOST))
+"""Codes of errors after which it may."""
 
 
 class PolledRequests(Protocol):
@@ -264,7 +266,8 @@ class TaskPoller:
         except TaskCancelled as exc:
             self.error = exc
         except RequestFailed as exc:
-            if _passes(exc):
+            # Where the task failed, it may be the task whose node was lost, and not the request.
+            if _passes(exc) and not (exc.code == NODE_LOST and state.status == "failed"):
                 raise
             self.error = exc
         self._wake()
@@ -273,7 +276,7 @@ class TaskPoller:
 def _passes(exc: ConnectionLost | RequestFailed) -> bool:
     """Return whether the same request may succeed later."""
     if isinstance(exc, RequestFailed):
-        return exc.code in (BUSY, DRAINING)
+        return exc.code in PASSING_CODES
     if isinstance(exc, ExchangeFailed):
         return exc.status is None or exc.status in PASSING
     return True
