@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -12,18 +13,15 @@ from trimcp.stores.event_store import SETTLED, AppendFailed, EventBatch, SharedE
 
 EVENT_COST: Final = 512
 """Bytes that an event counts for beside its own: about what Python needs to keep one."""
-_GIVEN_UP: Final = 64
-"""Events that were given up and may wait in a queue, beside as many as the others."""
 
 
 class _Kept:
-    """Holds one event, until it is given up."""
+    """Holds one event."""
 
     __slots__ = ("at", "event", "following", "number", "of")
 
     def __init__(self, of: _Stream, number: int, event: bytes, at: float) -> None:
-        self.of: _Stream | None = of
-        """Its stream; None once it was given up."""
+        self.of: _Stream = of
         self.number: int = number
         self.event: bytes = event
         self.at: float = at
@@ -32,30 +30,14 @@ class _Kept:
 
 
 class _Heap:
-    """Holds events in the order in which they came, and their cost.
+    """Holds events in the order in which they came, and their cost."""
 
-    An event that is given up stays in the queue until it is the oldest, or until such events are the most.
-    """
-
-    __slots__ = ("cost", "number", "queue")
+    __slots__ = ("cost", "kept")
 
     def __init__(self) -> None:
-        self.queue: deque[_Kept] = deque()
-        """The oldest is one that was not given up."""
-        self.number: int = 0
-        """Events that were not given up."""
+        self.kept: OrderedDict[_Kept, None] = OrderedDict()
         self.cost: int = 0
-        """Of these, in bytes."""
-
-    def gave_up(self, cost: int) -> None:
-        """Note that an event of this cost was given up."""
-        self.number -= 1
-        self.cost -= cost
-        queue = self.queue
-        while queue and queue[0].of is None:
-            queue.popleft()
-        if len(queue) > 2 * self.number + _GIVEN_UP:
-            self.queue = deque(kept for kept in queue if kept.of is not None)
+        """Of all of them, in bytes."""
 
 
 class _Session(_Heap):
@@ -70,9 +52,9 @@ class _Session(_Heap):
 
 
 class _Stream:
-    """Holds the latest events of one stream, without gaps, while there are any."""
+    """Holds the latest events of one stream, without gaps. It goes with its last event."""
 
-    __slots__ = ("cost", "incarnation", "is_finished", "last", "newest", "number", "oldest", "owed", "session", "size")
+    __slots__ = ("cost", "incarnation", "is_finished", "newest", "number", "oldest", "owed", "session", "size")
 
     def __init__(self, session: _Session, number: int) -> None:
         self.session: _Session = session
@@ -82,18 +64,21 @@ class _Stream:
         self.size: int = 0
         """Events from the oldest to the newest."""
         self.cost: int = 0
-        self.last: int = 0
         self.is_finished: bool = False
         self.incarnation: int = 0
         self.owed: tuple[bytes, ...] = ()
 
+    @property
+    def last(self) -> int:
+        """The number of its newest event."""
+        return 0 if self.newest is None else self.newest.number
+
     def __iter__(self) -> Iterator[_Kept]:
-        """Iterate over the events, the oldest first. Each may be given up meanwhile."""
+        """Iterate over the events, the oldest first."""
         kept = self.oldest
         while kept is not None:
-            following = kept.following
             yield kept
-            kept = following
+            kept = kept.following
 
 
 class MemoryEventStore(SharedEventStore):
@@ -135,12 +120,14 @@ class MemoryEventStore(SharedEventStore):
         self._age = age
         self._shared = shared
         self._clock = clock
+        self._next_expiry = -math.inf
+        """A time before which no event is too old."""
         self._all = _Heap()
         self._sessions: dict[str, _Session] = {}
 
     def __len__(self) -> int:
         """Return the number of events."""
-        return self._all.number
+        return len(self._all.kept)
 
     @property
     def cost(self) -> int:
@@ -217,9 +204,9 @@ class MemoryEventStore(SharedEventStore):
         Returns True, as `EventLog.append` does where it has kept them.
         """
         now = self._clock()
-        every = self._all
-        if every.queue and now - every.queue[0].at >= self._age:
+        if now >= self._next_expiry:
             self._expire(now)
+        every = self._all
         for number, event in enumerate(events, first):
             owner = self._sessions.get(session)
             if owner is None:
@@ -238,15 +225,11 @@ class MemoryEventStore(SharedEventStore):
             else:
                 of.newest.following = kept
             of.newest = kept
-            of.last = number
             of.size += 1
-            owner.queue.append(kept)
-            every.queue.append(kept)
+            owner.kept[kept] = every.kept[kept] = None
             cost = len(event) + EVENT_COST
             of.cost += cost
-            owner.number += 1
             owner.cost += cost
-            every.number += 1
             every.cost += cost
             self._keep_bounds(of, owner)
         return True
@@ -257,12 +240,12 @@ class MemoryEventStore(SharedEventStore):
         while of.oldest is not None and (of.cost > cost or of.size > most):
             self._remove(of.oldest)
         most, cost = self._session_bounds
-        while owner.cost > cost or owner.number > most:
-            self._remove(owner.queue[0])
+        while owner.cost > cost or len(owner.kept) > most:
+            self._remove(next(iter(owner.kept)))
         every = self._all
         most, cost = self._bounds
-        while every.cost > cost or every.number > most:
-            self._remove(every.queue[0])
+        while every.cost > cost or len(every.kept) > most:
+            self._remove(next(iter(every.kept)))
 
     def finish_nowait(self, session: str, stream: int, last: int) -> None:
         """Note that a stream has ended with the event of number `last`."""
@@ -278,13 +261,11 @@ class MemoryEventStore(SharedEventStore):
         """Forget a session."""
         owner = self._sessions.pop(session, None)
         if owner is not None:
-            for of in owner.streams.values():
-                for kept in of:
-                    # They refer to each other, and would otherwise stay until the garbage collector comes.
-                    kept.of = kept.following = None
-                    self._all.gave_up(len(kept.event) + EVENT_COST)
-                of.oldest = of.newest = None
-            owner.streams.clear()
+            for kept in owner.kept:
+                del self._all.kept[kept]
+                # They refer to each other, and would otherwise stay until the garbage collector comes.
+                kept.of.oldest = kept.of.newest = None
+            self._all.cost -= owner.cost
 
     # --- events in and out ------------------------------------------------------------
 
@@ -302,27 +283,31 @@ class MemoryEventStore(SharedEventStore):
             self._remove(of.oldest)
 
     def _expire(self, now: float) -> None:
-        every = self._all
-        while every.queue and now - every.queue[0].at >= self._age:
-            self._remove(every.queue[0])
+        """Give up the events that are too old."""
+        self._next_expiry = now + self._age
+        every = self._all.kept
+        while every:
+            oldest = next(iter(every))
+            if now - oldest.at < self._age:
+                self._next_expiry = oldest.at + self._age
+                return
+            self._remove(oldest)
 
     def _remove(self, kept: _Kept) -> None:
         """Give up an event, which is the oldest of its stream, and what is empty without it."""
-        of = kept.of
-        assert of is not None
+        of, every = kept.of, self._all
         owner = of.session
         cost = len(kept.event) + EVENT_COST
-        of.oldest = kept.following
-        kept.of = kept.following = None
-        kept.event = b""
         of.size -= 1
         of.cost -= cost
-        owner.gave_up(cost)
-        self._all.gave_up(cost)
+        owner.cost -= cost
+        every.cost -= cost
+        del owner.kept[kept], every.kept[kept]
+        of.oldest = kept.following
         if of.oldest is None:
             of.newest = None
             del owner.streams[of.number]
-            if not owner.number:
+            if not owner.streams:
                 del self._sessions[owner.id]
 
 
