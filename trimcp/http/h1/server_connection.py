@@ -13,6 +13,7 @@ from typing import Final
 
 import trio
 
+from trimcp.actors.loop import current_clock
 from trimcp.errors import ConnectionEnded
 from trimcp.http.binding import Handler, HttpRequest, PeerConnection, Refusal
 from trimcp.http.h1 import request_checks as heads
@@ -41,6 +42,7 @@ class ServerConnection(ResponseOwner):
         "_limits",
         "_lingers",
         "_parser",
+        "_read_clock",
         "_request",
         "_response",
         "_scope",
@@ -53,6 +55,7 @@ class ServerConnection(ResponseOwner):
         self._stream = stream
         self._handler = handler
         self._limits = limits
+        self._read_clock = current_clock()
         self._known = PeerConnection(stream.description.removeprefix("tcp "))
         self._parser = RequestParser(limits, handler.body_limit)
         self._request: HttpRequest | None = None
@@ -67,7 +70,7 @@ class ServerConnection(ResponseOwner):
         self._body_until = math.inf
         self.output: Output = Output(self, stream, limits.write_timeout, nursery)
         self.is_last: bool = False
-        self.expires: float = trio.current_time() + limits.keep_alive
+        self.expires: float = self._read_clock() + limits.keep_alive
         """The time, by Trio's clock, at which `expire` is due."""
 
     async def run(self) -> None:
@@ -177,7 +180,7 @@ class ServerConnection(ResponseOwner):
                 self.output.send(CONTINUE)
         if not incoming.is_complete:
             self._in_head = False
-            self._body_until = trio.current_time() + self._limits.body_timeout
+            self._body_until = self._read_clock() + self._limits.body_timeout
             self._look_at_clock()
 
     def _is_droppable(self, incoming: IncomingRequest) -> bool:
@@ -243,7 +246,7 @@ class ServerConnection(ResponseOwner):
         if self._is_busy():
             self.expires = math.inf
             return
-        self.expires = trio.current_time() + self._limits.keep_alive
+        self.expires = self._read_clock() + self._limits.keep_alive
         if self._parser.queue or self._parser.in_head:
             self._look_at_clock()
 
@@ -255,11 +258,11 @@ class ServerConnection(ResponseOwner):
         if parser.queue:
             incoming = parser.queue[0]
             if incoming.is_judged and not incoming.is_complete:
-                self.expires = min(trio.current_time() + self._limits.body_idle_timeout, self._body_until)
+                self.expires = min(self._read_clock() + self._limits.body_idle_timeout, self._body_until)
         elif parser.in_head and not self._in_head:
             # Once for each head, so a head that arrives byte by byte gets no more time.
             self._in_head = True
-            self.expires = trio.current_time() + self._limits.head_timeout
+            self.expires = self._read_clock() + self._limits.head_timeout
 
     # --- the end ----------------------------------------------------------------------
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar
 
-import trio
-
+from trimcp.actors.loop import current_clock
 from trimcp.codec.envelope import InvalidMessage, encode_error, read_message
 from trimcp.codec.jsontext import dumps
 from trimcp.framing import headers
@@ -58,6 +57,7 @@ class LegacyRequests:
         self._served = served
         self._sessions = sessions
         self._limits = served.service.limits
+        self._read_clock = current_clock()
         revisions = served.service.revisions
         self._offered = [r.version for r in revisions]
         self._offered_fields: dict[bytes | None, str] = {version.encode(): version for version in self._offered}
@@ -127,7 +127,7 @@ class LegacyRequests:
         if type(message) is Request and message.method == "initialize":
             respond_error(response, 400, INVALID_REQUEST, SECOND_INITIALIZE, id=id)
             return
-        now = trio.current_time()
+        now = self._read_clock()
         session.count_posted(1, now)
         if type(message) is not Request:
             state = session.record_state
@@ -154,7 +154,7 @@ class LegacyRequests:
             self._respond_full(response, message.id)
             return
         reply = self._reply(session, response, accepts, request, session.id, kind=HeldReply)
-        now = trio.current_time()
+        now = self._read_clock()
         session.count_posted(1, now)
         session.dispatcher.take(message, reply, len(request.body), now)
         if session.handshake.phase is Phase.OPENING:
@@ -222,7 +222,7 @@ class LegacyRequests:
         share = len(request.body) // len(values)
         if session.node is not None:
             values = await self._forward_members(values, session)
-        session.count_posted(len(values), trio.current_time())
+        session.count_posted(len(values), self._read_clock())
         stream = session.open_post_stream(response, owed, delivery_of(request), is_batch=True) if owed else None
         self._take_members(values, session, stream or session.reply_stream, share)
         if stream is None:
@@ -245,7 +245,7 @@ class LegacyRequests:
 
     def _take_members(self, values: list[Any], session: LegacySession, reply_stream: ReplyStream, share: int) -> None:
         """Hand each member to the session; `share`: the bytes that each is counted with."""
-        now = trio.current_time()
+        now = self._read_clock()
         asked: set[RequestId] = set()
         for value in values:
             try:

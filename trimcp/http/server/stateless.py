@@ -11,8 +11,7 @@ import time
 from collections.abc import Hashable, Sequence
 from typing import Final
 
-import trio
-
+from trimcp.actors.loop import current_clock
 from trimcp.actors.supervisor import Supervisor
 from trimcp.errors import ConnectionClosed, ConnectionEnded
 from trimcp.framing import headers
@@ -169,6 +168,7 @@ class StatelessRequests:
         self._offered = [r.version for r in service.revisions]
         self._modern = {r.version for r in service.revisions if r.era is Era.MODERN}
         self._writer = writer
+        self._read_clock = current_clock()
         self._by_principal: dict[str, StatelessPeer] = {}
         self._open: set[PostReply] = set()
 
@@ -210,7 +210,7 @@ class StatelessRequests:
         reply.is_listen = message.method == LISTEN
         self._open.add(reply)
         response.on_gone = lambda: peer.reply_lost(reply)
-        peer.ask(message, reply, len(request.body), trio.current_time())
+        peer.ask(message, reply, len(request.body), self._read_clock())
 
     def _mismatch(self, message: Request, request: HttpRequest) -> str | None:
         """Return which header field does not agree with the body, as the text of an error; None if all agree."""
