@@ -10,8 +10,9 @@ from typing import Final
 
 from trimcp.framing.sse import COMMENT
 from trimcp.http.binding import HttpResponse
-from trimcp.http.server.legacy_streams import ResumableStream, SseStream, StreamOwner
+from trimcp.http.server.legacy_streams import ResumableStream, StreamOwner
 from trimcp.http.server.post_reply import EVENTS
+from trimcp.http.server.sse_stream import SseStream
 
 RESUMABLE_GET_STREAMS: Final = 4
 """GET streams of one session without a connection that can still be resumed; the oldest is forgotten first."""

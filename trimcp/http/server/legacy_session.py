@@ -15,15 +15,17 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
+from trimcp.actors.loop import current_clock
 from trimcp.actors.supervisor import Supervisor
 from trimcp.errors import ConnectionClosed
 from trimcp.http.binding import HttpResponse
 from trimcp.http.server.event_ids import SessionTags
 from trimcp.http.server.event_log import EventLog
 from trimcp.http.server.legacy_get_stream import LegacyGetStream
-from trimcp.http.server.legacy_streams import LegacyPostStream, SseStream
+from trimcp.http.server.legacy_streams import LegacyPostStream
 from trimcp.http.server.post_reply import PostReply
 from trimcp.http.server.session_node import SessionNode
+from trimcp.http.server.sse_stream import SseStream
 from trimcp.http.server.stream_snapshots import stream_snapshots
 from trimcp.http.server.stream_writer import StreamWriter
 from trimcp.observability import events, log
@@ -74,7 +76,6 @@ class LegacySession(Session):
     """The session's own stream: the same as `writer`."""
     is_over: bool = True
     """Whether its record, its subscriptions and its events are removed at its end."""
-    lost: int
 
     def __init__(
         self,
@@ -110,7 +111,8 @@ class LegacySession(Session):
         self.tags: SessionTags = tags
         self.stream_writer: StreamWriter = writer
         self._actors = actors
-        self.touched_at: float = trio.current_time()
+        self._read_clock = current_clock()
+        self.touched_at: float = self._read_clock()
         """When its client last sent a request or had a stream."""
         self._opened_at = time.time()
         self._peer = peer
@@ -120,8 +122,7 @@ class LegacySession(Session):
         self._unread: set[LegacyPostStream] = set()
         """Streams that were completed during a drain while they had no connection."""
         self._ended: deque[int] = deque(maxlen=ENDED_STREAMS)
-        self._numbers = 0
-        self._posted = 0
+        self._numbers = self._posted = 0
         # For logs: enough to tell sessions apart, and useless as an id.
         self._name = hashlib.sha256(id.encode()).hexdigest()[:8]
 
@@ -233,7 +234,7 @@ class LegacySession(Session):
             self._ended.append(stream.sse.number)
         if self._streams.pop(stream.sse.number, None) is not None and stream.lacks_end:
             self.event_log.finish(self.id, stream.sse.number, stream.sse.sent)
-        self.touched_at = trio.current_time()
+        self.touched_at = self._read_clock()
 
     def completed_unread(self, stream: LegacyPostStream) -> None:
         """See `StreamOwner`."""

@@ -22,6 +22,7 @@ from trimcp.http.server.event_log import EventLog
 from trimcp.http.server.event_messages import StoredStream
 from trimcp.http.server.post_reply import EVENTS, JSON, UNAVAILABLE, with_retry_after
 from trimcp.http.server.session_node import SessionNode, lost_answer
+from trimcp.http.server.sse_stream import SseStream
 from trimcp.http.server.stream_writer import EventStream, StreamWriter
 from trimcp.limits import Limits
 from trimcp.session.delivery import Delivery
@@ -73,47 +74,14 @@ class StreamOwner(Protocol):
         ...
 
 
-class SseStream:
-    """One numbered sequence of events, and the response that carries it now, if any."""
-
-    __slots__ = ("detached_at", "has_begun", "number", "response", "sent")
-
-    def __init__(self, number: int, response: HttpResponse) -> None:
-        self.number: Final = number
-        self.sent: int = 0
-        """The number of the last event."""
-        self.response: HttpResponse | None = response
-        self.has_begun: bool = False
-        """Whether the head of the response was written."""
-        self.detached_at: float | None = None
-
-    def attach(self, response: HttpResponse) -> None:
-        """Go on with the response of a client that has come back, whose head was written."""
-        self.response, self.has_begun = response, True
-
-    def detach(self) -> HttpResponse | None:
-        """Part from the response, which is gone or will end, and return it; the client may come back."""
-        response = self.response
-        self.detached_at = trio.current_time()
-        self.has_begun = False
-        if response is not None:
-            self.end(response)
-        return response
-
-    def end(self, response: HttpResponse) -> None:
-        """Part from the response, which carries the last event."""
-        self.response = response.on_gone = response.on_clear = None
-
-
 class ResumableStream(EventStream):
     """An outbox whose frames leave as numbered events of a session."""
-
-    _is_private: bool = False
-    """Whether the client gets no event ids, since no other node could settle the stream."""
 
     def __init__(self, session: StreamOwner) -> None:
         super().__init__(session.limits, session.stream_writer)
         self._session = session
+        self._is_private = False
+        """Whether the client gets no event ids, since no other node could settle the stream."""
 
     def _description(self) -> str:
         return self._session.description
@@ -135,11 +103,14 @@ class ResumableStream(EventStream):
         """Write the head of the response, and return the first bytes of its body; `missed`: events before them."""
         sse.has_begun = True
         response.begin(200, EVENTS)
+        return missed + self._first_event(sse)
+
+    def _first_event(self, sse: SseStream) -> bytes:
+        """Return an event without data, which gives the client an id to come back with from the start."""
         revision = self._session.revision
         if revision is None or not revision.primes_streams or self._is_private:
-            return missed
-        # An event without data, so that a client has an id to come back with before there is another event.
-        return missed + numbered_event(self._session.tags.newest, sse.number, sse.sent, b"")
+            return b""
+        return numbered_event(self._session.tags.newest, sse.number, sse.sent, b"")
 
     def _may_begin(self) -> bool:
         """Whether a client may get an event id of this stream, by which it comes back."""
@@ -161,9 +132,6 @@ class LegacyPostStream(ResumableStream):
     """
 
     is_shared: ClassVar[bool] = False
-    lacks_answers: bool = False
-    """Whether a request will not be answered, such as one that was cancelled."""
-    _is_ended: bool = False
     _stored_at: float = -math.inf
     _followed_at: float = -math.inf
 
@@ -175,11 +143,17 @@ class LegacyPostStream(ResumableStream):
         self._session = session
         self._limits = session.limits
         self._writer = session.stream_writer
+        self._outbox = None
+        self.is_closed = self._is_private = False
         self.delivery: Final = delivery
         self.is_batch: Final = is_batch
         self._owed = len(owed)
         self._owed_ids = owed
-        self._is_opened = self._is_stored = session.node is None
+        self.lacks_answers: bool = False
+        """Whether a request will not be answered, such as one that was cancelled."""
+        self._node = session.node
+        self._is_opened = self._is_stored = self._node is None
+        self._is_ended = False
         if not self._is_stored:
             self._stored_at = trio.current_time()
         self.sse: Final = SseStream(session.next_stream(is_get=False), response)
@@ -236,7 +210,7 @@ class LegacyPostStream(ResumableStream):
     def _store(self, stream: int, first: int, events: list[bytes]) -> None:
         session = self._session
         is_last = self._owed == 0 and not self._waits
-        if session.node is None:
+        if self._node is None:
             self._is_ended = session.event_log.append(session.id, stream, first, events, is_last) and is_last
             return
         self._stored_at = trio.current_time()
@@ -249,7 +223,7 @@ class LegacyPostStream(ResumableStream):
 
     def renew(self, now: float) -> None:
         """Open a quiet stream in the store anew, which forgets old events: other nodes must be able to settle it."""
-        if self._is_stored and now - self._stored_at >= self._limits.stored_age / 2 and self._session.node is not None:
+        if self._is_stored and now - self._stored_at >= self._limits.stored_age / 2 and self._node is not None:
             self._is_opened = False
             self._open_in_store()
 
@@ -280,7 +254,7 @@ class LegacyPostStream(ResumableStream):
                 self.outbox.post(frame)
                 self.send_waiting()
             else:
-                data = b"" if sse.has_begun else self._begin(sse, response)
+                data = b"" if sse.has_begun else self._first_event(sse)
                 self._end(sse, response, data + self._events(sse, [frame]))
 
     def refuse(self, frame: bytes, code: int, *, unfit: bool = False) -> None:
@@ -337,7 +311,10 @@ class LegacyPostStream(ResumableStream):
 
     def _end(self, sse: SseStream, response: HttpResponse, data: bytes) -> None:
         sse.end(response)
-        response.finish(data)
+        if sse.has_begun:
+            response.finish(data)
+        else:
+            response.respond(200, EVENTS, data)
         self._over()
 
     def _over(self) -> None:

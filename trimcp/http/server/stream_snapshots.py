@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from trimcp.http.server.legacy_get_stream import LegacyGetStream
-from trimcp.http.server.legacy_streams import LegacyPostStream, ResumableStream, SseStream
+from trimcp.http.server.legacy_streams import LegacyPostStream, ResumableStream
+from trimcp.http.server.sse_stream import SseStream
 from trimcp.session.register import Register
 from trimcp.session.request import InboundRequest
 from trimcp.session.snapshot import StreamSnapshot

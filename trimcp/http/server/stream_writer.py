@@ -120,13 +120,12 @@ class StreamWriter(Actor[_Posted | _Tick]):
 class EventStream(abc.ABC):
     """An outbox whose frames leave as server-sent events. Posting never waits, and never fails."""
 
-    _outbox: Outbox | None = None
-    is_closed: bool = False
-    """Whether frames are dropped from now on."""
-
     def __init__(self, limits: Limits, writer: StreamWriter) -> None:
         self._limits = limits
         self._writer = writer
+        self._outbox: Outbox | None = None
+        self.is_closed: bool = False
+        """Whether frames are dropped from now on."""
 
     @property
     def outbox(self) -> Outbox:
