@@ -59,7 +59,7 @@ class Actor(Generic[M]):
         self._owner = owner
         self._handlers = self.handlers  # read from the instance, which costs less
         self._state: State = "idle"
-        self._turn: deque[M] | None = None
+        self._turn: list[M] | None = None
         self._is_busy = False  # handles messages, in its task or in the turn of a sender
         self.has_failed: bool = False
         """Whether `handle` has raised in the turn of a sender: its state cannot be trusted, nor waited for."""
@@ -137,11 +137,11 @@ class Actor(Generic[M]):
         if self._turn is not None:  # told while a message is handled: it is the next one
             self._turn.append(message)
             return
-        turn = self._turn = deque((message,))
+        turn = self._turn = [message]
         try:
-            while turn:
+            for each in turn:  # and those that are told meanwhile
                 try:
-                    self.handle(turn.popleft())
+                    self.handle(each)
                 except Exception as exc:  # noqa: BLE001 - a failure of the actor, and not of the sender
                     self.has_failed = True
                     self._owner.fail(exc)

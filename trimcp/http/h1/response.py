@@ -7,6 +7,7 @@ the connection's `Output`. The connection decides what happens after the last of
 from __future__ import annotations
 
 import abc
+import math
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -66,7 +67,11 @@ class Http1Response(HttpResponse):
     on_clear: Callable[[], None] | None
 
     def __init__(self, owner: ResponseOwner, incoming: IncomingRequest) -> None:
-        super().__init__()
+        # Not through super().__init__: one call fewer for each request.
+        self.on_gone = self.on_clear = None
+        self.is_gone = False
+        self.further = ()
+        self.expires_at = math.inf
         self._owner = owner
         self._incoming = incoming
         self._state = _NEW
