@@ -40,6 +40,15 @@ def test_a_profile_is_read_and_kept_while_it_is_the_same() -> None:
     assert reader.profile(dict(META)) == first == reader.profile({**META, LEVEL: None})
 
 
+def test_a_profile_with_an_integer_beyond_64_bits_is_kept_while_it_is_the_same() -> None:
+    reader = ProfileReader(REVISIONS)
+    capabilities = "io.modelcontextprotocol/clientCapabilities"
+    first = reader.profile({**META, capabilities: {"experimental": {"x": {"most": 2**70}}}})
+    assert isinstance(first, ClientProfile)
+    assert reader.profile({**META, capabilities: {"experimental": {"x": {"most": 2**70}}}}) is first
+    assert reader.profile({**META, capabilities: {"experimental": {"x": {"most": 2**70 + 1}}}}) is not first
+
+
 def test_after_an_error_the_next_profile_is_read_again() -> None:
     reader = ProfileReader(REVISIONS)
     good = reader.profile(dict(META))

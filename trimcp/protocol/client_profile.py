@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+import orjson
 
 from trimcp.codec.jsontext import dumps
 from trimcp.codec.revisions import codec_for
@@ -72,9 +73,11 @@ class ProfileReader:
         """Return the profile in the `_meta` of a request, or the error to answer."""
         get = meta.get
         members = (get(PROTOCOL_VERSION), get(CLIENT_CAPABILITIES), get(CLIENT_INFO), get(LOG_LEVEL))
-        # By its text, since to `==` a true is a 1, which the schema would refuse. Most requests name no level, and
-        # `dumps` searches a text with a null for NaN.
-        text = dumps(members[:3] if members[3] is None else members)
+        # By its text, since to `==` a true is a 1, which the schema would refuse. JSON that was read holds no NaN.
+        try:
+            text = orjson.dumps(members)
+        except TypeError:  # an integer beyond 64 bits
+            text = dumps(members)
         if text == self._last_meta and self._last is not None:
             return self._last
         version, capabilities, info, level = members
