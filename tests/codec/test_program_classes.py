@@ -47,7 +47,37 @@ class Initialized:
         self.__attrs_init__(city.upper(), day)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("cls", [Frozen, Completed, Converted, Checked, Initialized])
+@attrs.define(on_setattr=None)
+class Titled:
+    city: str
+    day: int | None = None
+    title: str = attrs.field(default=attrs.Factory(lambda made: f"{made.city} {made.day}", takes_self=True))
+
+
+@attrs.define(on_setattr=None)
+class Base:
+    city: str
+    day: int | None = None
+
+
+class Derived(Base):
+    def __init__(self, city: str, day: int | None = None) -> None:
+        super().__init__(city.upper(), day)
+
+
+@attrs.define(on_setattr=None)
+class Created:
+    city: str
+    day: int | None = None
+    is_new: bool = attrs.field(init=False)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Created:
+        made = super().__new__(cls)
+        made.is_new = True
+        return made
+
+
+@pytest.mark.parametrize("cls", [Frozen, Completed, Converted, Checked, Initialized, Titled, Base, Derived, Created])
 def test_a_class_of_a_program_is_made_by_its_own_init(cls: type[Any]) -> None:
     """Other classes are made of their required fields, and the others are set."""
     assert LEGACY.structure({"city": "Wien", "day": 3}, cls) == cls(city="Wien", day=3)
@@ -56,3 +86,17 @@ def test_a_class_of_a_program_is_made_by_its_own_init(cls: type[Any]) -> None:
         "expected integer @ $.day"
     ]
     assert problems(lambda value: LEGACY.structure(value, cls), {"day": 3}) == ["required property missing @ $.city"]
+
+
+def test_a_class_that_prepares_itself_is_made_by_its_own_init() -> None:
+    prepared: list[type[Any]] = []
+
+    @attrs.define(on_setattr=None)
+    class Prepared:
+        city: str
+
+        def __attrs_pre_init__(self) -> None:
+            prepared.append(type(self))
+
+    assert LEGACY.structure({"city": "Wien"}, Prepared).city == "Wien"
+    assert prepared == [Prepared]
