@@ -287,7 +287,8 @@ async def test_no_incarnation_comes_again_after_the_data_is_lost(valkey: ValkeyP
         assert await store.nodes.join() > first
 
 
-async def test_after_a_failover_the_new_primary_is_found_for_calls_and_the_bus() -> None:
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+async def test_after_a_failover_the_new_primary_is_found_for_calls_and_the_bus(end: signal.Signals) -> None:
     with (
         running_valkey("--repl-diskless-sync-delay", "0") as old,
         running_valkey("--replicaof", "127.0.0.1", str(old.port)) as new,
@@ -300,7 +301,7 @@ async def test_after_a_failover_the_new_primary_is_found_for_calls_and_the_bus()
             node = await store.nodes.join()
             await store.sessions.add(record())
             old.command("WAIT", "1", "5000")
-            old.stop()
+            old.signal(end)
             new.command("REPLICAOF", "NO", "ONE")
             with trio.fail_after(60):
                 while True:

@@ -27,6 +27,9 @@ DEADLINE: Final = 0.25
 """Seconds that one command may take."""
 CONNECT: Final = 5.0
 """Seconds for the first command, at the start of a run."""
+CONNECT_SEVERAL: Final = 1.0
+"""Seconds in which several servers must take connections. The client waits so long for one that hangs, and then goes on
+with the others: it must be shorter than `CONNECT`, and than the time for a renewal of the lease."""
 SCHEMA: Final = b"2"
 """The version of the data, in the key `prefix:schema`."""
 FAILURES: Final = 5
@@ -185,7 +188,7 @@ class Connection:
             # Else the making of a client waits for the server in Trio's thread.
             lazy_connect=True,
             advanced_config=advanced(
-                connection_timeout=int(1000 * CONNECT),
+                connection_timeout=int(1000 * (CONNECT if len(address.hosts) == 1 else CONNECT_SEVERAL)),
                 tls_config=_tls(glide, address) if address.tls else None,
                 pubsub_reconciliation_interval=100,
             ),
