@@ -64,7 +64,7 @@ async def test_get_streams_end_with_a_pause_and_go_on_elsewhere(autojump_clock: 
         assert await quiet(resumed) == [[UPDATED]]
 
 
-@pytest.mark.parametrize("how", ["killed", "long dead", "stopped", "idle"])
+@pytest.mark.parametrize("how", ["killed", "long dead", "stopped", "idle", "fenced"])
 async def test_changes_while_no_node_has_the_client_are_told_when_it_comes_back(
     autojump_clock: MockClock, how: str
 ) -> None:
@@ -79,6 +79,11 @@ async def test_changes_while_no_node_has_the_client_are_told_when_it_comes_back(
         elif how == "idle":
             await stream.drop()
             await trio.sleep(600)  # the session leaves the memory of the node
+        elif how == "fenced":
+            one.store.link.is_down = True
+            await trio.sleep(LEASE)
+            one.store.link.is_down = False
+            await trio.sleep(LEASE)
         else:
             await one.kill()
         two.shop.server.notify_resource_updated("mem://motd")
