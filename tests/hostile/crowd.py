@@ -208,6 +208,8 @@ async def besiege(
     is_reached = False
     async with connect() as attacked, connect() as other:
         clients = [attacked, other]
+        for client in clients:
+            await add(client, "add", 0)  # so that each has read the list of tools, and not each of its calls does
         async with trio.open_nursery() as nursery:
             for number in range(WAITING):
                 nursery.start_soon(add, clients[number % 2], "add_later", number)
