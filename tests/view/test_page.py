@@ -66,7 +66,7 @@ def test_the_page_shows_clients_and_what_they_wait_for(page: Any) -> None:
 def test_messages_are_shown_whole_and_without_secrets(page: Any) -> None:
     page.get_by_role("tab", name="Messages").click()
     page.get_by_label("Filter").fill("log_in")
-    page.get_by_role("button", name="show this message").first.click(timeout=20_000)
+    page.get_by_role("button", name="show this message").first.click(timeout=60_000)
     whole = page.get_by_role("region", name=re.compile("^Message "))
     expect(whole).to_contain_text('"user": "ada"')
     expect(whole).to_contain_text("ada came with •••")
