@@ -151,3 +151,62 @@ async def test_a_task_that_was_refused_while_the_store_was_away_does_not_run_els
                 await a.kill()
         await trio.sleep(60)
         assert b.workshop.runs == []
+
+
+async def test_a_node_without_a_lease_takes_no_task_over(autojump_clock: MockClock, store: MemoryStore) -> None:
+    join = store.nodes.join
+
+    async def fails() -> int:
+        raise ConnectionError
+
+    async with cluster(store) as (a, b):
+        async with a.client() as first:
+            id = await first.begin("work", {"label": "again"})
+            with pytest.MonkeyPatch.context() as down:
+                down.setattr(store.nodes, "join", fails)
+                await lose_lease(b, store)
+                await a.kill()
+                await trio.sleep(60)
+        assert store.nodes.join == join
+        await trio.sleep(60)
+        assert b.workshop.runs == ["again"]
+        b.workshop.release.set()
+        async with b.client() as second:
+            assert (await second.outcome(id))["content"][0]["text"] == "again done"
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_a_node_that_loses_its_lease_as_it_takes_a_task_over_leaves_it_to_the_next(
+    autojump_clock: MockClock, store: MemoryStore, is_answered: bool
+) -> None:
+    update, lost = store.tasks.update, trio.Event()
+
+    async def late(record: TaskRecord) -> TaskRecord | None:
+        if record.incarnation == 2 and not lost.is_set():
+            lost.set()
+            await lose_lease(b, store)
+            updated = await update(record)
+            if not is_answered:
+                raise ConnectionError
+            return updated
+        return await update(record)
+
+    async with cluster(store) as (a, b):
+        async with a.client() as first:
+            id = await first.begin("work", {"label": "again"})
+            await a.kill()
+        store.tasks.update = late  # type: ignore[method-assign]
+        await trio.sleep(60)
+        assert lost.is_set()
+        assert b.workshop.runs == ["again"]
+        b.workshop.release.set()
+        async with b.client() as second:
+            assert (await second.outcome(id))["content"][0]["text"] == "again done"
+
+
+async def lose_lease(node: Node, store: MemoryStore) -> None:
+    """Fence a node, and have its incarnation settled, as other nodes do when the lease has run out."""
+    (run,) = node.workshop.server._runs._runs
+    assert run.node is not None
+    run.node._fence()
+    await store.nodes.leave(run.node.incarnation)

@@ -22,6 +22,7 @@ from trimcp.extensions.tasks.streams import TaskStream
 from trimcp.extensions.tasks.watching import ClientNotifier
 from trimcp.extensions.tasks.work import TaskWork
 from trimcp.observability import events, log
+from trimcp.session.refusals import store_unavailable
 from trimcp.stores.node_lease import NodeObserver, NotSettled
 from trimcp.stores.node_messages import NodeMessages
 from trimcp.stores.task_store import TaskRecord
@@ -76,8 +77,8 @@ class TaskCluster(Actor[str | None], NodeObserver):
         """Whether the mailbox was too full for a change."""
         self._free = trio.Event()
         """Set when a task may have been handed over."""
-        self._doubtful: set[str] = set()
-        """Tasks of which the store did not say whether this node has taken them."""
+        self._doubtful: dict[str, int] = {}
+        """Tasks that this node may have taken and does not run, with its incarnation at that time."""
         manager.incarnation = messages.lease.incarnation
         manager.observers.append(self)
         messages.lease.observe(self)
@@ -210,6 +211,8 @@ class TaskCluster(Actor[str | None], NodeObserver):
     async def _take_task(self, record: TaskRecord, work: TaskWork, incarnation: int) -> None:
         """Run a task again, if this node is the first to take it."""
         mine = self._manager.incarnation
+        if not self._manager.owns(mine):  # other nodes may have settled this incarnation: nothing would take it again
+            raise store_unavailable()
 
         def take(record: TaskRecord) -> TaskRecord | None:
             is_its = record.incarnation == incarnation
@@ -220,20 +223,21 @@ class TaskCluster(Actor[str | None], NodeObserver):
             newest, is_taken = await self._manager.table.change(record, take)
         except BaseException:
             self._manager.left(work)
-            self._doubtful.add(record.id)
+            self._doubtful[record.id] = mine
             raise
-        self._doubtful.discard(record.id)
-        # A node that was fenced meanwhile leaves the task to those that settle its incarnation.
+        self._doubtful.pop(record.id, None)
         if newest is not None and is_taken and self._manager.owns(mine):
             self._reruns.start(newest, work)
             log.info(events.TASK_TAKEN_OVER, method=record.method, principal=record.principal)
-        else:
-            self._manager.left(work)
+            return
+        self._manager.left(work)
+        if newest is not None and is_taken:  # the node was fenced meanwhile
+            self._doubtful[record.id] = mine
 
     async def _release_doubtful(self) -> None:
-        """Hand over the tasks that this node has taken without an answer of the store."""
-        for id in tuple(self._doubtful):
+        """Hand over the tasks that this node has taken without an answer of the store, or as it was fenced."""
+        for id, incarnation in tuple(self._doubtful.items()):
             record = await self._manager.table.find(id)
-            if record is not None and record.incarnation == self._manager.incarnation:
+            if record is not None and record.incarnation == incarnation:
                 await self._manager.release(record)
-            self._doubtful.discard(id)
+            self._doubtful.pop(id, None)
