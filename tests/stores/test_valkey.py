@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import signal
 import time
@@ -316,6 +317,35 @@ async def test_after_a_failover_the_new_primary_is_found_for_calls_and_the_bus(e
                     with trio.move_on_after(0.2):
                         await store.bus.publish(b"after")
                         received.append(await messages.receive())
+
+
+async def test_a_connection_that_hangs_is_replaced(valkey: ValkeyProcess) -> None:
+    """The address leads to another server after a failover, and nothing tells the client that its connection is dead."""
+    hanging = trio.Event()
+
+    async def forward(one: trio.SocketStream, other: trio.SocketStream, *, ends: bool) -> None:
+        async for data in one:
+            if ends and hanging.is_set():
+                await trio.sleep_forever()
+            await other.send_all(data)
+
+    async def serve(client: trio.SocketStream) -> None:
+        server = await trio.open_tcp_stream("127.0.0.1", valkey.port)
+        async with server, trio.open_nursery() as nursery:
+            nursery.start_soon(functools.partial(forward, client, server, ends=not hanging.is_set()))
+            await forward(server, client, ends=not hanging.is_set())
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(functools.partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        store = Valkey(f"valkey://127.0.0.1:{listener.socket.getsockname()[1]}/test", deadline=1.0)
+        async with store.open():
+            await becomes_available(store)
+            hanging.set()
+            with pytest.raises(StoreUnavailable, match="no answer in time"):
+                await store.sessions.find("s")
+            await becomes_available(store)
+        nursery.cancel_scope.cancel()
 
 
 # --- servers that cannot be used ---------------------------------------------------------------

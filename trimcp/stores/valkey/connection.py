@@ -27,9 +27,9 @@ DEADLINE: Final = 0.25
 """Seconds that one command may take."""
 CONNECT: Final = 5.0
 """Seconds for the first command, at the start of a run."""
-CONNECT_SEVERAL: Final = 1.0
-"""Seconds in which several servers must take connections. The client waits so long for one that hangs, and then goes on
-with the others: it must be shorter than `CONNECT`, and than the time for a renewal of the lease."""
+CONNECT_AGAIN: Final = 1.0
+"""Seconds in which a server must take a connection of a client that replaces another; and each of several servers, since
+the client waits so long for one that hangs. Shorter than `CONNECT`, and than the time for a renewal of the lease."""
 SCHEMA: Final = b"2"
 """The version of the data, in the key `prefix:schema`."""
 FAILURES: Final = 5
@@ -188,7 +188,9 @@ class Connection:
             # Else the making of a client waits for the server in Trio's thread.
             lazy_connect=True,
             advanced_config=advanced(
-                connection_timeout=int(1000 * (CONNECT if len(address.hosts) == 1 else CONNECT_SEVERAL)),
+                connection_timeout=int(
+                    1000 * (CONNECT_AGAIN if len(address.hosts) > 1 else max(seconds, CONNECT_AGAIN))
+                ),
                 tls_config=_tls(glide, address) if address.tls else None,
                 pubsub_reconciliation_interval=100,
             ),
@@ -298,8 +300,8 @@ class Connection:
         return answer
 
     async def _find_primary(self) -> None:
-        """Replace the client of several servers: it stays with the one that was the primary when it was made."""
-        if self._is_finding or len(self.address.hosts) == 1 or self.address.cluster:
+        """Replace the client: it stays with a connection that hangs, and with the primary that it found first."""
+        if self._is_finding or self.address.cluster:
             return
         self._is_finding = True
         client = before = await self.connect(self._deadline)
@@ -308,7 +310,7 @@ class Connection:
                 await client.ping()
             before, self._client = self._client, client
         except Exception as exc:
-            raise StoreUnavailable("Valkey has no primary") from exc
+            raise StoreUnavailable("Valkey takes no connection") from exc
         finally:
             self._is_finding = False
             with trio.move_on_after(CONNECT, shield=True):
