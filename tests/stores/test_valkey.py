@@ -320,7 +320,7 @@ async def test_after_a_failover_the_new_primary_is_found_for_calls_and_the_bus(e
 
 
 async def test_a_connection_that_hangs_is_replaced(valkey: ValkeyProcess) -> None:
-    """The address leads to another server after a failover, and nothing tells the client that its connection is dead."""
+    """The address leads to another server after a failover, and nothing tells the client that its connection ended."""
     hanging = trio.Event()
 
     async def forward(one: trio.SocketStream, other: trio.SocketStream, *, ends: bool) -> None:

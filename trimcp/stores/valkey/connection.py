@@ -28,8 +28,8 @@ DEADLINE: Final = 0.25
 CONNECT: Final = 5.0
 """Seconds for the first command, at the start of a run."""
 CONNECT_AGAIN: Final = 1.0
-"""Seconds in which a server must take a connection of a client that replaces another; and each of several servers, since
-the client waits so long for one that hangs. Shorter than `CONNECT`, and than the time for a renewal of the lease."""
+"""Seconds in which a server must take a connection of a client that replaces another, and each of several servers: the
+client waits so long for one that hangs. Shorter than `CONNECT`, and than the time for a renewal of the lease."""
 SCHEMA: Final = b"2"
 """The version of the data, in the key `prefix:schema`."""
 FAILURES: Final = 5
