@@ -42,6 +42,8 @@ class Settings:
     modern: int = 10
     tasks: int = 10
     """Tasks at once: half of them in sessions."""
+    task_seconds: float = 4.0
+    """Seconds that a task pauses at the most. One with steps pauses for a quarter of it at the most, before each."""
     seconds: float = 60.0
     rate: float = 30.0
     """Calls a second, over all clients."""
@@ -173,7 +175,7 @@ async def _opened(
         nursery.start_soon(each.listen)
     for each in (*sessions, *modern):
         await each.listens.wait()
-    return Clients(sessions, modern, callers_of(settings.tasks, sessions, modern, tasks))
+    return Clients(sessions, modern, callers_of(settings.tasks, settings.task_seconds, sessions, modern, tasks))
 
 
 async def _disturbed(settings: Settings, clients: Clients, chaos: Chaos) -> None:

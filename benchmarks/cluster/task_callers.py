@@ -152,8 +152,10 @@ def check_known(task: Task, answer: Answer) -> None:
 class TaskCaller:
     """Begins one task after the other, and follows each to its end."""
 
-    def __init__(self, dialect: Dialect, ledger: TaskLedger) -> None:
+    def __init__(self, dialect: Dialect, ledger: TaskLedger, longest: float) -> None:
+        """`longest`: see `Settings.task_seconds`."""
         self._dialect = dialect
+        self._longest = longest
         self._ledger = ledger
         self._tasks: list[Task] = []
         """Those that have ended."""
@@ -182,11 +184,11 @@ class TaskCaller:
     async def _run_one(self) -> None:
         task = self._ledger.begin(random.choice(TOOLS), self._dialect.era)
         task.is_to_cancel = random.random() < CANCELS
-        arguments: dict[str, Any] = {"key": task.key, "seconds": random.uniform(0.1, 4)}
+        arguments: dict[str, Any] = {"key": task.key, "seconds": random.uniform(0.1, self._longest)}
         if task.tool == "build":
             # Those that are cancelled would work for minutes.
             steps = 100 if task.is_to_cancel else random.randint(1, 8)
-            arguments = {"key": task.key, "steps": steps, "seconds": random.uniform(0.1, 1)}
+            arguments = {"key": task.key, "steps": steps, "seconds": random.uniform(0.1, self._longest / 4)}
         answer = await self._dialect.begin(task, arguments)
         task.is_refused = answer.is_refused
         if answer.error is not None:
@@ -219,7 +221,7 @@ class TaskCaller:
 
 
 def callers_of(
-    count: int, sessions: Sequence[SessionClient], modern: Sequence[ModernClient], ledger: TaskLedger
+    count: int, longest: float, sessions: Sequence[SessionClient], modern: Sequence[ModernClient], ledger: TaskLedger
 ) -> Sequence[TaskCaller]:
     """Make callers for some of the clients: half of each dialect, if there are clients of both."""
     dialects: list[Dialect] = []
@@ -228,4 +230,4 @@ def callers_of(
             dialects.append(CoreDialect(sessions[number // 2 % len(sessions)]))
         else:
             dialects.append(ExtensionDialect(modern[number // 2 % len(modern)]))
-    return [TaskCaller(dialect, ledger) for dialect in dialects]
+    return [TaskCaller(dialect, ledger, longest) for dialect in dialects]

@@ -13,6 +13,7 @@ async def test_nothing_is_lost_or_doubled_while_nodes_are_rolled_and_killed(tmp_
         modern=4,
         squares=4,
         tasks=4,
+        task_seconds=1.0,
         seconds=5.0,
         rate=10.0,
         kinds=("roll", "kill"),
