@@ -1,5 +1,6 @@
 """For all tests: the log begins anew in each, and the files that take longest have the mark `slow`."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ settings.load_profile("no clock")
 # Where a shell has started the tests in the background, Ctrl-C is ignored, also in the programs that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# All tests and their modules are looked at by each full collection of garbage: these come less often than by default.
+gc.set_threshold(10_000, 10, 10)
 
 HERE = Path(__file__).parent
 SLOW = {
