@@ -32,7 +32,7 @@ find_null: Final = re.compile(rb"null").search
 
 _LONG: Final = re.compile(rb"([0-9]{18})[0-9]+")
 _LONG_RUN: Final = b"0" * 19
-"""What it finds, with `ZEROS`: texts with many digits, such as times, cost a tenth of its search."""
+"""What it finds, with `ZEROS`: a string with many digits, such as times, costs a tenth of its search."""
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**64 - 1
 """The integers that orjson writes."""
