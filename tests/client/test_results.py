@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import attrs
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
 from tests.client.test_calls import Outcome, pair
@@ -187,6 +187,23 @@ async def test_a_list_that_cannot_be_read_loses_no_result(version: str, autojump
         Outcome(nursery, answer_calls, peer, [{"n": "not checked"}], -32603)
         assert (await client.call_tool("x")).structured == {"n": "not checked"}
         client.close()
+
+
+@pytest.mark.parametrize("version", ERAS)
+@pytest.mark.parametrize("tools", [[TOOL], -32603])
+async def test_calls_that_need_the_list_together_read_it_once(
+    version: str, tools: Any, autojump_clock: MockClock
+) -> None:
+    async with pair(version) as (client, peer), trio.open_nursery() as nursery:
+        calls = [Outcome(nursery, client.call_tool, "x") for _ in range(10)]
+        ids = [(await peer.receive())["id"] for _ in calls]
+        answer = {"content": [], "structuredContent": {"n": 1}}
+        await peer.send(*[result(id, answer) for id in ids])
+        await wait_all_tasks_blocked()
+        server = Outcome(nursery, answer_calls, peer, [], tools)
+        assert [(await call.done()).value.structured for call in calls] == [{"n": 1}] * 10
+        client.close()
+        assert (await server.done()).value == 1
 
 
 async def test_a_schema_that_is_none_is_passed_over(autojump_clock: MockClock) -> None:

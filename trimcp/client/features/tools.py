@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
+import trio
 
 from trimcp.client.features.arguments import json_values, named_arguments
 from trimcp.client.features.client_features import ClientFeatures
@@ -129,6 +130,9 @@ class ToolCalls:
         self._encode: Callable[[Any], dict[str, Any]]
         self._decode: Callable[[Mapping[str, Any]], Any]
         self._left_out: dict[str, str] = {}
+        self._reading = trio.Lock()
+        self._reads = 0
+        """How often a call has read the list, or failed to."""
         self.headers: ToolHeaders | None = None
         """Learns from each list, over HTTP in the modern era."""
         self.task_support: dict[str, str] = {}
@@ -253,11 +257,16 @@ class ToolCalls:
         self._decode = codec.result_decoder("tools/call")
 
     async def _learn_outputs(self, name: str) -> None:
-        """Read the list once, for the output schema of a tool. The result is not lost where that fails."""
-        try:
-            await self.list_all()
-        except (RequestFailed, RequestTimedOut, ConnectionEnded, InvalidPayload) as exc:
-            log.debug(events.RESULT_UNCHECKED, tool=name, why=str(exc))
+        """Read the list once for all calls that wait, for their output schemas. No result is lost where that fails."""
+        reads_before = self._reads
+        async with self._reading:
+            if self._reads != reads_before:
+                return
+            try:
+                await self.list_all()
+            except (RequestFailed, RequestTimedOut, ConnectionEnded, InvalidPayload) as exc:
+                log.debug(events.RESULT_UNCHECKED, tool=name, why=str(exc))
+            self._reads += 1
 
 
 # --- structured output ----------------------------------------------------------------
