@@ -91,6 +91,8 @@ class ClassHooks:
         order = self.revision.order
         fields = [field for field in wire_fields(cls) if field.spec.exists_in(order)]
         hooks = {field.name: self._incoming(field, converter) for field in fields}
+        is_ours = _may_be_set(cls) and not converter.detailed_validation
+        generated = _generated(cls, fields, hooks) if is_ours else _by_cattrs(cls, fields, hooks, converter)
         required = frozenset(f.wire for f in fields if f.spec.required_in(order) and f.spec.fill is ABSENT)
         filled = tuple(
             (f.wire, f.name, f.spec.fill) for f in fields if f.spec.required_in(order) and f.wire not in required
@@ -98,15 +100,20 @@ class ClassHooks:
         result_type = self._result_type(cls)
         known = frozenset(f.wire for f in fields) | ({RESULT_TYPE} if result_type else set())
 
-        if _may_be_set(cls) and not converter.detailed_validation:
-            structure = _generated(cls, fields, hooks, known)
-        else:
-            structure = _checked(_by_cattrs(cls, fields, hooks, converter), cls, known)
+        def structure(value: Any, _: Any = None) -> Any:
+            if type(value) is not dict:
+                raise Refused("expected object")
+            built = generated(value, cls)
+            # Only fields that the revision does not have are looked at one by one.
+            if not known.issuperset(value):
+                built.extra = {name: entry for name, entry in value.items() if name not in known}
+            return built
+
         if not (required or filled or result_type):
             return structure
 
         def structure_and_check(value: Any, _: Any = None) -> Any:
-            built = structure(value, cls)
+            built = structure(value)
             for name in required:
                 if name not in value:
                     raise Refused("required property missing", (name,))
@@ -207,19 +214,17 @@ def _on_first_use(find: Callable[[Any], Any], declared: Any) -> Any:
 
 
 def _may_be_set(cls: Any) -> bool:
-    """Whether its fields may be set in place of a call of `__init__`. Programs may have other classes."""
-    hooked = ("__attrs_init__", "__attrs_pre_init__", "__attrs_post_init__")
-    if "__attrs_attrs__" not in vars(cls) or any(hasattr(cls, name) for name in hooked):
-        return False
-    if cls.__new__ is not object.__new__ or cls.__setattr__ is not object.__setattr__:
+    """Whether a field may be set after `__init__` in place of being given to it. Programs may have other classes."""
+    hooked = ("__attrs_init__", "__attrs_post_init__")
+    if cls.__setattr__ is not object.__setattr__ or any(hasattr(cls, name) for name in hooked):
         return False
     return all(map(_is_only_set, attrs.fields(cls)))
 
 
 def _is_only_set(attribute: attrs.Attribute[Any]) -> bool:
-    makes_default_of_self = getattr(attribute.default, "takes_self", False)
+    makes_default_of_others = getattr(attribute.default, "takes_self", False)
     is_checked = attribute.validator is not None or attribute.converter is not None
-    return attribute.init and not is_checked and not makes_default_of_self
+    return attribute.init and not is_checked and not makes_default_of_others
 
 
 def _by_cattrs(
@@ -239,70 +244,30 @@ def _by_cattrs(
     )
 
 
-def _checked(structure: StructureHook, cls: Any, known: frozenset[str]) -> StructureHook:
-    """Return a function that takes objects alone, and keeps the fields that the revision does not have."""
-
-    def structure_object(value: Any, _: Any = None) -> Any:
-        if type(value) is not dict:
-            raise Refused("expected object")
-        built = structure(value, cls)
-        if not known.issuperset(value):
-            built.extra = {name: entry for name, entry in value.items() if name not in known}
-        return built
-
-    return structure_object
-
-
-def _generated(
-    cls: Any, fields: list[WireField], hooks: dict[str, StructureHook], known: frozenset[str]
-) -> StructureHook:
+def _generated(cls: Any, fields: list[WireField], hooks: dict[str, StructureHook]) -> StructureHook:
     """Compile the function that makes an instance of a class, which costs less than that of cattrs.
 
-    It sets all fields without a call of `__init__`, and does what the function of `_checked` does.
+    It calls `__init__` with the required fields alone, and then sets the others that are present.
     """
-    space: dict[str, Any] = {"new": object.__new__, "cls": cls, "known": known, "Refused": Refused}
-    by_name = {field.name: field for field in fields}
-    lines = []
-    for at, attribute in enumerate(attrs.fields(cls)):
-        made = _default(attribute, at, space)
-        field = by_name.get(attribute.name)
-        if field is not None:
-            space |= {f"hook{at}": hooks[field.name], f"type{at}": field.type}
-            read, exact = f"value[{field.wire!r}]", EXACT.get(hooks[field.name])
-            if exact is None:
-                read = f"hook{at}({read}, type{at})"
-            else:  # the check of the hook in line, without its call
-                read = f"(found if type(found := {read}) is {exact} else hook{at}(found))"
-            made = read if made is None else f"{read} if {field.wire!r} in value else {made}"
-        assert made is not None, f"{cls.__qualname__}.{attribute.name} needs a default for revisions without it"
-        lines.append(f"    built.{attribute.name} = {made}\n")
-    source = f"""
-def structure(value, _=None):
-    if type(value) is not dict:
-        raise Refused("expected object")
-    built = new(cls)
-{"".join(lines)}
-    if not known.issuperset(value):
-        built.extra = {{name: entry for name, entry in value.items() if name not in known}}
-    return built
-"""
+    space: dict[str, Any] = {"cls": cls}
+    arguments, lines = [], []
+    for at, field in enumerate(fields):
+        attribute = getattr(attrs.fields(cls), field.name)
+        space |= {f"hook{at}": hooks[field.name], f"type{at}": field.type}
+        read, exact = f"value[{field.wire!r}]", EXACT.get(hooks[field.name])
+        if exact is None:
+            read = f"hook{at}({read}, type{at})"
+        else:  # the check of the hook in line, without its call
+            read = f"found if type(found := {read}) is {exact} else hook{at}(found)"
+        if attribute.default is attrs.NOTHING:
+            arguments.append(f"{attribute.alias}=({read})" if attribute.kw_only else f"({read})")
+        else:
+            lines.append(f"    if {field.wire!r} in value:\n        built.{field.name} = {read}\n")
+    made = f"    built = cls({', '.join(arguments)})\n"
+    source = f"def structure(value, _=None):\n{made}{''.join(lines)}    return built\n"
     exec(compile(source, f"<structure {cls.__qualname__}>", "exec"), space)  # noqa: S102 - names of attributes alone
     generated: StructureHook = space["structure"]
     return generated
-
-
-def _default(attribute: attrs.Attribute[Any], at: int, space: dict[str, Any]) -> str | None:
-    """Return the expression of the default of an attribute, whose values are put into `space`; None without one."""
-    default = attribute.default
-    if default is attrs.NOTHING:
-        return None
-    if default is None:
-        return "None"
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-        space[f"make{at}"] = default.factory
-        return f"make{at}()"
-    space[f"default{at}"] = default
-    return f"default{at}"
 
 
 def _or_null(hook: StructureHook) -> StructureHook:
