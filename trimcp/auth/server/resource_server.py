@@ -19,7 +19,14 @@ from trimcp.auth.challenges import format_challenge
 from trimcp.auth.client.urls import check_url, origin_of
 from trimcp.auth.errors import AuthorizationFailed, AuthorizationServerUnavailable
 from trimcp.auth.server.metadata import Receive, ResourceMetadata, Scope, Send, metadata_app
-from trimcp.auth.server.proofs import CheckedProof, InvalidProof, NonceWanted, ProofChecker, TooManyProofs
+from trimcp.auth.server.proofs import (
+    WINDOW,
+    CheckedProof,
+    InvalidProof,
+    NonceWanted,
+    ProofChecker,
+    TooManyProofs,
+)
 from trimcp.auth.server.verifiers import InvalidToken, TokenVerifier, Verify, verify_of
 from trimcp.errors import Unauthenticated, UsageError
 from trimcp.http.binding import HttpRequest
@@ -302,7 +309,7 @@ async def _first_use(replay: ReplayStore, proof: CheckedProof) -> bool:
     """Whether no node has accepted a proof before. Where the store does not say, the request is refused."""
     try:
         with trio.fail_after(REPLAY_SECONDS):
-            return await replay.first_use(proof.use, proof.seconds)
+            return await replay.first_use(proof.use, 2 * WINDOW)
     except Exception as exc:  # noqa: BLE001 - a store may raise anything, and then no proof is accepted
         log_failure(exc)
         raise _unavailable("The DPoP proof cannot be checked now") from None
