@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.cluster.nodes import LEASE, at, cluster, two_nodes
-from tests.cluster.test_messages import TOOLS, UPDATED, quiet, subscribed
+from tests.cluster.test_messages import LISTS, TOOLS, UPDATED, quiet, subscribed
 from tests.cluster.test_streams import begun, texts
 from tests.http.clients import DRAINING, Legacy, Modern, initialize
 from tests.http.wires import settled
@@ -59,12 +59,13 @@ async def test_get_streams_end_with_a_pause_and_go_on_elsewhere(autojump_clock: 
         assert stream.is_complete
         assert stream.retry == 500
         resumed = await at(client, two).get(stream.last_id)
-        await quiet(resumed)  # what may have changed meanwhile
+        (told,) = await quiet(resumed)  # what may have changed meanwhile
+        assert sorted(told) == sorted({*told}) == sorted({*LISTS, UPDATED})
         two.shop.server.notify_resource_updated("mem://motd")
         assert await quiet(resumed) == [[UPDATED]]
 
 
-@pytest.mark.parametrize("how", ["killed", "long dead", "stopped", "idle", "fenced"])
+@pytest.mark.parametrize("how", ["killed", "long dead", "stopped", "idle", "idle at the same node", "fenced"])
 async def test_changes_while_no_node_has_the_client_are_told_when_it_comes_back(
     autojump_clock: MockClock, how: str
 ) -> None:
@@ -79,6 +80,9 @@ async def test_changes_while_no_node_has_the_client_are_told_when_it_comes_back(
         elif how == "idle":
             await stream.drop()
             await trio.sleep(600)  # the session leaves the memory of the node
+        elif how == "idle at the same node":
+            await stream.drop()
+            await trio.sleep(200)
         elif how == "fenced":
             one.store.link.is_down = True
             await trio.sleep(LEASE)
@@ -89,8 +93,12 @@ async def test_changes_while_no_node_has_the_client_are_told_when_it_comes_back(
         two.shop.server.notify_resource_updated("mem://motd")
         two.shop.server.notify_tools_changed()
         await trio.sleep(60 if how == "long dead" else 0)
-        (found,) = await quiet(await at(client, two).get(last))
+        node = one if how == "idle at the same node" else two
+        resumed = await at(client, node).get(last)
+        (found,) = await quiet(resumed)
         assert found.count(UPDATED) == found.count(TOOLS) == 1
+        node.shop.server.notify_tools_changed()
+        assert await quiet(resumed) == [[TOOLS]]
 
 
 async def test_a_stream_that_moves_between_nodes_that_live_has_each_change_once(autojump_clock: MockClock) -> None:

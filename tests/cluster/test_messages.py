@@ -12,6 +12,7 @@ from trimcp.stores.bus import Gap
 
 ELICITS = {"elicitation": {}, "sampling": {}}
 TOOLS = "notifications/tools/list_changed"
+LISTS = [f"notifications/{kind}/list_changed" for kind in ("prompts", "resources", "tools")]
 UPDATED = "notifications/resources/updated"
 
 

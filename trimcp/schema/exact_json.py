@@ -32,7 +32,8 @@ find_null: Final = re.compile(rb"null").search
 
 _LONG: Final = re.compile(rb"([0-9]{18})[0-9]+")
 _LONG_RUN: Final = b"0" * 19
-"""What it finds, with `ZEROS`: a string with many digits, such as times, costs a tenth of its search."""
+"""A run that `_LONG` finds, after translation by `ZEROS`. To look for it takes a tenth of the time of `_LONG` in a
+text with many digits, such as times."""
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**64 - 1
 """The integers that orjson writes."""

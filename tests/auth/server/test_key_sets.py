@@ -99,7 +99,9 @@ async def test_requests_do_not_wait_for_another_that_fetches_old_keys_again(auto
         before = trio.current_time()
         assert await keys.find("a", "ES256")
         assert trio.current_time() == before
-        source.gate.set()
+        source.mints.append(Mint("b"))
+        nursery.start_soon(_set_when_blocked, source.gate)
+        assert await keys.find("b", "ES256")  # with a key that the fetch under way brings
 
 
 async def test_a_key_that_was_withdrawn_is_forgotten_within_an_hour() -> None:
@@ -134,6 +136,11 @@ async def test_a_client_that_leaves_does_not_stop_the_fetch() -> None:
             await keys.find("a", "ES256")
     assert await keys.find("a", "ES256")
     assert source.fetched == 1
+
+
+async def _set_when_blocked(gate: trio.Event) -> None:
+    await wait_all_tasks_blocked()
+    gate.set()
 
 
 async def _set_after(gate: trio.Event, leaving: trio.CancelScope) -> None:

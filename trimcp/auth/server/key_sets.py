@@ -70,7 +70,8 @@ class KeySet:
         if self._keys is None or self._is_old:
             await self._refresh()
         found = self._matching(kid, algorithm)
-        if not found and await self._refresh():
+        if not found:
+            await self._refresh()
             found = self._matching(kid, algorithm)
         if self._keys is None:
             raise AuthorizationServerUnavailable("The keys of the authorization server cannot be fetched")

@@ -70,8 +70,8 @@ class Http1Response(HttpResponse):
         # Not through super().__init__: one call fewer for each request.
         self.on_gone = self.on_clear = None
         self.is_gone = False
-        self.further = ()
-        self.expires_at = math.inf
+        self.further: Fields = ()
+        self.expires_at: float = math.inf
         self._owner = owner
         self._incoming = incoming
         self._state = _NEW

@@ -185,7 +185,7 @@ class LegacySession(Session):
         report = await super().drain(deadline)
         missed: set[ReplyStream] = {*self._unread, *self._orphans}
         unread = min(report.finished, sum(r.cancel_reason is None and r.reply_stream in missed for r in in_flight))
-        self.lost = max(self.lost, report.lost + unread)
+        self.lost: int = max(self.lost, report.lost + unread)
         return DrainReport(report.finished - unread, report.cancelled, report.lost + unread)
 
     # --- its streams ------------------------------------------------------------------

@@ -28,6 +28,7 @@ from trimcp.http.server.session_node import (
     SessionNode,
     caller_of,
     digest_of,
+    is_get_stream,
     writer_of,
 )
 from trimcp.http.server.session_places import SessionPlaces
@@ -231,7 +232,9 @@ class SharedSessions(LegacySessions, NodeObserver):
 
     async def resume(self, session: LegacySession, response: HttpResponse, stream: int, after: int) -> Resumed:
         """See `LegacySessions`."""
-        if writer_of(stream) == self._messages.lease.incarnation:
+        is_own = writer_of(stream) == self._messages.lease.incarnation
+        has_left = is_get_stream(stream) and session.get_stream.find(stream) is None  # with the memory of its session
+        if is_own and not has_left:
             return await super().resume(session, response, stream, after)
         assert isinstance(session, SharedSession)
         return await self._followed.resume(session, response, stream, after)

@@ -38,7 +38,7 @@ class Updated(BusMessage):
 
 @attrs.frozen(repr=False)
 class Notice(BusMessage):
-    """An extension notifies clients. `_frames` holds the newest frames of the name and the key."""
+    """An extension notifies clients. `SubscriptionBus._frames` holds the newest frames of the name and the key."""
 
     name: str
     watched: tuple[str, str] | None
@@ -108,6 +108,6 @@ class SessionEnded(BusMessage):
 
 @attrs.frozen(eq=False, repr=False)
 class Missed(BusMessage):
-    """A legacy session may have missed changes, since its stream was at a node that is gone."""
+    """A legacy session may have missed changes, since no node had its GET stream for a time."""
 
     session: Peer

@@ -106,6 +106,8 @@ class ChangePoster:
 
     def missed_by(self, session: Peer) -> None:
         """Post to one session alone that all that it watches has changed."""
+        if session.handshake.phase is not Phase.READY:
+            return
         for feature in LISTS:
             if self._grants.offers(feature):
                 method, encoded, _ = list_changed(feature)
