@@ -195,7 +195,9 @@ async def test_a_client_that_waits_for_a_result_waits_no_longer_than_a_minute_fo
         await wait_all_tasks_blocked()
         tasks.failing = {"find"}
         workshop.release.set()
+        began = trio.current_time()
         assert (await client.answer("waits"))["error"]["data"]["reason"] == "store_unavailable"
+        assert 60 <= trio.current_time() - began < 70
 
 
 @pytest.mark.parametrize("tool", ["ask", "book"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import trio
 
 from trimcp.actors.actor import Actor, Owner
@@ -39,6 +40,16 @@ LISTENS_LOOK_AGAIN: Final = 15.0
 """Seconds after which the tasks that listens watch are read again, in case no message came."""
 CAPACITY: Final = 1024
 """Changed tasks that may wait to be read. Where there are more, all that concern this node are read."""
+
+
+@attrs.frozen
+class _Doubt:
+    """This node may have taken a task that it does not run, or may still take it: a late write of its own may win."""
+
+    incarnation: int
+    """Of this node at that time."""
+    version: int
+    """Of the record that the write replaces. When the store has a later one, all is decided."""
 
 
 class TaskCluster(Actor[str | None], NodeObserver):
@@ -77,8 +88,8 @@ class TaskCluster(Actor[str | None], NodeObserver):
         """Whether the mailbox was too full for a change."""
         self._free = trio.Event()
         """Set when a task may have been handed over."""
-        self._doubtful: dict[str, int] = {}
-        """Tasks that this node may have taken and does not run, with its incarnation at that time."""
+        self._doubts: dict[str, _Doubt] = {}
+        """By the id of the task."""
         manager.incarnation = messages.lease.incarnation
         manager.observers.append(self)
         messages.lease.observe(self)
@@ -143,8 +154,10 @@ class TaskCluster(Actor[str | None], NodeObserver):
         """
         while True:
             await trio.sleep(LISTENS_LOOK_AGAIN)
-            with suppress(RequestFailed):  # it was logged; the next time comes
-                for id in self._subscriptions.watched_keys(TASK_IDS):
+            for id in self._subscriptions.watched_keys(TASK_IDS):
+                if self._notifier.has_told_end(id):
+                    continue
+                with suppress(RequestFailed):  # it was logged; the next time comes
                     record = await self._manager.look(id)
                     if record is not None:
                         self._notifier.found(record)
@@ -158,12 +171,14 @@ class TaskCluster(Actor[str | None], NodeObserver):
         """
         while True:
             self._free = trio.Event()
-            with suppress(RequestFailed, NotSettled):  # it was logged
-                await self._manager.table.discard_again()
-                await self._release_doubtful()
-                await self.settle(lifecycle.NO_NODE)
+            for step in (self._manager.table.discard_again, self._decide_doubts, self._take_free):
+                with suppress(RequestFailed, NotSettled):  # it was logged
+                    await step()
             with trio.move_on_after(LOOK_AGAIN):
                 await self._free.wait()
+
+    async def _take_free(self) -> None:
+        await self.settle(lifecycle.NO_NODE)
 
     # --- NodeObserver -----------------------------------------------------------------
 
@@ -214,8 +229,11 @@ class TaskCluster(Actor[str | None], NodeObserver):
         if not self._manager.owns(mine):  # other nodes may have settled this incarnation: nothing would take it again
             raise store_unavailable()
 
+        tried = record.version
+
         def take(record: TaskRecord) -> TaskRecord | None:
-            is_its = record.incarnation == incarnation
+            nonlocal tried
+            is_its, tried = record.incarnation == incarnation, record.version
             return lifecycle.taken_over(record, mine) if is_its else None
 
         self._manager.admit(work)
@@ -223,21 +241,24 @@ class TaskCluster(Actor[str | None], NodeObserver):
             newest, is_taken = await self._manager.table.change(record, take)
         except BaseException:
             self._manager.left(work)
-            self._doubtful[record.id] = mine
+            self._doubts[record.id] = _Doubt(mine, tried)
             raise
-        self._doubtful.pop(record.id, None)
         if newest is not None and is_taken and self._manager.owns(mine):
+            self._doubts.pop(record.id, None)
             self._reruns.start(newest, work)
             log.info(events.TASK_TAKEN_OVER, method=record.method, principal=record.principal)
             return
         self._manager.left(work)
         if newest is not None and is_taken:  # the node was fenced meanwhile
-            self._doubtful[record.id] = mine
+            self._doubts[record.id] = _Doubt(mine, tried)
 
-    async def _release_doubtful(self) -> None:
+    async def _decide_doubts(self) -> None:
         """Hand over the tasks that this node has taken without an answer of the store, or as it was fenced."""
-        for id, incarnation in tuple(self._doubtful.items()):
+        for id, doubt in tuple(self._doubts.items()):
             record = await self._manager.table.find(id)
-            if record is not None and record.incarnation == incarnation:
+            if record is not None and record.version <= doubt.version:
+                continue
+            if record is not None and record.incarnation == doubt.incarnation:
                 await self._manager.release(record)
-            self._doubtful.pop(id, None)
+            if self._doubts.get(id) is doubt:
+                del self._doubts[id]

@@ -38,8 +38,8 @@ from trimcp.types.tasks import (
 
 LIST: Final = "tasks"
 """The label of the cursors."""
-MOST_FAILURES: Final = 12
-"""Reads of a task in a row that may fail while a client waits for its result: a minute of them."""
+PATIENCE: Final = 60.0
+"""Seconds for which the store may fail while a client waits for the result of a task."""
 
 
 def capability(delivery: Delivery) -> ServerTasksCapability:
@@ -139,7 +139,7 @@ class TaskDialogue:
             RequestFailed: the store failed for a minute.
         """
         failure: RequestFailed | None = None
-        failures = 0
+        failed_at: float | None = None
         async with trio.open_nursery() as nursery:
             while not self._record.is_final:
                 questions = lifecycle.questions_of(self._record)
@@ -148,16 +148,16 @@ class TaskDialogue:
                 for key in questions.keys() - self._scopes.keys():
                     self._scopes[key] = trio.CancelScope()
                     nursery.start_soon(self._ask, key, questions[key], self._scopes[key])
-                await self._watch.wait(LOOK_AGAIN if self._manager.is_shared or failures else math.inf)
+                await self._watch.wait(LOOK_AGAIN if self._manager.is_shared or failed_at is not None else math.inf)
                 try:
                     newest = await self._manager.table.find(self._record.id)
                 except RequestFailed as exc:
-                    failures += 1
-                    if failures < MOST_FAILURES:
+                    failed_at = trio.current_time() if failed_at is None else failed_at
+                    if trio.current_time() - failed_at < PATIENCE:
                         continue
                     failure = exc
                     break
-                failures = 0
+                failed_at = None
                 if newest is None:
                     failure = wire.no_such_task()
                     break

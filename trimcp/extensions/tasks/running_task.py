@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import attrs
@@ -324,7 +325,8 @@ class RunningTask(Actor[_Message]):
         self._asked.remove(withdrawn)
         waited_for = {key for asked in self._asked for key in asked.requests}
         keys = withdrawn.requests.keys() - waited_for
-        await self._change(lambda record: lifecycle.forgotten(record, keys, lifecycle.now()))
+        with suppress(RequestFailed):  # the work is over: its questions go with it
+            self._look(await self._stored(lambda record: lifecycle.forgotten(record, keys, lifecycle.now())))
 
     async def _keep_result(self, kept: _Kept) -> None:
         most = self._keeper.limits.task_bytes

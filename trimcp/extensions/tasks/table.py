@@ -37,8 +37,8 @@ class TaskTable:
         """`supervisor`: of the workers that call a store of the user."""
         self._store = store
         self._calls: StoreCalls = open_calls(store, "task store", supervisor, MOST_SHARED_CALLS)
-        self._discarded: dict[str, TaskRecord] = {}
-        """Tasks to discard of which the store did not say whether it has them."""
+        self._discarded: dict[str, None] = {}
+        """Ids of tasks to discard, of which the store did not say whether it has them."""
 
     async def create(self, record: TaskRecord, most: int) -> bool:
         """Keep a new task. Returns False where its principal has `most` already.
@@ -106,7 +106,7 @@ class TaskTable:
             await self.change(record, _cancelled)
         except RequestFailed:
             if len(self._discarded) < MOST_DISCARDED:
-                self._discarded[record.id] = record
+                self._discarded[record.id] = None
 
     async def discard_again(self) -> None:
         """Cancel the tasks that could not be discarded.
@@ -114,9 +114,15 @@ class TaskTable:
         Raises:
             RequestFailed: the store failed.
         """
-        for record in tuple(self._discarded.values()):
-            await self.change(record, _cancelled)
-            self._discarded.pop(record.id, None)
+        for id in tuple(self._discarded):
+            del self._discarded[id]
+            try:
+                record = await self.find(id)
+                if record is not None:
+                    await self.change(record, _cancelled)
+            except BaseException:
+                self._discarded[id] = None  # behind the others
+                raise
 
     def is_discarded(self, id: str) -> bool:
         """Whether a task could not be discarded yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 LEAST_TOLD: Final = 64
-"""Tasks whose told versions are remembered before those that no listen watches are dropped."""
+"""Versions that are remembered at least; those of tasks that no listen watches are dropped when there are more."""
 
 
 class TaskObserver(Protocol):
@@ -36,7 +37,7 @@ class ClientNotifier:
 
     def __init__(self, subscriptions: SubscriptionBus) -> None:
         self._subscriptions = subscriptions
-        self._told: dict[str, int] = {}
+        self._told: dict[str, float] = {}
         """The newest version that was told of each task that a listen watches, and of some others."""
         self._most = LEAST_TOLD
 
@@ -59,8 +60,12 @@ class ClientNotifier:
         if record.version > self._told.get(record.id, -1):
             self.changed(record, None)
 
+    def has_told_end(self, id: str) -> bool:
+        """Whether the listens of a task know that it has ended."""
+        return self._told.get(id) == math.inf
+
     def _remember(self, record: TaskRecord) -> None:
-        self._told[record.id] = record.version
+        self._told[record.id] = math.inf if record.is_final else record.version
         if len(self._told) > self._most:
             watched = self._subscriptions.watched_keys(TASK_IDS)
             self._told = {id: self._told[id] for id in watched if id in self._told}
