@@ -44,7 +44,7 @@ CAPACITY: Final = 1024
 
 @attrs.frozen
 class _Doubt:
-    """This node may have taken a task that it does not run, or may still take it: a late write of its own may win."""
+    """This node may have taken a task that it does not run, or a late write may still take it."""
 
     incarnation: int
     """Of this node at that time."""
