@@ -22,6 +22,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trimcp
 from tests.programs import ROOT
+from tests.session.peer import Logged, logged
 from tests.stores.contract import (
     EventStoreContract,
     SecretStoreContract,
@@ -35,11 +36,14 @@ from trimcp.stores import SQLite, StoreUnavailable
 from trimcp.stores.event_store import EventBatch, EventStore
 from trimcp.stores.secret_store import SecretStore
 from trimcp.stores.session_store import SessionStore
+from trimcp.stores.sqlite import database
 from trimcp.stores.sqlite.database import SCHEMA, Database
 from trimcp.stores.sqlite.events import EVENT_COST, SqliteEventStore
 from trimcp.stores.sqlite.sessions import SqliteSessionStore, SqliteSubscriptionStore, hash_of
 from trimcp.stores.subscription_store import SubscriptionStore
 from trimcp.testing.store_checks.tasks import task
+
+__all__ = ["logged"]
 
 
 @pytest.fixture
@@ -372,3 +376,31 @@ async def test_tasks_survive_a_loss_of_power(path: Path) -> None:
             await write()
             synchronous.append(store._database._writing.execute("PRAGMA synchronous").fetchone()[0])
         assert synchronous == [2, 1, 2]
+
+
+async def test_a_thread_that_hangs_does_not_hold_up_the_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    """As on a dead disk: the thread keeps its connection."""
+    has_begun, goes_on = threading.Event(), threading.Event()
+
+    def hang(connection: sqlite3.Connection) -> None:
+        has_begun.set()
+        goes_on.wait(60)
+
+    async with opened(path) as store, trio.open_nursery() as nursery:
+        nursery.start_soon(store._database.write, hang)
+        await trio.to_thread.run_sync(has_begun.wait, 60)
+        nursery.cancel_scope.cancel()  # its thread goes on
+        used = store._database
+        writer, reader = used._writer, used._reader
+        monkeypatch.setattr(database, "BUSY", 0.1)
+    assert not goes_on.is_set()
+    assert used._writing.in_transaction
+    assert f"the thread that writes {path} did not end" in str(logged.of("store.failed"))
+    goes_on.set()
+    for thread in (writer, reader):
+        assert thread is not None
+        await trio.to_thread.run_sync(thread._thread.join)
+    for connection in (used._writing, used._reading, used._direct):
+        connection.close()

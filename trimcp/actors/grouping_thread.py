@@ -65,6 +65,7 @@ class GroupingThread(Generic[W]):
         self._jobs: queue.SimpleQueue[ThreadJob[W] | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         self._is_stopped = False
+        self._is_abandoned = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -96,23 +97,32 @@ class GroupingThread(Generic[W]):
         except trio.RunFinishedError:
             return
 
-    async def stop(self) -> None:
-        """Do the jobs that wait, and end the thread. Not cancelled: the thread uses what its owner closes next."""
+    async def stop(self, seconds: float) -> bool:
+        """Do the jobs that wait, and end the thread. Not cancelled: the thread uses what its owner closes next.
+
+        Args:
+            seconds: for the thread to end. One that hangs, such as on a dead disk, is abandoned: it does no more jobs.
+
+        Returns:
+            Whether the thread has ended. If not, it still uses what its owner would close.
+        """
         self._is_stopped = True
         self._jobs.put(None)
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(self._thread.join)
+            await trio.to_thread.run_sync(self._thread.join, seconds)
+        self._is_abandoned = self._thread.is_alive()
+        return not self._is_abandoned
 
     def _run(self) -> None:
         is_running = True
-        while is_running:
+        while is_running and not self._is_abandoned:
             group = self._next_group()
             is_running = None not in group
             jobs = [job for job in group if job is not None]
             if jobs:
                 self._run_group(jobs)
                 self.soon(self._deliver, jobs)
-            if self._look is not None:
+            if self._look is not None and not self._is_abandoned:
                 self._look()
 
     def _next_group(self) -> list[ThreadJob[W] | None]:

@@ -20,6 +20,7 @@ import trio
 
 from trimcp.actors.grouping_thread import GroupingThread, ThreadBusy, ThreadJob
 from trimcp.errors import UsageError
+from trimcp.observability import events, log
 from trimcp.stores.bus import BusChannel, Gap
 from trimcp.stores.failures import StoreUnavailable
 from trimcp.stores.sqlite.direct_reader import DirectReader, ThreadNeeded
@@ -31,7 +32,8 @@ SCHEMA: Final = 2
 APPLICATION: Final = 0x7472_6D63
 """Marks the file, in `PRAGMA application_id`: "trmc"."""
 BUSY: Final = 5.0
-"""Seconds that a call waits for other processes, or for a disk that hangs."""
+"""Seconds that a call waits for other processes, or for a disk that hangs. Each thread has as long to end: no call
+waits for it longer."""
 MOST_WAITING: Final = 16_384
 """Calls that may wait for one of the threads."""
 SWEEP: Final = 30.0
@@ -149,16 +151,23 @@ class Database:
             self._opened += 1
 
     async def close(self) -> None:
-        """Undo one `open`; with the last one, end the threads and close the file."""
+        """Undo one `open`; with the last one, end the threads and close the file.
+
+        A thread that hangs keeps its connections, and ends with the process.
+        """
         self._opened -= 1
         if not self._opened and self._reader is not None and self._writer is not None:
             reader, self._reader = self._reader, None
-            await reader.stop()
-            self._reading.close()
-            self._direct.close()
+            if await reader.stop(BUSY):
+                self._reading.close()
+                self._direct.close()
+            else:
+                _log_abandoned("reads", self.path)
             writer, self._writer = self._writer, None
-            await writer.stop()
-            self._writing.close()
+            if await writer.stop(BUSY):
+                self._writing.close()
+            else:
+                _log_abandoned("writes", self.path)
 
     # --- calls ------------------------------------------------------------------------
 
@@ -295,6 +304,11 @@ def _run_group(connection: sqlite3.Connection, begin: str, jobs: Sequence[Thread
         else:
             for job in jobs:
                 _run_group(connection, begin, [job])
+
+
+def _log_abandoned(does: str, path: str) -> None:
+    why = f"the thread that {does} {path} did not end within {BUSY:g} s, and was abandoned: check the disk"
+    log.error(events.STORE_FAILED, why=why)
 
 
 def _newest_message(connection: sqlite3.Connection) -> int:
