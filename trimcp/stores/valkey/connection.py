@@ -28,8 +28,9 @@ DEADLINE: Final = 0.25
 CONNECT: Final = 5.0
 """Seconds for the first command, at the start of a run."""
 CONNECT_AGAIN: Final = 1.0
-"""Seconds in which a server must take a connection of a client that replaces another, and each of several servers: the
-client waits so long for one that hangs. Shorter than `CONNECT`, and than the time for a renewal of the lease."""
+"""Seconds for a server to take a connection. A client of several servers waits so long where one of them hangs, so this
+is short: a renewal of the lease may wait for a new client. A client of one server has its own deadline, if that is
+longer."""
 SCHEMA: Final = b"2"
 """The version of the data, in the key `prefix:schema`."""
 FAILURES: Final = 5
@@ -77,13 +78,18 @@ class CircuitBreaker:
         self._failures = 0
         self._closed_at = float("-inf")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether calls are refused, since none was answered of late."""
+        return self._failures >= FAILURES
+
     def check(self) -> bool:
         """Return whether this call tries for all others whether the server answers again.
 
         Raises:
             StoreUnavailable: the last calls had no answer.
         """
-        if self._failures < FAILURES:
+        if not self.is_open:
             return False
         now = trio.current_time()
         if now < self._closed_at:
@@ -102,7 +108,7 @@ class CircuitBreaker:
     def failed(self) -> None:
         """Note that a call had no answer."""
         self._failures += 1
-        if self._failures >= FAILURES:
+        if self.is_open:
             self._closed_at = trio.current_time() + PAUSE
 
 
@@ -122,6 +128,8 @@ class Connection:
         self._opening = trio.Lock()
         self._client: Any = None
         self._is_finding = False
+        self._is_demoted = False
+        """Whether the server of the client was the primary, and is a replica now."""
 
     def key(self, kind: str, id: str = "") -> str:
         """Return the key of one thing; all keys that begin with it are in one slot."""
@@ -291,7 +299,8 @@ class Connection:
         except Exception as exc:
             if not _is_answer(exc):
                 self._breaker.failed()
-            elif "READONLY" in str(exc).upper():  # it was the primary, and is a replica now
+            elif "READONLY" in str(exc).upper():
+                self._is_demoted = True
                 self._breaker.open()
             else:  # such as NOSCRIPT after a restart
                 self._breaker.answered()
@@ -300,21 +309,28 @@ class Connection:
         return answer
 
     async def _find_primary(self) -> None:
-        """Replace the client: it stays with a connection that hangs, and with the primary that it found first."""
+        """Replace the client: it stays with a connection that hangs, and with the primary that it found first.
+
+        Other calls try with the client before meanwhile. Where one is answered, that client and its calls under way
+        stay, unless its server is a replica, which answers reads alone.
+        """
         if self._is_finding or self.address.cluster:
             return
         self._is_finding = True
-        client = before = await self.connect(self._deadline)
+        unused: Any = None
         try:
+            client = unused = await self.connect(self._deadline)
             with trio.fail_after(CONNECT):
                 await client.ping()
-            before, self._client = self._client, client
+            if self._breaker.is_open or self._is_demoted:
+                unused, self._client, self._is_demoted = self._client, client, False
         except Exception as exc:
-            raise StoreUnavailable("Valkey takes no connection") from exc
+            raise StoreUnavailable(f"Valkey takes no connection: {_why(exc)}") from exc
         finally:
             self._is_finding = False
-            with trio.move_on_after(CONNECT, shield=True):
-                await before.close()
+            if unused is not None:
+                with trio.move_on_after(CONNECT, shield=True):
+                    await unused.close()
 
 
 def _is_unknown(answer: object) -> bool:
@@ -328,7 +344,9 @@ def _is_answer(exc: BaseException | None) -> bool:
 
 
 def _why(exc: Exception) -> str:
-    return "no answer in time" if type(exc).__name__ == "TimeoutError" else str(exc) or type(exc).__name__
+    if type(exc).__name__ in ("TimeoutError", "TooSlowError"):
+        return "no answer in time"
+    return str(exc) or type(exc).__name__
 
 
 def _section(name: str) -> Any:

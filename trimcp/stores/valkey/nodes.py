@@ -62,8 +62,10 @@ SENDERS: Final = 4096
 """Senders whose numbers a receiver remembers."""
 TRIES: Final = 3
 """Times that a message is sent before its sender is told that it may be lost."""
-SETTLING: Final = 1.0
-"""Seconds that a new connection has to begin to receive."""
+SETTLING: Final = 2.0
+"""Seconds that a new client has to connect and to begin to receive."""
+HEARTBEAT: Final = 1 / 15
+"""The part of the lease for which a renewal waits for its heartbeat: a third of the time that the renewal has."""
 READY: Final = 0.05
 """Seconds between two looks whether a new subscription receives."""
 
@@ -96,10 +98,12 @@ class ValkeyBus(Bus):
         """Show all receivers the number of the last message.
 
         A receiver of this node that has not heard the heartbeat before this one gets another connection: its server
-        may be the primary no more.
+        may be the primary no more. Where this heartbeat is cancelled meanwhile, the client goes on to connect, and the
+        next heartbeat is for it to hear.
         """
         for receiver in self._receivers:
             if not receiver.is_hearing and trio.current_time() > receiver.made_at + SETTLING:
+                receiver.is_hearing = True
                 await self._connect(receiver)
             receiver.is_hearing = False
         await self._send(self._number, 0, b"")
@@ -132,15 +136,16 @@ class ValkeyBus(Bus):
 
     async def _connect(self, receiver: _BusReceiver) -> None:
         """Make a client that receives, in place of the one before."""
-        client = await self._connection.connect(CONNECT, self._channel, receiver.receive)
-        before, receiver.client = receiver.client, client
-        if before is not None:
-            await before.close()
         try:
-            with trio.fail_after(CONNECT):
-                await receiver.client.ping()
+            client = await self._connection.connect(CONNECT, self._channel, receiver.receive)
+            before, receiver.client = receiver.client, client
             receiver.made_at = trio.current_time()
+            if before is not None:
+                await before.close()
+            with trio.fail_after(CONNECT):
+                await client.ping()
         except Exception as exc:
+            receiver.is_hearing = False
             raise StoreUnavailable("Valkey did not take the subscription to the bus") from exc
 
 
@@ -196,7 +201,10 @@ class ValkeyNodeStore(NodeStore):
     async def renew(self, incarnation: int) -> bool:
         """See `NodeStore`."""
         renewed = await self._connection.run(RENEW, self._keys, self._milliseconds, str(incarnation))
-        with suppress(StoreUnavailable):  # the lease is renewed all the same
+        with (
+            suppress(StoreUnavailable),
+            trio.move_on_after(HEARTBEAT * self.lease),
+        ):  # the lease is renewed all the same
             await self._bus.heartbeat()
         return bool(renewed == 1)
 
