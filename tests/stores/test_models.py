@@ -164,8 +164,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(handle=HANDLES, name=NAMES)
     def remove(self, handle: int, name: str) -> None:
+        """Both, as a server does: some stores forget the subscriptions with the session already."""
         self.run(self.handles[handle].sessions.remove, self.id(name))
+        self.run(self.handles[handle].subscriptions.forget, self.id(name))
         self.sessions.pop(name, None)
+        self.uris.pop(name, None)
 
     @rule(handle=HANDLES, name=NAMES, uri=NAMES, is_on=st.booleans())
     def subscribe(self, handle: int, name: str, uri: str, is_on: bool) -> None:
