@@ -101,7 +101,7 @@ async def test_a_file_is_served_as_soon_as_it_can_be_loaded_and_again_after_the_
             os.kill(served["pid"], signal.SIGKILL)
             await page.until("serving", lambda serving: serving["state"] == "failed")
             assert (await state_of(place))["only_client"]
-            write_at_once(file, f"GREETING = 'Again'\n{SERVER}")
+            write_at_once(file, f"GREETING = 'Hello again'\n{SERVER}")
             await page.until("serving", lambda serving: serving["state"] == "running")
             assert (await state_of(place))["pid"] != served["pid"]
         stranger = attrs.evolve(place, token="")
@@ -131,7 +131,7 @@ async def taken(server):
         async with page_of(place) as page:
             await page.until("serving", lambda serving: serving["state"] == "running")
             before = (await state_of(place))["pid"]
-            write_at_once(file, f"GREETING = 'Again'\n{text}")
+            write_at_once(file, f"GREETING = 'Hello again'\n{text}")
             await page.until("serving", lambda serving: serving["state"] == "starting")
             seen = await page.until("serving")
             assert (seen["state"], seen["changed"]) == ("running", "small.py")
