@@ -38,8 +38,6 @@ places given back always find room."""
 
 Requests = Register[InboundRequest]
 """The register of one peer."""
-
-
 Arrived = Sequence[tuple[Request, int]]
 """Requests that were read together, each with its bytes."""
 _Arrived = tuple[Requests, Arrived, ReplyStream, float]
@@ -185,8 +183,9 @@ class Router(Actor[_Message]):
         self.tell_now(_Batched(register, values, size, now), size)
 
     def left(self, request: InboundRequest) -> None:
-        """See `RegisterRouter`."""
-        self.tell_now(request)
+        """See `RegisterRouter`. At once while others run; the wake for the last one keeps the process awake a while."""
+        is_last = self._admission.free >= self._admission.most - 1
+        (self.tell if is_last else self.tell_now)(request)
 
     def cancel_reply_stream(self, register: Requests, reply_stream: ReplyStream, reason: CancelReason) -> None:
         """Cancel the requests whose answers leave by this reply stream."""
