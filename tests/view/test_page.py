@@ -123,8 +123,11 @@ def test_the_keyboard_alone_reaches_the_parts(page: Any) -> None:
         expect(page.get_by_role("tab", name=part)).to_be_focused()
         expect(page.get_by_role("tabpanel", name=part)).to_be_visible()
     page.keyboard.press("ArrowLeft")
+    group = page.get_by_role("tabpanel", name="Actors").locator("summary").first
+    expect(group).to_be_visible()
     expect(page.get_by_text("subscription bus")).not_to_be_visible()
     page.keyboard.press("Tab")
+    expect(group).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_text("subscription bus").first).to_be_visible()
     page.keyboard.press("Shift+Tab")
