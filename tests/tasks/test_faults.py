@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -168,9 +170,9 @@ async def test_a_result_is_stored_when_the_store_is_back(
             assert (await client.answer("waits"))["result"]["content"][0]["text"] == "work done"
 
 
-async def test_a_client_that_waits_for_a_result_waits_on_while_the_store_fails(
-    tasks: FaultyTasks, autojump_clock: MockClock, logged: Logged
-) -> None:
+@asynccontextmanager
+async def waiting_while_reads_fail(tasks: FaultyTasks) -> AsyncIterator[Client]:
+    """A client whose request `waits` waits for a result, while the store does not read tasks and the work ends."""
     workshop = workshop_of(tasks)
     async with served(workshop.server, CORE, opened=False) as peer:
         client = await opened(peer)
@@ -179,6 +181,13 @@ async def test_a_client_that_waits_for_a_result_waits_on_while_the_store_fails(
         await wait_all_tasks_blocked()
         tasks.failing = {"find"}
         workshop.release.set()
+        yield client
+
+
+async def test_a_client_that_waits_for_a_result_waits_on_while_the_store_fails(
+    tasks: FaultyTasks, autojump_clock: MockClock, logged: Logged
+) -> None:
+    async with waiting_while_reads_fail(tasks) as client:
         await trio.sleep(30)
         tasks.failing = set()
         assert (await client.answer("waits"))["result"]["content"][0]["text"] == "work done"
@@ -187,14 +196,7 @@ async def test_a_client_that_waits_for_a_result_waits_on_while_the_store_fails(
 async def test_a_client_that_waits_for_a_result_waits_no_longer_than_a_minute_for_the_store(
     tasks: FaultyTasks, autojump_clock: MockClock, logged: Logged
 ) -> None:
-    workshop = workshop_of(tasks)
-    async with served(workshop.server, CORE, opened=False) as peer:
-        client = await opened(peer)
-        id = await client.begin("work")
-        await peer.send(peer.request("waits", "tasks/result", {"taskId": id}))
-        await wait_all_tasks_blocked()
-        tasks.failing = {"find"}
-        workshop.release.set()
+    async with waiting_while_reads_fail(tasks) as client:
         began = trio.current_time()
         assert (await client.answer("waits"))["error"]["data"]["reason"] == "store_unavailable"
         assert 60 <= trio.current_time() - began < 70

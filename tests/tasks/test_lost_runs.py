@@ -10,7 +10,6 @@ import trimcp
 from tests.session.peer import Logged, result
 from tests.tasks.test_cluster import Node, cluster, store, version
 from tests.tasks.workshop import CORE, Client, Named, Workshop, accepted
-from trimcp.actors.reply import Reply
 from trimcp.extensions.tasks import lifecycle
 from trimcp.stores import MemoryStore
 from trimcp.stores.task_store import TaskRecord
@@ -211,44 +210,3 @@ async def lose_lease(node: Node, store: MemoryStore) -> None:
     assert run.node is not None
     run.node._fence()
     await store.nodes.leave(run.node.incarnation)
-
-
-class LateWrites:
-    """Does the writes of tasks one after the other, also those whose callers have given up, as a thread would."""
-
-    def __init__(self, store: MemoryStore, stall: float) -> None:
-        """`stall`: seconds that the first take-over by the second node takes."""
-        self._stall = stall
-        self._update = store.tasks.update
-        self._send, self._jobs = trio.open_memory_channel[tuple[TaskRecord, Reply[TaskRecord | None]]](100)
-
-    async def run(self) -> None:
-        async for record, reply in self._jobs:
-            if record.incarnation == 2 and self._stall:
-                stall, self._stall = self._stall, 0.0
-                await trio.sleep(stall)
-            reply.set(await self._update(record))
-
-    async def update(self, record: TaskRecord) -> TaskRecord | None:
-        reply: Reply[TaskRecord | None] = Reply()
-        self._send.send_nowait((record, reply))
-        with trio.fail_after(5):
-            return await reply.wait()
-
-
-@pytest.mark.parametrize("stall", [2.0, 8.0, 12.0, 14.0, 17.0, 22.0])
-async def test_a_task_that_is_taken_long_after_the_node_gave_up_runs_once_at_least(
-    autojump_clock: MockClock, store: MemoryStore, stall: float
-) -> None:
-    async with trio.open_nursery() as nursery, cluster(store) as (a, b), b.client() as second:
-        writes = LateWrites(store, stall)
-        nursery.start_soon(writes.run)
-        store.tasks.update = writes.update  # type: ignore[method-assign]
-        async with a.client() as first:
-            id = await first.begin("work", {"label": "again"})
-            await a.workshop.server.drain(0)
-        await trio.sleep(120)
-        assert "again" in b.workshop.runs
-        b.workshop.release.set()
-        assert (await second.outcome(id))["content"][0]["text"] == "again done"
-        nursery.cancel_scope.cancel()

@@ -233,7 +233,8 @@ class SharedSessions(LegacySessions, NodeObserver):
     async def resume(self, session: LegacySession, response: HttpResponse, stream: int, after: int) -> Resumed:
         """See `LegacySessions`."""
         is_own = writer_of(stream) == self._messages.lease.incarnation
-        has_left = is_get_stream(stream) and session.get_stream.find(stream) is None  # with the memory of its session
+        # A session that is idle leaves the memory, and its GET streams with it.
+        has_left = is_get_stream(stream) and session.get_stream.find(stream) is None
         if is_own and not has_left:
             return await super().resume(session, response, stream, after)
         assert isinstance(session, SharedSession)

@@ -201,10 +201,8 @@ class ValkeyNodeStore(NodeStore):
     async def renew(self, incarnation: int) -> bool:
         """See `NodeStore`."""
         renewed = await self._connection.run(RENEW, self._keys, self._milliseconds, str(incarnation))
-        with (
-            suppress(StoreUnavailable),
-            trio.move_on_after(HEARTBEAT * self.lease),
-        ):  # the lease is renewed all the same
+        # The lease is renewed, whatever becomes of the heartbeat.
+        with suppress(StoreUnavailable), trio.move_on_after(HEARTBEAT * self.lease):
             await self._bus.heartbeat()
         return bool(renewed == 1)
 

@@ -24,7 +24,7 @@ class BusMessage:
 
 @attrs.frozen(repr=False)
 class Changed(BusMessage):
-    """A list has changed. Equal messages that wait to come in from a thread become one, as those of the next two."""
+    """A list has changed. Threads may tell this, `Updated` and `Notice`: equal ones that wait become one message."""
 
     feature: Feature
 
@@ -54,6 +54,7 @@ class Subscribe(BusMessage):
     uri: str
     reply: Reply[None]
     is_late: bool = False
+    """Whether the resource may have changed since the session subscribed at another node, so that it is told now."""
 
 
 @attrs.frozen(eq=False, repr=False)
